@@ -1,0 +1,84 @@
+"""`Frame` and `MotionVectors`: what one decoded picture and the bitstream say about one moment."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class MotionAbsence(enum.Enum):
+    """Why the motion of a frame or a stream cannot be used as "displacement to the previous frame"."""
+
+    CODEC = "FFmpeg exports no motion vectors for this codec"
+    INTRA = "the frame is intra-coded"
+    B_FRAMES = "the stream has B-frames"
+    REFERENCES = "the stream predicts from several reference frames"
+    INTERLACED = "the stream is interlaced"
+    NOT_READ = "motion vectors were not asked for"
+    STILLS = "the source is a folder of still images"
+
+
+@dataclass(frozen=True)
+class MotionVectors:
+    """The raw motion vectors of one frame, as the decoder exports them.
+
+    `array` is a structured array (n,) with FFmpeg's `AVMotionVector` fields: `source` (-1: an earlier picture, +1: a
+    later one; the reference index is not exported), `w`, `h` (block size in pixels), `src_x`, `src_y` (centre of the
+    block in the reference), `dst_x`, `dst_y` (centre of the block in this frame), `flags`, `motion_x`, `motion_y`
+    (displacement times `motion_scale`), `motion_scale` (4 for quarter-pel). `size_hw` is the coded picture's size in
+    pixels. The vectors are backward: `x_ref = x + motion_x / motion_scale`.
+    """
+
+    array: NDArray[np.void]
+    size_hw: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __repr__(self) -> str:
+        return f"MotionVectors({len(self)} blocks, size_hw={self.size_hw})"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame in display order, with what the bitstream says about it.
+
+    `index` counts displayed frames from 0; `pts` in units of `time_base` is the exact timestamp (None where the source
+    gives none); `pict_type` is 'I', 'P' or 'B'; `distance` is the number of frames since the last keyframe in display
+    order (0 on a keyframe); `packet_bytes` is the size of the coded frame. `motion` is None where there is none, and
+    `motion_absence` then says why; it may also be set beside vectors that cannot be read as "to the previous frame".
+    `qp` is the (ceil(H/16), ceil(W/16)) int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
+    converted when first asked for.
+    """
+
+    index: int
+    pts: int | None
+    time_base: Fraction
+    pict_type: str
+    is_keyframe: bool
+    distance: int
+    size_hw: tuple[int, int]
+    packet_bytes: int = 0
+    motion: MotionVectors | None = None
+    motion_absence: MotionAbsence | None = None
+    qp: NDArray[np.int8] | None = None
+    is_corrupt: bool = False
+    load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The picture, (H, W, 3) uint8 RGB, rotated as the container asks; ValueError if pixels were not decoded."""
+        if self.load_image is None:
+            raise ValueError(f"frame {self.index} was read without pixels; open the video with pixels=True")
+        return self.load_image()
+
+    @property
+    def pts_seconds(self) -> float | None:
+        """The presentation time in seconds, or None."""
+        return None if self.pts is None else float(self.pts * self.time_base)

@@ -1,0 +1,1 @@
+"""Trained weights (fp16 safetensors) with their model cards."""
