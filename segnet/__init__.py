@@ -1,0 +1,29 @@
+"""Networks, losses and weights. torch, never codec."""
+
+from .model import (
+    ARCHITECTURES,
+    ModelError,
+    build_network,
+    initialise,
+    load_model,
+    read_card,
+    save_model,
+    shipped_models,
+)
+from .network import SegmentationNetwork, parameter_count, resize_logits
+from .swiftnet import SwiftNet
+
+__all__ = [
+    "ARCHITECTURES",
+    "ModelError",
+    "SegmentationNetwork",
+    "SwiftNet",
+    "build_network",
+    "initialise",
+    "load_model",
+    "parameter_count",
+    "read_card",
+    "resize_logits",
+    "save_model",
+    "shipped_models",
+]

@@ -1,0 +1,123 @@
+"""Weights on disk: `load_model`, `save_model`, and initialisation from ImageNet weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .network import SegmentationNetwork
+from .swiftnet import SwiftNet
+
+ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] = {"swiftnet18": SwiftNet}
+
+
+class ModelError(ValueError):
+    """A model name is unknown, or a weight file is not one of ours."""
+
+
+def build_network(architecture: str, classes: int | Sequence[str]) -> SegmentationNetwork:
+    """A network with random weights; ModelError if the architecture is unknown."""
+    if architecture not in ARCHITECTURES:
+        raise ModelError(f"unknown architecture '{architecture}'; there are: {', '.join(sorted(ARCHITECTURES))}")
+    return ARCHITECTURES[architecture](classes)
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the weights that come with the package."""
+    files = resources.files("gopseg.segnet.weights").iterdir()
+    return tuple(sorted(f.name.removesuffix(".safetensors") for f in files if f.name.endswith(".safetensors")))
+
+
+def find_weights(name_or_file: str | Path) -> Path:
+    """The path of a `.safetensors` file or of shipped weights by name; ModelError if there is none."""
+    path = Path(name_or_file)
+    if path.suffix == ".safetensors":
+        if path.is_file():
+            return path
+        raise ModelError(f"model file '{path}' does not exist")
+    if str(name_or_file) in shipped_models():
+        return Path(str(resources.files("gopseg.segnet.weights") / f"{name_or_file}.safetensors"))
+    raise ModelError(
+        f"unknown model '{name_or_file}'; give a .safetensors file or one of: {', '.join(shipped_models()) or '(none)'}"
+    )
+
+
+def load_model(name_or_file: str | Path, device: str | torch.device = "cpu") -> SegmentationNetwork:
+    """A trained network in eval mode, float32, channels-last, on `device`.
+
+    `name_or_file` is the name of shipped weights ("swiftnet18-camvid") or a file that `save_model` wrote. Raises
+    ModelError where it is neither.
+    """
+    path = find_weights(name_or_file)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"'{path}' is not a readable safetensors file: {error}") from error
+    if "architecture" not in metadata or "classes" not in metadata:
+        raise ModelError(f"'{path}' names no architecture and classes; it was not written by gopseg")
+    network = build_network(metadata["architecture"], json.loads(metadata["classes"]))
+    try:
+        network.load_state_dict(restore_dtypes(tensors, network.state_dict()))
+    except RuntimeError as error:
+        raise ModelError(f"'{path}' does not fit {metadata['architecture']}: {error}") from error
+    return network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def restore_dtypes(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Half-precision tensors cast back to the dtypes of a state dict."""
+    return {key: value.to(like[key].dtype) if key in like else value for key, value in tensors.items()}
+
+
+def save_model(
+    network: SegmentationNetwork, file: Path, architecture: str, state: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write weights (`state`, or the network's own) as fp16 safetensors with architecture and class names inside."""
+    tensors = {
+        key: (value.detach().half() if value.is_floating_point() else value.detach()).cpu().contiguous().clone()
+        for key, value in (state or network.state_dict()).items()
+    }
+    part = file.with_name(file.name + ".part")
+    metadata = {"architecture": architecture, "classes": json.dumps(network.classes)}
+    save_file(tensors, part, metadata)
+    part.replace(file)
+
+
+def read_card(name_or_file: str | Path) -> dict[str, Any]:
+    """The model card beside the weights (data, seed, command, metrics), or an empty dict where there is none."""
+    card = find_weights(name_or_file).with_suffix(".json")
+    loaded: dict[str, Any] = json.loads(card.read_text()) if card.is_file() else {}
+    return loaded
+
+
+def initialise(network: SegmentationNetwork, file: Path) -> int:
+    """Start from other weights: a whole network of ours, or torchvision's ResNet-18 for the encoder.
+
+    `file` is safetensors, or a PyTorch file (read with `weights_only=True`). Keys that fit in name and shape are taken,
+    with or without the prefix `backbone.`; `fc.*` is left out. Returns how many tensors were taken; ModelError if none.
+    """
+    if file.suffix == ".safetensors":
+        with safe_open(file, "pt") as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    else:
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = tensors.get("state_dict", tensors)
+    own = network.state_dict()
+    taken = {}
+    for key, value in tensors.items():
+        for name in (key, f"backbone.{key}"):
+            if name in own and own[name].shape == value.shape:
+                taken[name] = value.to(own[name].dtype)
+    if not taken:
+        raise ModelError(f"'{file}' holds no tensor that fits {type(network).__name__}")
+    network.load_state_dict(taken, strict=False)
+    return len(taken)
