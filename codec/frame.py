@@ -24,15 +24,15 @@ class MotionAbsence(enum.Enum):
     STILLS = "the source is a folder of still images"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MotionVectors:
     """The raw motion vectors of one frame, as the decoder exports them.
 
     `array` is a structured array (n,) with FFmpeg's `AVMotionVector` fields: `source` (-1: an earlier picture, +1: a
     later one; the reference index is not exported), `w`, `h` (block size in pixels), `src_x`, `src_y` (centre of the
     block in the reference), `dst_x`, `dst_y` (centre of the block in this frame), `flags`, `motion_x`, `motion_y`
-    (displacement times `motion_scale`), `motion_scale` (4 for quarter-pel). `size_hw` is the coded picture's size in
-    pixels. The vectors are backward: `x_ref = x + motion_x / motion_scale`.
+    (displacement times `motion_scale`), `motion_scale` (4 for quarter-pel). `size_hw` is the picture's size in pixels.
+    Places, shapes and displacements are in the orientation in which the video is displayed. The vectors are backward: `x_ref = x + motion_x / motion_scale`.
     """
 
     array: NDArray[np.void]
@@ -45,7 +45,7 @@ class MotionVectors:
         return f"MotionVectors({len(self)} blocks, size_hw={self.size_hw})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One frame in display order, with what the bitstream says about it.
 
@@ -67,9 +67,9 @@ class Frame:
     packet_bytes: int = 0
     motion: MotionVectors | None = None
     motion_absence: MotionAbsence | None = None
-    qp: NDArray[np.int8] | None = None
+    qp: NDArray[np.int8] | None = field(default=None, repr=False)
     is_corrupt: bool = False
-    load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False, compare=False)
+    load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:

@@ -1,0 +1,54 @@
+"""Decoded pictures to RGB, with the matrix and range that the stream states or that players would guess."""
+
+from __future__ import annotations
+
+import threading
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from .orientation import Orientation
+
+_FLAGS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# AVCOL_SPC_* (ITU-T H.273, MatrixCoefficients) -> swscale's matrices
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+def matrix_of(colour_space: int, size_hw: tuple[int, int]) -> Colorspace:
+    """The YUV matrix of a stream that states `colour_space` (H.273), by size as players do where it states none."""
+    if colour_space in _MATRICES:
+        return _MATRICES[colour_space]
+    height, width = size_hw
+    return Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601
+
+
+class RgbConverter:
+    """Converts decoded pictures to (H, W, 3) uint8 RGB; safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def convert(self, picture: av.VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
+        """The picture as displayed. Transfer and primaries are kept as they are: no tone mapping."""
+        reformatter = getattr(self._local, "reformatter", None)
+        if reformatter is None:
+            reformatter = self._local.reformatter = VideoReformatter()
+        rgb = reformatter.reformat(
+            picture,
+            format="rgb24",
+            src_colorspace=matrix_of(picture.colorspace, (picture.height, picture.width)),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_FLAGS,
+            threads=1,
+        )
+        return orientation.array(rgb.to_ndarray())

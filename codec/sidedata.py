@@ -1,0 +1,58 @@
+"""Vectors and quantisers out of a decoded picture's side data."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+VECTOR_DTYPE = np.dtype(
+    [
+        ("source", "i4"),
+        ("w", "u1"),
+        ("h", "u1"),
+        ("src_x", "i2"),
+        ("src_y", "i2"),
+        ("dst_x", "i2"),
+        ("dst_y", "i2"),
+        ("flags", "u8"),
+        ("motion_x", "i4"),
+        ("motion_y", "i4"),
+        ("motion_scale", "u2"),
+    ],
+    align=True,
+)
+"""FFmpeg's AVMotionVector (libavutil/motion_vector.h)."""
+
+_BLOCK_DTYPE = np.dtype([("x", "i4"), ("y", "i4"), ("w", "i4"), ("h", "i4"), ("delta_qp", "i4")])
+
+
+def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDArray[np.void]:
+    """The exported vectors (n,) of VECTOR_DTYPE; n is 0 where the picture has none (every block intra-coded).
+
+    FFmpeg places blocks in the picture as coded; `crop_xy` is what the stream then cuts off its left and top.
+    """
+    data = picture.side_data.get("MOTION_VECTORS")
+    if data is None:
+        return np.zeros(0, VECTOR_DTYPE)
+    vectors = np.frombuffer(bytes(data), VECTOR_DTYPE)
+    if crop_xy != (0, 0):
+        vectors = vectors.copy()
+        for name, crop in zip(("src_x", "src_y", "dst_x", "dst_y"), crop_xy * 2, strict=True):
+            vectors[name] -= crop
+    return vectors
+
+
+def qp_map(picture: av.VideoFrame, size_hw: tuple[int, int]) -> NDArray[np.int8] | None:
+    """Quantiser of each macroblock, (ceil(H / 16), ceil(W / 16)) int8, or None where the decoder exports none."""
+    data = picture.side_data.get("VIDEO_ENC_PARAMS")
+    if data is None or data.nb_blocks == 0:
+        return None
+    raw, start, stride = bytes(data), data.blocks_offset, data.block_size
+    records = np.ndarray(data.nb_blocks, _BLOCK_DTYPE, raw, start, (stride,))
+    rows, cols = -(-size_hw[0] // 16), -(-size_hw[1] // 16)
+    row, col = records["y"] >> 4, records["x"] >> 4
+    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
+    result = np.zeros((rows, cols), np.int8)
+    result[row[inside], col[inside]] = (records["delta_qp"] + data.qp)[inside]
+    return result

@@ -1,0 +1,140 @@
+"""What an H.264 sequence parameter set says about references and interlacing (ITU-T H.264, 7.3.2.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SPS_TYPE = 7
+_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+
+
+@dataclass(frozen=True)
+class SequenceParameters:
+    """The part of a sequence parameter set that motion depends on.
+
+    `max_references` is max_num_ref_frames; `is_frames_only` frame_mbs_only_flag; `crop_left` and `crop_top` the pixels
+    that are cut off the coded picture before it is shown.
+    """
+
+    profile: int
+    max_references: int
+    is_frames_only: bool
+    crop_left: int
+    crop_top: int
+
+
+def split_nal_units(data: bytes, length_size: int | None) -> Iterator[memoryview]:
+    """The NAL units of one packet: length-prefixed with `length_size` bytes (MP4), or Annex B where that is None."""
+    view = memoryview(data)
+    if length_size is None:
+        start = data.find(b"\0\0\1")
+        while start >= 0:
+            end = data.find(b"\0\0\1", start + 3)
+            yield view[start + 3 : end if end >= 0 else len(data)]
+            start = end
+        return
+    at = 0
+    while at + length_size < len(data):
+        size = int.from_bytes(view[at : at + length_size], "big")
+        yield view[at + length_size : at + length_size + size]
+        at += length_size + size
+
+
+def nal_length_size(extradata: bytes | None) -> int | None:
+    """Bytes of the length prefix that `avcC` extradata announces; None for Annex B or no extradata."""
+    return (extradata[4] & 3) + 1 if extradata and len(extradata) > 6 and extradata[0] == 1 else None
+
+
+def parameters_of_extradata(extradata: bytes | None) -> SequenceParameters | None:
+    """The first sequence parameter set of a decoder's extradata, `avcC` (ISO/IEC 14496-15) or Annex B; None if none."""
+    if not extradata:
+        return None
+    if nal_length_size(extradata) is None:
+        return parameters_of_packet(extradata, None)
+    size = int.from_bytes(extradata[6:8], "big")
+    return parse_sps(extradata[8 : 8 + size]) if extradata[5] & 31 else None
+
+
+def parameters_of_packet(data: bytes, length_size: int | None) -> SequenceParameters | None:
+    """The first sequence parameter set inside a packet, or None."""
+    for unit in split_nal_units(data, length_size):
+        if len(unit) > 4 and unit[0] & 31 == _SPS_TYPE:
+            return parse_sps(bytes(unit))
+    return None
+
+
+def parse_sps(unit: bytes) -> SequenceParameters | None:
+    """Parse a sequence parameter set, NAL header included; None where it is damaged."""
+    try:
+        return _parse(_Bits(unit[1:].replace(b"\0\0\3", b"\0\0")))
+    except EOFError:
+        return None
+
+
+class _Bits:
+    """Bits of a byte string, most significant first, with Exp-Golomb codes (H.264, 9.1)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self._left = len(data) * 8
+
+    def u(self, count: int) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise EOFError
+        return self._value >> self._left & ((1 << count) - 1)
+
+    def ue(self) -> int:
+        zeros = 0
+        while not self.u(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.u(zeros)
+
+    def se(self) -> int:
+        code = self.ue()
+        return (code + 1) // 2 if code & 1 else -(code // 2)
+
+
+def _parse(bits: _Bits) -> SequenceParameters:
+    profile = bits.u(8)
+    bits.u(16)  # constraint flags and level
+    bits.ue()  # its own number
+    chroma, separate = 1, 0
+    if profile in _HIGH_PROFILES:
+        chroma = bits.ue()
+        if chroma == 3:
+            separate = bits.u(1)
+        bits.ue(), bits.ue(), bits.u(1)  # bit depths, lossless flag
+        if bits.u(1):
+            for index in range(12 if chroma == 3 else 8):
+                if bits.u(1):
+                    _skip_scaling_list(bits, 16 if index < 6 else 64)
+    bits.ue()  # log2_max_frame_num
+    order = bits.ue()
+    if order == 0:
+        bits.ue()
+    elif order == 1:
+        bits.u(1), bits.se(), bits.se()
+        for _ in range(bits.ue()):
+            bits.se()
+    references = bits.ue()
+    bits.u(1), bits.ue(), bits.ue()  # gaps in frame_num allowed; width and height in macroblocks
+    frames_only = bits.u(1)
+    if not frames_only:
+        bits.u(1)
+    bits.u(1)  # direct_8x8_inference
+    left = top = 0
+    if bits.u(1):
+        left, _, top, _ = (bits.ue() for _ in range(4))
+    chroma = 0 if separate else chroma
+    unit_x, unit_y = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (2 - frames_only)
+    return SequenceParameters(profile, references, bool(frames_only), left * unit_x, top * unit_y)
+
+
+def _skip_scaling_list(bits: _Bits, count: int) -> None:
+    last = following = 8
+    for _ in range(count):
+        if following:
+            following = (last + bits.se()) % 256
+        last = following or last

@@ -1,0 +1,287 @@
+"""`open_video`: frames with their bitstream metadata, in display order, in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from types import TracebackType
+from typing import BinaryIO, Literal
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from .colour import RgbConverter
+from .errors import InvalidDataError, SourceError
+from .frame import Frame, MotionAbsence, MotionVectors
+from .orientation import Orientation
+from .sidedata import qp_map, vectors_of
+from .source import open_container
+from .structure import StructureWatcher
+
+Source = str | os.PathLike[str] | BinaryIO
+_TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble
+
+
+def open_video(
+    source: Source,
+    *,
+    motion: bool = True,
+    qp: bool = False,
+    pixels: bool = True,
+    threads: int | Literal["auto"] = "auto",
+    format: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> CompressedVideo:
+    """Open a video and decode its first frame.
+
+    `source` is a path, an address that FFmpeg understands (`http://`, `rtsp://`), a file-like object with `read` (and
+    `seek`, where it can), or "-" for standard input. `motion` and `qp` ask for vectors and quantisers; `pixels=False`
+    makes a faster pass over the metadata only (loop filter and inverse transform are skipped, so there are no images).
+    `threads` is "auto" (frame and slice threads on every core) or a number. `format` names FFmpeg's demuxer where it
+    cannot be guessed (`v4l2`), and `options` are the demuxer's.
+
+    Raises SourceError where the source cannot be opened, InvalidDataError where it holds no video that decodes.
+    """
+    if threads != "auto" and threads < 1:
+        raise ValueError(f"threads={threads} is impossible; give 'auto' or a number from 1")
+    return CompressedVideo(source, motion, qp, pixels, threads, format, options)
+
+
+class CompressedVideo(Iterator[Frame]):
+    """An open video: an iterator over its frames in display order (one pass, like a file), and a context manager.
+
+    Images, vectors and quantisers are all in the orientation in which the video is displayed: the container's display
+    matrix is applied to each of them, and `size_hw` is the displayed size.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        motion: bool,
+        qp: bool,
+        pixels: bool,
+        threads: int | Literal["auto"],
+        format: str | None,
+        options: Mapping[str, str] | None,
+    ) -> None:
+        self.name, self._container = open_container(source, format, options)
+        self._motion, self._qp, self._pixels = motion, qp, pixels
+        self._index, self._distance = 0, -1
+        self._orientation = Orientation()
+        self._converter = RgbConverter()
+        self._decode_errors = 0
+        try:
+            self._stream = self._configure(threads)
+            self._structure = StructureWatcher(self._stream.codec_context)
+            self._pictures = self._decode()
+            self._first: av.VideoFrame | None = next(self._pictures, None)
+            if self._first is None:
+                raise InvalidDataError(
+                    f"{self.name}: no frame of the {self.codec_name} stream can be decoded; check that the file is whole"
+                )
+            matrix = self._first.side_data.get("DISPLAYMATRIX")
+            self._orientation = Orientation.from_display_matrix(None if matrix is None else bytes(matrix))
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _configure(self, threads: int | Literal["auto"]) -> VideoStream:
+        if not self._container.streams.video:
+            kinds = sorted({stream.type for stream in self._container.streams})
+            raise InvalidDataError(
+                f"{self.name}: has no video, only {' and '.join(kinds) or 'no streams'}; give a file with a video stream"
+            )
+        stream = self._container.streams.video[0]
+        context = stream.codec_context
+        if context is None:
+            raise InvalidDataError(f"{self.name}: FFmpeg has no decoder for its video; convert it to H.264 first")
+        options = dict(context.options)
+        if self._motion:
+            options["flags2"] = "+export_mvs"
+        if self._qp:
+            options["export_side_data"] = "venc_params"
+        if not self._pixels:
+            options |= {"skip_loop_filter": "all", "skip_idct": "all"}
+        context.options = options
+        context.thread_type = "AUTO"
+        context.thread_count = 0 if threads == "auto" else threads
+        context.copy_opaque = True
+        return stream
+
+    def __enter__(self) -> CompressedVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source; reading on raises ValueError."""
+        self._pictures.close()
+        self._first = None
+        self._container.close()
+
+    def __repr__(self) -> str:
+        h, w = self.size_hw
+        return f"CompressedVideo({self.name!r}, {self.codec_name}, {w}x{h}, {float(self.frame_rate):.6g} fps)"
+
+    @property
+    def codec_name(self) -> str:
+        """FFmpeg's name of the codec: 'h264', 'hevc', 'mpeg4'."""
+        return self._stream.codec_context.codec.canonical_name
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels as displayed."""
+        context = self._stream.codec_context
+        return self._orientation.size((context.height, context.width))
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Average frames per second; 25 where the source does not tell."""
+        stream = self._stream
+        return Fraction(stream.average_rate or stream.guessed_rate or 25)
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit in seconds of every frame's `pts`."""
+        return Fraction(self._stream.time_base or Fraction(1, 90000))
+
+    @property
+    def frame_count(self) -> int | None:
+        """Number of frames by the container's account, None where it gives none (streams, some formats)."""
+        return self._stream.frames or None
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length in seconds by the container's account, or None."""
+        if self._stream.duration is not None:
+            return float(self._stream.duration * self.time_base)
+        return None if self._container.duration is None else self._container.duration / av.time_base
+
+    @property
+    def rotation_degrees(self) -> int:
+        """Clockwise turn from coded to displayed pictures, already applied to everything read: 0, 90, 180 or 270."""
+        return self._orientation.rotation_degrees
+
+    @property
+    def pixel_format(self) -> str:
+        """FFmpeg's name of the decoder's pixel format, for example 'yuv420p'."""
+        return self._stream.codec_context.pix_fmt or "unknown"
+
+    @property
+    def decode_errors(self) -> int:
+        """Packets so far that the decoder refused; their frames are missing, the rest goes on."""
+        return self._decode_errors
+
+    @property
+    def motion_absence(self) -> MotionAbsence | None:
+        """Why this stream's vectors cannot be read as motion to the previous frame; None where they can.
+
+        Judged by the stream's headers when it is opened, and again as frames are read (a B-frame that no header
+        announced, for example). NOT_READ only if nothing but `motion=False` stands in the way.
+        """
+        return self._structure.absence or (None if self._motion else MotionAbsence.NOT_READ)
+
+    def __iter__(self) -> CompressedVideo:
+        return self
+
+    def __next__(self) -> Frame:
+        picture, self._first = self._first, None
+        return self._frame(next(self._pictures) if picture is None else picture)
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        broken: Exception | None = None
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except av.FFmpegError as error:
+                broken = error
+                packet = av.Packet()
+                packet.stream = self._stream
+            if packet.size:
+                self._structure.see_packet(packet)
+                packet.opaque = _Tag(packet.size)
+            try:
+                yield from packet.decode()
+            except av.error.EOFError:
+                break
+            except av.FFmpegError:
+                self._decode_errors += 1
+            if broken is not None:
+                raise SourceError(f"{self.name}: reading stopped: {broken}; check the source or the connection")
+
+    def _frame(self, picture: av.VideoFrame) -> Frame:
+        self._structure.see_picture(picture)
+        is_keyframe = picture.key_frame
+        self._distance = 0 if is_keyframe else self._distance + 1
+        pict_type = _TYPES.get(picture.pict_type, "I" if is_keyframe else "P")
+        coded_hw = (picture.height, picture.width)
+        motion, absence = self._motion_of(picture, pict_type, coded_hw)
+        tag = picture.opaque
+        frame = Frame(
+            index=self._index,
+            pts=picture.pts,
+            time_base=self.time_base if picture.time_base is None else picture.time_base,
+            pict_type=pict_type,
+            is_keyframe=is_keyframe,
+            distance=self._distance,
+            size_hw=self._orientation.size(coded_hw),
+            packet_bytes=tag.packet_bytes if isinstance(tag, _Tag) else 0,
+            motion=motion,
+            motion_absence=absence,
+            qp=self._qp_of(picture, coded_hw),
+            is_corrupt=picture.is_corrupt,
+            load_image=_Image(picture, self._converter, self._orientation) if self._pixels else None,
+        )
+        self._index += 1
+        return frame
+
+    def _motion_of(
+        self, picture: av.VideoFrame, pict_type: str, coded_hw: tuple[int, int]
+    ) -> tuple[MotionVectors | None, MotionAbsence | None]:
+        if not self._structure.exports_motion:
+            return None, MotionAbsence.CODEC
+        if pict_type == "I":
+            return None, MotionAbsence.INTRA
+        if not self._motion:
+            return None, MotionAbsence.NOT_READ
+        vectors = self._orientation.vectors(MotionVectors(vectors_of(picture, self._structure.crop_xy), coded_hw))
+        return vectors, self._structure.absence
+
+    def _qp_of(self, picture: av.VideoFrame, coded_hw: tuple[int, int]) -> NDArray[np.int8] | None:
+        qp = qp_map(picture, coded_hw) if self._qp else None
+        return None if qp is None else self._orientation.array(qp)
+
+
+class _Tag:
+    """Travels with a packet through the decoder's reordering and threads to the frame it becomes."""
+
+    __slots__ = ("packet_bytes",)
+
+    def __init__(self, packet_bytes: int) -> None:
+        self.packet_bytes = packet_bytes
+
+
+class _Image:
+    """Converts a picture once, when asked, and then lets the decoder's buffer go."""
+
+    def __init__(self, picture: av.VideoFrame, converter: RgbConverter, orientation: Orientation) -> None:
+        self._picture: av.VideoFrame | None = picture
+        self._converter, self._orientation = converter, orientation
+        self._image: NDArray[np.uint8] | None = None
+
+    def __call__(self) -> NDArray[np.uint8]:
+        picture = self._picture
+        if self._image is None and picture is not None:
+            self._image = self._converter.convert(picture, self._orientation)
+            self._picture = None
+        assert self._image is not None
+        return self._image
