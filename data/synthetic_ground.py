@@ -1,0 +1,252 @@
+"""Sky and ground of the synthetic street: every pixel's ray is followed to the road, so that texture stays in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .synthetic_camera import Camera
+from .synthetic_canvas import Canvas, clip_near
+from .synthetic_textures import GROUND_PPM, GROUND_SIZE
+from .synthetic_world import Block, Lot, Theme
+
+SKY, ROAD, PAVEMENT, TREE = 0, 3, 4, 5
+_TABLE_PPM = 10
+_NODES = 25
+_CORNER = 4.0
+
+
+class GroundTile:
+    """The ground's texture with smaller copies along s and along u apart."""
+
+    def __init__(self, tile: NDArray[np.uint8]) -> None:
+        self._levels: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        self._tile = tile
+
+    def sample(self, s: NDArray[np.float32], u: NDArray[np.float32], ds: float, du: float) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8 at street coordinates (h, w) in metres, for pixels that cover ds by du metres."""
+        ks = int(np.clip(np.log2(max(ds * GROUND_PPM, 1)) + 0.3, 0, 7))
+        ku = int(np.clip(np.log2(max(du * GROUND_PPM, 1)) + 0.3, 0, 5))
+        if (ks, ku) not in self._levels:
+            size = (GROUND_SIZE >> ks, GROUND_SIZE >> ku)
+            small = cv2.resize(self._tile, size, interpolation=cv2.INTER_AREA)
+            self._levels[ks, ku] = np.pad(small, ((1, 1), (1, 1), (0, 0)), mode="wrap")
+        level = self._levels[ks, ku]
+        x = (s * np.float32(GROUND_PPM)) % np.float32(GROUND_SIZE) / np.float32(1 << ks) + np.float32(0.5)
+        y = (u * np.float32(GROUND_PPM)) % np.float32(GROUND_SIZE) / np.float32(1 << ku) + np.float32(0.5)
+        return np.asarray(cv2.remap(level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def paint_sky(canvas: Canvas, panorama: NDArray[np.uint8], seconds: float) -> None:
+    """Fill everything above the horizon from a full-turn panorama; clouds drift slowly."""
+    camera = canvas.camera
+    height, width = camera.size_hw
+    rows = min(height, int(camera.horizon) + 2)
+    azimuth = camera.heading + np.arctan((np.arange(width) - camera.cx) / camera.focal)
+    turn = panorama.shape[1] / (2 * np.pi)
+    x = (azimuth * turn + 0.8 * seconds).astype(np.float32)
+    elevation = np.arctan((camera.horizon - np.arange(rows)) / camera.focal)
+    y = np.clip(255 - elevation * (255 / 0.75), 0, 255).astype(np.float32)
+    base = np.floor(x.min())
+    columns = np.arange(int(base), int(base) + int(x.max() - base) + 3) % panorama.shape[1]
+    strip = panorama[:, columns]
+    x = np.tile(x - np.float32(base), (rows, 1))
+    canvas.image[:rows] = cv2.remap(strip, x, np.tile(y[:, None], (1, width)), cv2.INTER_LINEAR)
+    canvas.labels[:rows] = SKY
+
+
+def paint_ground(
+    canvas: Canvas,
+    theme: Theme,
+    tile: GroundTile,
+    blocks: Iterable[Block],
+    *,
+    shade: NDArray[np.float32] | None = None,
+) -> None:
+    """Fill everything below the horizon: road with markings, kerb, pavement, grass; `shade` (H, W) 0..1 darkens it."""
+    camera = canvas.camera
+    height, width = camera.size_hw
+    top = int(np.floor(camera.horizon)) + 1
+    if top >= height:
+        return
+    rows = np.arange(top, height)
+    z = camera.focal * camera.height / np.maximum(rows - camera.horizon, 0.35)
+    nodes = np.linspace(0, width - 1, _NODES)
+    s_node, u_node = camera.ground(
+        (nodes - camera.cx)[None, :] * z[:, None] / camera.focal, np.repeat(z[:, None], _NODES, 1)
+    )
+    weights = np.maximum(0, 1 - np.abs(np.arange(width)[None, :] - nodes[:, None]) / (nodes[1] - nodes[0]))
+    period = GROUND_SIZE / GROUND_PPM
+    base = np.floor(camera.s / period) * period
+    s = ((s_node - base) @ weights).astype(np.float32)
+    u = (u_node @ weights).astype(np.float32)
+    du = (z / camera.focal).astype(np.float32)[:, None]
+    ds = (z * z / (camera.focal * camera.height)).astype(np.float32)[:, None]
+
+    texture = np.empty((len(rows), width, 3), np.uint8)
+    steps = np.round(np.log2(np.maximum(ds[:, 0] * GROUND_PPM, 1)) * 1.0).astype(int)
+    starts = np.flatnonzero(np.diff(steps, prepend=steps[0] - 1))
+    for first, last in zip(starts, [*starts[1:], len(rows)], strict=True):
+        band = slice(first, last)
+        texture[band] = tile.sample(s[band], u[band], float(ds[band].mean()), float(du[band].mean()))
+    tone = texture.astype(np.float32) * np.float32(1 / 128)
+
+    blocks = list(blocks)
+    edge, kind = _edges(theme, [lot for block in blocks for lot in block.lots], camera.s, base)
+    index = np.clip(((s + np.float32(base - camera.s + 20)) * _TABLE_PPM).astype(np.int32), 0, edge.shape[1] - 1)
+    right = (u > 0).view(np.uint8)
+    reach = np.abs(u)
+    kerb = edge[right, index]
+    road_cover = np.clip((kerb - reach) / du + np.float32(0.5), 0, 1)
+    grass = (kind[right, index] > 0) & (reach > theme.front)
+
+    asphalt = tone[..., 0] * _wear(u, theme)
+    for start, length, left, wide in (r for block in blocks for r in block.repairs):
+        inside = _cover(u, left, left + wide, du) * _cover(s, start - base, start - base + length, ds)
+        asphalt *= 1 - np.float32(0.16) * inside
+    road = asphalt[..., None] * np.array([84, 85, 88], np.float32)
+    paint = _markings(theme, s, u, du, ds, base, blocks)
+    road += (paint[0] * np.clip(1.7 - asphalt, 0.5, 1))[..., None] * (np.array([196, 196, 192], np.float32) - road)
+    if theme.yellow_lines:
+        road += paint[1][..., None] * (np.array([172, 146, 66], np.float32) - road)
+    slabs = tone[..., 1, None] * np.array([112, 110, 106], np.float32)
+    curb = _cover(reach, kerb, kerb + np.float32(0.16), du)
+    slabs += curb[..., None] * (np.array([138, 137, 132], np.float32) * tone[..., 0, None] - slabs)
+    gutter = _cover(reach, kerb - np.float32(0.12), kerb, du)
+    road *= 1 - np.float32(0.28) * gutter[..., None]
+    if grass.any():
+        lawn = tone[..., 2, None] * (np.array(theme.leaf_tint, np.float32) * np.float32(0.95))
+        slabs = np.where(grass[..., None], lawn, slabs)
+    picture = slabs + road_cover[..., None] * (road - slabs)
+    labels = np.full(s.shape, PAVEMENT, np.uint8)
+    labels[grass] = TREE
+    labels[road_cover >= 0.5] = ROAD
+    if shade is not None:
+        picture *= (1 - shade[top:])[..., None]
+    air = (1 - np.exp(-z / canvas.haze_metres)).astype(np.float32)[:, None, None]
+    picture += air * (canvas.haze_colour - picture)
+    canvas.image[top:] = picture
+    canvas.labels[top:] = labels
+
+
+def _edges(theme: Theme, lots: Sequence[Lot], s: float, base: float) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Tables (2 sides, n) from 20 m behind `s`, 10 entries a metre: where the road ends in u, and where grass grows."""
+    count = 260 * _TABLE_PPM
+    at = s - 20 + np.arange(count) / _TABLE_PPM
+    edge = np.full((2, count), theme.half_road, np.float32)
+    grass = np.zeros((2, count), np.uint8)
+    for lot in lots:
+        row = int(lot.side > 0)
+        if lot.kind in ("park", "garden"):
+            grass[row, (at >= lot.s0) & (at < lot.s1)] = 1
+        if lot.kind == "junction":
+            away = np.maximum(lot.s0 - at, at - lot.s1)
+            near = away < _CORNER
+            bend = np.clip(away[near] / _CORNER, 0, 1)
+            flare = theme.half_road + _CORNER * (1 - np.sqrt(1 - (1 - bend) ** 2))
+            edge[row, near] = np.maximum(edge[row, near], flare)
+            edge[row, (at >= lot.s0) & (at < lot.s1)] = 1e3
+    return edge, grass
+
+
+def _cover(
+    x: NDArray[np.float32],
+    low: NDArray[np.float32] | float,
+    high: NDArray[np.float32] | float,
+    width: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """How much of a pixel `width` wide around x lies between low and high, 0..1."""
+    half = width / 2
+    inside = np.minimum(x + half, high) - np.maximum(x - half, low)
+    return np.asarray(np.clip(inside / width, 0, 1), np.float32)
+
+
+def _dashes(s: NDArray[np.float32], period: float, dash: float, ds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share of dash within a pixel ds long around s, for dashes that repeat every `period` metres."""
+
+    def total(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        turns = np.floor(x / period)
+        return np.asarray(turns * dash + np.minimum(x - turns * period, dash), np.float32)
+
+    return np.asarray((total(s + ds / 2) - total(s - ds / 2)) / ds, np.float32)
+
+
+def _wear(u: NDArray[np.float32], theme: Theme) -> NDArray[np.float32]:
+    """Brightness of the road across its width: polished wheel tracks, a dark oily middle, dirt at the kerb."""
+    table_u = np.linspace(-12, 12, 481)
+    tone = np.ones(481)
+    for lane in (-1.75, 1.75):
+        for wheel in (-0.75, 0.75):
+            tone += 0.07 * np.exp(-(((table_u - lane - wheel) / 0.28) ** 2))
+        tone -= 0.05 * np.exp(-(((table_u - lane) / 0.35) ** 2))
+    tone -= 0.1 * np.exp(-(((np.abs(table_u) - theme.half_road) / 0.5) ** 2))
+    index = np.clip((u + 12) * 20, 0, 480).astype(np.int32)
+    return tone.astype(np.float32)[index]
+
+
+def _markings(
+    theme: Theme,
+    s: NDArray[np.float32],
+    u: NDArray[np.float32],
+    du: NDArray[np.float32],
+    ds: NDArray[np.float32],
+    base: float,
+    blocks: Sequence[Block],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cover 0..1 of white and of yellow paint for every ground pixel."""
+    offset = np.float32(base % 6.0)
+    keep = np.ones_like(s)
+    white = np.zeros_like(s)
+    reach = np.abs(u)
+    for block in blocks:
+        if block.crossing is not None:
+            along = _cover(s, block.crossing - base, block.crossing + 3.2 - base, ds)
+            keep *= 1 - _cover(s, block.crossing - 2 - base, block.crossing + 5.2 - base, ds)
+            white += along * _dashes(u + 50, 1.2, 0.6, du) * (reach < theme.half_road - 0.2)
+        for lot in block.lots:
+            if lot.kind == "junction":
+                row = _cover(reach, theme.half_road - 0.1, theme.half_road + 0.12, du) * ((u > 0) == (lot.side > 0))
+                white += row * _cover(s, lot.s0 - base, lot.s1 - base, ds) * _dashes(s + offset, 0.9, 0.6, ds)
+    white += keep * _cover(u, -0.06, 0.06, du) * _dashes(s + offset, 6.0, 2.4, ds)
+    if max(theme.parking) > 0:
+        for side, chance in zip((-1, 1), theme.parking, strict=True):
+            if chance > 0:
+                bay = side * (theme.half_road - 2.25)
+                white += keep * _cover(u, bay - 0.05, bay + 0.05, du) * _dashes(s + offset, 1.5, 0.75, ds)
+    if theme.cycle_lane:
+        white += keep * _cover(reach, 3.0, 3.12, du) * _dashes(s + offset, 3.0, 1.5, ds) * (u < 0)
+    yellow = np.zeros_like(s)
+    if theme.yellow_lines:
+        for low in (0.28, 0.46):
+            yellow += _cover(reach, theme.half_road - low - 0.08, theme.half_road - low, du)
+        yellow *= keep
+        yellow *= 0.8
+    return np.minimum(white * np.float32(0.9), 1), yellow
+
+
+def ground_shade(camera: Camera, footprints: Iterable[tuple[NDArray[np.float64], float, float]]) -> NDArray[np.float32]:
+    """Soft shadows (H, W) 0..1 of ground polygons: each is camera points (n, 3), a strength 0..1 and metres of blur."""
+    height, width = camera.size_hw
+    shade = np.zeros((height, width), np.float32)
+    for points, strength, blur in footprints:
+        clipped = clip_near(points)
+        if len(clipped) < 3:
+            continue
+        pixels = camera.project(clipped)
+        spread = max(1.0, blur * camera.focal / max(float(points[:, 2].mean()), 1.5))
+        margin = int(2 * spread) + 2
+        low, high = pixels.min(0) - margin, pixels.max(0) + margin
+        x0, y0, x1, y1 = int(max(low[0], 0)), int(max(low[1], 0)), int(min(high[0], width)), int(min(high[1], height))
+        if x0 >= x1 or y0 >= y1:
+            continue
+        patch = np.zeros((y1 - y0, x1 - x0), np.float32)
+        local = np.clip(np.round((pixels - [x0, y0]) * 16), -1e6, 1e6).astype(np.int32)
+        cv2.fillConvexPoly(patch, local, strength, cv2.LINE_AA, 4)
+        sigma = spread * 0.5
+        patch = cv2.GaussianBlur(patch, (0, 0), sigmaX=sigma, sigmaY=max(0.6, sigma * 0.4))
+        part = shade[y0:y1, x0:x1]
+        np.maximum(part, patch, out=part)
+    return shade
