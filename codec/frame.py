@@ -32,7 +32,8 @@ class MotionVectors:
     later one; the reference index is not exported), `w`, `h` (block size in pixels), `src_x`, `src_y` (centre of the
     block in the reference), `dst_x`, `dst_y` (centre of the block in this frame), `flags`, `motion_x`, `motion_y`
     (displacement times `motion_scale`), `motion_scale` (4 for quarter-pel). `size_hw` is the picture's size in pixels.
-    Places, shapes and displacements are in the orientation in which the video is displayed. The vectors are backward: `x_ref = x + motion_x / motion_scale`.
+    Places, shapes and displacements are in the orientation in which the video is displayed. The vectors are
+    backward: `x_ref = x + motion_x / motion_scale`.
     """
 
     array: NDArray[np.void]

@@ -17,10 +17,10 @@ BLOCK = 8
 class MotionField:
     """A dense backward map: cell (i, j) of this picture shows what its reference has at `x + dx, y + dy`.
 
-    `displacement` is (h, w, 2) float32 in pixels, x before y; `unreferenced` is (h, w) bool, true where nothing is known
-    of the reference (intra-coded blocks), and the displacement there is 0. `size_hw` is the picture's size in pixels as
-    displayed, and `cell` the height and width of a cell in pixels. Cell (i, j) covers `x` in [j * cell[1], (j + 1) *
-    cell[1]), `y` likewise; cells of the last row and column may reach beyond the picture.
+    `displacement` is (h, w, 2) float32 in pixels, x before y; `unreferenced` is (h, w) bool, true where nothing is
+    known of the reference (intra-coded blocks), and the displacement there is 0. `size_hw` is the picture's size in
+    pixels as displayed, and `cell` the height and width of a cell in pixels. Cell (i, j) covers `x` in [j * cell[1],
+    (j + 1) * cell[1]), `y` likewise; cells of the last row and column may reach beyond the picture.
     """
 
     displacement: NDArray[np.float32]
@@ -86,7 +86,7 @@ class MotionField:
 
 
 def _lookup(cells: int, size: int, offset: int) -> slice | NDArray[np.intp]:
-    """Lattice rows (or columns) that hold the centres of `cells` cells; the last one's centre is kept in the picture."""
+    """Lattice rows (or columns) that hold the centres of `cells` cells, the last centre kept in the picture."""
     if offset == 0:
         return slice(0, cells)
     centres = np.minimum(np.arange(cells) * BLOCK + BLOCK // 2, size - 1)

@@ -22,7 +22,7 @@ class Orientation:
     mirror_y: bool = False
 
     @classmethod
-    def from_display_matrix(cls, matrix: bytes | memoryview | None) -> Orientation:
+    def from_display_matrix(cls, matrix: bytes | None) -> Orientation:
         """From FFmpeg's display matrix (nine int32, 16.16 fixed point, `x' = a x + c y`, `y' = b x + d y`).
 
         Angles that are no multiple of 90 degrees leave the picture as it is coded.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import av
 import numpy as np
+from av.sidedata.encparams import VideoEncParams
 from numpy.typing import NDArray
 
 VECTOR_DTYPE = np.dtype(
@@ -27,15 +30,21 @@ VECTOR_DTYPE = np.dtype(
 _BLOCK_DTYPE = np.dtype([("x", "i4"), ("y", "i4"), ("w", "i4"), ("h", "i4"), ("delta_qp", "i4")])
 
 
+def raw_side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
+    """The bytes of one kind of side data, by FFmpeg's name ("DISPLAYMATRIX"), or None."""
+    data = picture.side_data.get(kind)
+    return None if data is None else bytes(cast(Any, data))
+
+
 def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDArray[np.void]:
     """The exported vectors (n,) of VECTOR_DTYPE; n is 0 where the picture has none (every block intra-coded).
 
     FFmpeg places blocks in the picture as coded; `crop_xy` is what the stream then cuts off its left and top.
     """
-    data = picture.side_data.get("MOTION_VECTORS")
+    data = raw_side_data(picture, "MOTION_VECTORS")
     if data is None:
         return np.zeros(0, VECTOR_DTYPE)
-    vectors = np.frombuffer(bytes(data), VECTOR_DTYPE)
+    vectors = np.frombuffer(data, VECTOR_DTYPE)
     if crop_xy != (0, 0):
         vectors = vectors.copy()
         for name, crop in zip(("src_x", "src_y", "dst_x", "dst_y"), crop_xy * 2, strict=True):
@@ -46,9 +55,9 @@ def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDA
 def qp_map(picture: av.VideoFrame, size_hw: tuple[int, int]) -> NDArray[np.int8] | None:
     """Quantiser of each macroblock, (ceil(H / 16), ceil(W / 16)) int8, or None where the decoder exports none."""
     data = picture.side_data.get("VIDEO_ENC_PARAMS")
-    if data is None or data.nb_blocks == 0:
+    if not isinstance(data, VideoEncParams) or data.nb_blocks == 0:
         return None
-    raw, start, stride = bytes(data), data.blocks_offset, data.block_size
+    raw, start, stride = bytes(cast(Any, data)), data.blocks_offset, data.block_size
     records = np.ndarray(data.nb_blocks, _BLOCK_DTYPE, raw, start, (stride,))
     rows, cols = -(-size_hw[0] // 16), -(-size_hw[1] // 16)
     row, col = records["y"] >> 4, records["x"] >> 4

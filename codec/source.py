@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Mapping
@@ -14,39 +13,107 @@ from av.container import InputContainer
 
 from .errors import InvalidDataError, SourceError
 
+Source = str | os.PathLike[str] | BinaryIO
 _OPEN_TIMEOUT_SECONDS = 20.0
 
 
-def open_container(
-    source: str | os.PathLike[str] | BinaryIO, format: str | None, options: Mapping[str, str] | None
-) -> tuple[str, InputContainer]:
-    """The source's name for messages, and FFmpeg's container.
+class OpenSource:
+    """FFmpeg's container for a source, with the source's name for messages.
 
-    Raises SourceError where it cannot be reached and InvalidDataError where it is no video.
+    Raises SourceError where the source cannot be reached and InvalidDataError where it is no video.
     """
-    if isinstance(source, str | os.PathLike):
-        name = os.fspath(source)
-        if name == "-":
-            return "standard input", _open(sys.stdin.buffer, "standard input", format, options)
-        if "://" in name:
-            return name, _open(name, name, format, options, _OPEN_TIMEOUT_SECONDS)
-        if format is None:
-            _check_path(Path(name))
-            name_for_ffmpeg = f"file:{name}"  # a colon in a file's name is not a protocol
+
+    def __init__(self, source: Source, format: str | None, options: Mapping[str, str] | None) -> None:
+        self._reader: _Reader | None = None
+        self._options = dict(options or {})
+        if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
+            self.name = os.fspath(source)
+            is_address = "://" in self.name
+            is_file = not is_address and format is None
+            if is_file:
+                _check_file(Path(self.name))
+            # without "file:" a colon in a file's name would name a protocol
+            self.container = self._open(f"file:{self.name}" if is_file else self.name, format, is_address)
         else:
-            name_for_ffmpeg = name
-        return name, _open(name_for_ffmpeg, name, format, options)
-    if not hasattr(source, "read"):
-        raise SourceError(f"{source!r} is no video source; give a path, an address, a file-like object or '-'")
-    name = str(getattr(source, "name", None) or f"<{type(source).__name__}>")
-    return name, _open(source, name, format, options)
+            file = sys.stdin.buffer if isinstance(source, str) else source
+            if isinstance(file, os.PathLike) or not hasattr(file, "read"):
+                raise SourceError(f"{source!r}: is no video source; give a path, an address, a binary file or '-'")
+            self.name = "standard input" if source == "-" else str(getattr(file, "name", f"<{type(file).__name__}>"))
+            self._reader = _Reader(file)
+            self.container = self._open(self._reader, format, False)
+
+    def failure(self, error: Exception) -> Exception:
+        """The error to raise where reading on failed with FFmpeg's `error`."""
+        self.raise_reader_failure()
+        cause = getattr(error, "strerror", None) or error
+        if self._reader is not None and not self._reader.is_seekable:
+            return InvalidDataError(
+                f"{self.name}: cannot be read as a stream ({cause}); an MP4 must have its index in front "
+                "(ffmpeg -movflags +faststart) or be given as a file"
+            )
+        return SourceError(f"{self.name}: reading stopped ({cause}); check the source or the connection")
+
+    def raise_reader_failure(self) -> None:
+        """Raise what a file-like object raised while FFmpeg read from it, an interrupt included."""
+        if self._reader is not None and self._reader.failure is not None:
+            failure, self._reader.failure = self._reader.failure, None
+            if isinstance(failure, Exception):
+                raise SourceError(f"{self.name}: reading failed ({failure}); check the source") from failure
+            raise failure
+
+    def _open(self, file: str | _Reader, format: str | None, is_address: bool) -> InputContainer:
+        timeout = (_OPEN_TIMEOUT_SECONDS, None) if is_address else None
+        try:
+            container = av.open(file, "r", format=format, options=self._options, timeout=timeout)
+        except av.error.InvalidDataError as error:
+            self.raise_reader_failure()
+            if isinstance(file, str) and not is_address and _is_mp4_without_index(Path(self.name)):
+                raise InvalidDataError(
+                    f"{self.name}: the MP4 is cut off before its index (moov); copy or record it again"
+                ) from error
+            raise InvalidDataError(f"{self.name}: FFmpeg finds no video in it; give a video file") from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.raise_reader_failure()
+            cause = getattr(error, "strerror", None) or error
+            raise SourceError(
+                f"{self.name}: cannot be opened ({cause}); check the address, the format and the rights"
+            ) from error
+        self.raise_reader_failure()
+        return container
 
 
-def _check_path(path: Path) -> None:
+class _Reader:
+    """Hands a file-like object to FFmpeg and keeps what it raises: FFmpeg's C code would lose an interrupt."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.failure: BaseException | None = None
+        self.is_seekable = hasattr(file, "seek") and hasattr(file, "tell") and getattr(file, "seekable", lambda: True)()
+        self._file = file
+        self._read = getattr(file, "read1", file.read)  # a live stream's bytes as they come, not a full buffer
+
+    def read(self, size: int) -> bytes:
+        try:
+            data = self._read(size)
+            if isinstance(data, bytes | bytearray | memoryview):
+                return bytes(data)
+            raise TypeError(f"read() gave {type(data).__name__}, not bytes; open the file in binary mode")
+        except BaseException as error:
+            self.failure = error
+            return b""
+
+    def seekable(self) -> bool:
+        return self.is_seekable
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise SourceError(
-            f"{path}: is a folder, not a video file; read a folder of frames with gopseg.data.open_frames"
-        )
+        raise SourceError(f"{path}: is a folder, not a video file; open a folder of frames with open_frames")
     if not path.exists():
         raise SourceError(f"{path}: no such file; check the path")
     if not os.access(path, os.R_OK):
@@ -55,26 +122,24 @@ def _check_path(path: Path) -> None:
         raise InvalidDataError(f"{path}: the file is empty (0 bytes); copy or record it again")
 
 
-def _open(
-    file: str | BinaryIO | io.BufferedIOBase,
-    name: str,
-    format: str | None,
-    options: Mapping[str, str] | None,
-    timeout: float | None = None,
-) -> InputContainer:
-    try:
-        return av.open(
-            file, "r", format=format, options=dict(options or {}), timeout=None if timeout is None else (timeout, None)
-        )
-    except av.error.InvalidDataError as error:
-        log = error.log[2].strip() if error.log else "FFmpeg finds no known format in it"
-        if "moov atom" in log:
-            raise InvalidDataError(
-                f"{name}: the MP4 is cut off before its index (moov atom not found); copy or record it again"
-            ) from error
-        raise InvalidDataError(f"{name}: is no video that FFmpeg knows ({log}); give a video file") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise SourceError(
-            f"{name}: cannot be opened ({cause}); check the address, the format and the rights"
-        ) from error
+def _is_mp4_without_index(path: Path) -> bool:
+    """Whether a file starts like an MP4 (ISO/IEC 14496-12) but ends before a whole `moov` box."""
+    if not path.is_file():
+        return False
+    size, at, is_mp4 = path.stat().st_size, 0, False
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if at == 0 and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+                return False
+            is_mp4 = True
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if kind == b"moov" and at + length <= size:
+                return False
+            if length < 8:
+                break
+            at += length
+    return is_mp4

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import av
 import numpy as np
@@ -14,14 +13,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from .colour import RgbConverter
-from .errors import InvalidDataError, SourceError
+from .errors import InvalidDataError
 from .frame import Frame, MotionAbsence, MotionVectors
 from .orientation import Orientation
-from .sidedata import qp_map, vectors_of
-from .source import open_container
+from .sidedata import qp_map, raw_side_data, vectors_of
+from .source import OpenSource, Source
 from .structure import StructureWatcher
 
-Source = str | os.PathLike[str] | BinaryIO
 _TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble
 
 
@@ -67,12 +65,14 @@ class CompressedVideo(Iterator[Frame]):
         format: str | None,
         options: Mapping[str, str] | None,
     ) -> None:
-        self.name, self._container = open_container(source, format, options)
+        self._source = OpenSource(source, format, options)
+        self.name = self._source.name
         self._motion, self._qp, self._pixels = motion, qp, pixels
         self._index, self._distance = 0, -1
         self._orientation = Orientation()
         self._converter = RgbConverter()
         self._decode_errors = 0
+        self._is_closed = False
         try:
             self._stream = self._configure(threads)
             self._structure = StructureWatcher(self._stream.codec_context)
@@ -80,21 +80,20 @@ class CompressedVideo(Iterator[Frame]):
             self._first: av.VideoFrame | None = next(self._pictures, None)
             if self._first is None:
                 raise InvalidDataError(
-                    f"{self.name}: no frame of the {self.codec_name} stream can be decoded; check that the file is whole"
+                    f"{self.name}: not one frame of its {self.codec_name} stream can be decoded; check that it is whole"
                 )
-            matrix = self._first.side_data.get("DISPLAYMATRIX")
-            self._orientation = Orientation.from_display_matrix(None if matrix is None else bytes(matrix))
+            self._orientation = Orientation.from_display_matrix(raw_side_data(self._first, "DISPLAYMATRIX"))
         except BaseException:
-            self._container.close()
+            self._source.container.close()
             raise
 
     def _configure(self, threads: int | Literal["auto"]) -> VideoStream:
-        if not self._container.streams.video:
-            kinds = sorted({stream.type for stream in self._container.streams})
+        if not self._source.container.streams.video:
+            kinds = sorted({stream.type for stream in self._source.container.streams})
             raise InvalidDataError(
-                f"{self.name}: has no video, only {' and '.join(kinds) or 'no streams'}; give a file with a video stream"
+                f"{self.name}: has no video, only {' and '.join(kinds) or 'no streams'}; give a file with video"
             )
-        stream = self._container.streams.video[0]
+        stream = self._source.container.streams.video[0]
         context = stream.codec_context
         if context is None:
             raise InvalidDataError(f"{self.name}: FFmpeg has no decoder for its video; convert it to H.264 first")
@@ -121,9 +120,10 @@ class CompressedVideo(Iterator[Frame]):
 
     def close(self) -> None:
         """Let go of the source; reading on raises ValueError."""
+        self._is_closed = True
         self._pictures.close()
         self._first = None
-        self._container.close()
+        self._source.container.close()
 
     def __repr__(self) -> str:
         h, w = self.size_hw
@@ -161,7 +161,7 @@ class CompressedVideo(Iterator[Frame]):
         """Length in seconds by the container's account, or None."""
         if self._stream.duration is not None:
             return float(self._stream.duration * self.time_base)
-        return None if self._container.duration is None else self._container.duration / av.time_base
+        return None if self._source.container.duration is None else self._source.container.duration / av.time_base
 
     @property
     def rotation_degrees(self) -> int:
@@ -191,32 +191,34 @@ class CompressedVideo(Iterator[Frame]):
         return self
 
     def __next__(self) -> Frame:
+        if self._is_closed:
+            raise ValueError(f"{self.name}: is closed; read its frames inside the `with` block")
         picture, self._first = self._first, None
         return self._frame(next(self._pictures) if picture is None else picture)
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
+    def _decode(self) -> Generator[av.VideoFrame, None, None]:
+        context = self._stream.codec_context
         broken: Exception | None = None
-        packets = self._container.demux(self._stream)
-        while True:
+        packets = self._source.container.demux(self._stream)
+        while broken is None:
+            packet: av.Packet[VideoStream] | None = None  # None drains the decoder
             try:
                 packet = next(packets)
+                self._source.raise_reader_failure()
+                if packet.size:
+                    self._structure.see_packet(packet)
+                    packet.opaque = _Tag(packet.size)
             except StopIteration:
-                break
+                return
             except av.FFmpegError as error:
-                broken = error
-                packet = av.Packet()
-                packet.stream = self._stream
-            if packet.size:
-                self._structure.see_packet(packet)
-                packet.opaque = _Tag(packet.size)
+                broken = self._source.failure(error)
             try:
-                yield from packet.decode()
+                yield from context.decode(packet)
             except av.error.EOFError:
-                break
+                return
             except av.FFmpegError:
                 self._decode_errors += 1
-            if broken is not None:
-                raise SourceError(f"{self.name}: reading stopped: {broken}; check the source or the connection")
+        raise broken
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         self._structure.see_picture(picture)
