@@ -1,5 +1,7 @@
 """Networks, losses and weights. torch, never codec."""
 
+from .losses import SegmentationLoss, class_weights
+from .metrics import ConfusionMatrix
 from .model import (
     ARCHITECTURES,
     ModelError,
@@ -15,10 +17,13 @@ from .swiftnet import SwiftNet
 
 __all__ = [
     "ARCHITECTURES",
+    "ConfusionMatrix",
     "ModelError",
+    "SegmentationLoss",
     "SegmentationNetwork",
     "SwiftNet",
     "build_network",
+    "class_weights",
     "initialise",
     "load_model",
     "parameter_count",

@@ -107,7 +107,8 @@ class SwiftNetBackbone(nn.Module):
         x = self.spp(self.layer4(x))
         for unit, skip in zip(self.upsample, reversed(skips), strict=True):
             x = unit(x, skip)
-        return x
+        p: Tensor = x
+        return p
 
 
 class SwiftNet(SegmentationNetwork):

@@ -1,0 +1,62 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from gopseg.segnet import ModelError, SwiftNet, build_network, initialise, load_model, save_model
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    torch.manual_seed(0)
+    network = SwiftNet(["road", "sky", "tree"]).eval()
+    file = tmp_path_factory.mktemp("model") / "net.safetensors"
+    save_model(network, file, "swiftnet18")
+    return network, file
+
+
+def test_round_trip_keeps_classes_and_values_to_half_precision(saved):
+    network, file = saved
+    loaded = load_model(file)
+    assert loaded.classes == ("road", "sky", "tree")
+    assert not loaded.training
+    for key, value in network.state_dict().items():
+        other = loaded.state_dict()[key]
+        assert other.dtype == value.dtype
+        torch.testing.assert_close(other, value.half().to(value.dtype) if value.is_floating_point() else value)
+
+
+def test_no_part_file_stays(saved):
+    _, file = saved
+    assert [f.name for f in file.parent.iterdir()] == ["net.safetensors"]
+
+
+def test_errors_name_the_file_and_what_there_is(tmp_path):
+    with pytest.raises(ModelError, match=r"unknown model 'nonsense'.*\.safetensors"):
+        load_model("nonsense")
+    with pytest.raises(ModelError, match="does not exist"):
+        load_model(tmp_path / "none.safetensors")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"not tensors at all")
+    with pytest.raises(ModelError, match="not a readable safetensors"):
+        load_model(broken)
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, foreign)
+    with pytest.raises(ModelError, match="not written by gopseg"):
+        load_model(foreign)
+    with pytest.raises(ModelError, match="unknown architecture"):
+        build_network("resnet9000", 3)
+
+
+def test_torchvision_keys_initialise_the_encoder(tmp_path):
+    source = SwiftNet(4)
+    encoder = {k.removeprefix("backbone."): v for k, v in source.state_dict().items() if k.startswith("backbone.")}
+    encoder = {k: v for k, v in encoder.items() if k.startswith(("conv1", "bn1", "layer"))}
+    encoder["fc.weight"] = torch.zeros(1000, 512)
+    file = tmp_path / "resnet18.pth"
+    torch.save(encoder, file)
+    target = SwiftNet(7)
+    assert initialise(target, file) == len(encoder) - 1
+    torch.testing.assert_close(target.backbone.layer3[1].conv2.weight, source.backbone.layer3[1].conv2.weight)
+    torch.save({"x": torch.zeros(2)}, file)
+    with pytest.raises(ModelError, match="no tensor that fits"):
+        initialise(target, file)
