@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import torch
+from tqdm import tqdm
 
 from .. import __version__
 from ..data.camvid import CamVid
 from ..data.sample import DatasetError, Sample
+from ..data.synthetic import SyntheticStreet
 from ..segnet import (
     ARCHITECTURES,
     ConfusionMatrix,
@@ -73,6 +76,7 @@ def main() -> None:
 @click.option("--optimiser", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True)
 @click.option("--lr", type=float, default=1e-3, show_default=True)
 @click.option("--weight-decay", type=float, default=0.02, show_default=True)
+@click.option("--warmup", type=click.IntRange(0), default=200, show_default=True, help="Steps.")
 @click.option(
     "--schedule", type=click.Choice(["flat-cosine", "cosine", "poly"]), default="flat-cosine", show_default=True
 )
@@ -116,7 +120,7 @@ def hr(
             click.echo(f"took {taken} tensors from {init}", err=True)
     except (DatasetError, ModelError) as error:
         raise InputError(str(error)) from error
-    extra = render_synthetic(synthetic_frames, settings.seed, train[0]) if synthetic > 0 else []
+    extra = synthetic_samples(output / "synthetic.npz", synthetic_frames, settings.seed, train[0]) if synthetic else []
     trainer = Trainer(network, train, val, settings, output, extra)
     if resume and checkpoint.exists():
         trainer.load(checkpoint)
@@ -132,18 +136,25 @@ def hr(
     trainer.run(keep_best)
 
 
-def render_synthetic(count: int, seed: int, like: Sample) -> list[Sample]:
-    """`count` frames of synthetic streets, a few from each of many streets, as large as `like`."""
-    from ..data.synthetic import SyntheticStreet
-
-    per_street = 4
-    samples = []
-    for number in range(-(-count // per_street)):
-        street = SyntheticStreet(seed=1000 + 1000 * seed + number, size_hw=(like.labels.shape[0], like.labels.shape[1]))
-        for i in range(per_street):
-            image, labels = street.frame(40 * i)
-            samples.append(Sample(f"street{number}_{40 * i}", image, labels))
-    return samples[:count]
+def synthetic_samples(cache: Path, count: int, seed: int, like: Sample) -> list[Sample]:
+    """`count` frames of synthetic streets, four of each, as large as `like`; rendered once, kept in `cache`."""
+    if not cache.exists():
+        height, width = like.labels.shape
+        images, labels = np.empty((count, height, width, 3), np.uint8), np.empty((count, height, width), np.uint8)
+        street = None
+        for number in tqdm(range(count), desc="synthetic street", disable=None):
+            if number % 4 == 0:
+                street = SyntheticStreet(seed=1000 * (seed + 1) + number // 4, size_hw=(height, width))
+            assert street is not None
+            images[number], labels[number] = street.frame(40 * (number % 4))
+        part = cache.with_suffix(".part.npz")
+        np.savez(part, images=images, labels=labels)
+        part.replace(cache)
+    with np.load(cache) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    if len(images) != count:
+        raise InputError(f"'{cache}' holds {len(images)} frames, not {count}; delete it to render anew")
+    return [Sample(f"street {i}", image, label) for i, (image, label) in enumerate(zip(images, labels, strict=True))]
 
 
 def model_card(
