@@ -28,7 +28,7 @@ from ..segnet import (
     initialise,
     save_model,
 )
-from .cli import InputError
+from .cli import InputError, hardware
 from .trainer import Trainer, TrainSettings
 
 LICENCE_NOTE = (
@@ -185,10 +185,3 @@ def model_card(
         "versions": {"gopseg": __version__, "torch": torch.__version__},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
-
-
-def hardware() -> str:
-    """The device that trains, in words."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
