@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..codec import open_video
+from ..codec import EncodeSettings, open_video
+from ..codec.pictures import pictures_of_images
+from ..codec.transcode import transcode
 from ..data.sample import Sample
 from ..pipelines import Pipeline
 from ..segnet import ConfusionMatrix, SegmentationNetwork
@@ -96,6 +99,13 @@ def evaluate_dense(
                 began = time.perf_counter()
         file.unlink()
     return list(results.values())
+
+
+def encode_samples(samples: Sequence[Sample], file: Path, *, gop: int, bitrate_bps: int, frame_rate: float) -> None:
+    """The samples' images as an H.264 file, the way `preprocess encode` writes it."""
+    rate = Fraction(frame_rate).limit_denominator(1001)
+    pictures = pictures_of_images((sample.image for sample in samples), file.name, rate, len(samples))
+    transcode(pictures, file, EncodeSettings(gop=gop, bitrate_bps=bitrate_bps))
 
 
 def network_gflops(network: SegmentationNetwork, size_hw: tuple[int, int]) -> float:
