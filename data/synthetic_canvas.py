@@ -44,13 +44,13 @@ class Texture:
 
 
 class Canvas:
-    """A picture (H, W, 3) float32 RGB 0..255 and its labels (H, W) uint8, painted from far to near."""
+    """A picture and its labels (H, W) uint8, painted from far to near; `planes` (3, H, W) float32 is RGB 0..255."""
 
     def __init__(self, camera: Camera, haze: Colour, haze_metres: float) -> None:
         self.camera = camera
-        self.image = np.zeros((*camera.size_hw, 3), np.float32)
+        self.planes = np.zeros((3, *camera.size_hw), np.float32)
         self.labels = np.zeros(camera.size_hw, np.uint8)
-        self.haze_colour = np.array(haze, np.float32)
+        self.haze_colour = haze
         self.haze_metres = haze_metres
 
     def haze(self, metres: float) -> float:
@@ -147,23 +147,24 @@ class Canvas:
 
     def polygons(self, shapes: Sequence[Shape], label: int, metres: float, *, gain: Colour | float = 1.0) -> None:
         """Paint flat polygons of camera-space points in the order given, smoothed at the edges as one object."""
-        flat: list[tuple[NDArray[np.float64], Colour]] = []
-        for points, colour in shapes:
-            clipped = clip_near(points) if points[:, 2].min() < NEAR else points
-            if len(clipped) >= 3:
-                flat.append((self.camera.project(clipped), colour))
-        if not flat:
-            return
-        box = self._box(np.concatenate([p for p, _ in flat]), 1)
+        if min(float(points[:, 2].min()) for points, _ in shapes) < NEAR:
+            shapes = [(clip_near(points), colour) for points, colour in shapes]
+            shapes = [shape for shape in shapes if len(shape[0]) >= 3]
+            if not shapes:
+                return
+        pixels = self.camera.project(np.concatenate([points for points, _ in shapes]))
+        box = self._box(pixels, 1)
         if box is None:
             return
         x0, y0, x1, y1 = box
         area = (x1 - x0) * (y1 - y0)
         fine = 6 if area < 2500 else 4 if area < 20000 else 2
         buffer = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine, 4), np.uint8)
-        for points, colour in flat:
-            local = ((points - [x0, y0] + 0.5) * fine - 0.5) * 16
-            cv2.fillConvexPoly(buffer, np.clip(np.round(local), -1e6, 1e6).astype(np.int32), (*colour, 255), shift=4)
+        local = np.clip(((pixels - [x0, y0] + 0.5) * fine - 0.5) * 16, -1e6, 1e6).round().astype(np.int32)
+        end = 0
+        for points, colour in shapes:
+            start, end = end, end + len(points)
+            cv2.fillConvexPoly(buffer, local[start:end], (*colour, 255), shift=4)
         rgba = cv2.resize(buffer, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
         self.blend(rgba, x0, y0, label, metres, gain)
 
@@ -179,13 +180,16 @@ class Canvas:
     ) -> None:
         """Lay a premultiplied RGBA patch on the picture; pixels at least half covered take the label."""
         rows, columns = slice(y0, y0 + rgba.shape[0]), slice(x0, x0 + rgba.shape[1])
-        alpha = rgba[..., 3]
+        *colours, alpha = cv2.split(rgba)
         air = self.haze(metres)
-        target = self.image[rows, columns]
-        cover = alpha.astype(np.float32) * np.float32(1 / 255)
-        target *= (1 - cover)[..., None]
-        target += rgba[..., :3] * (np.asarray(gain, np.float32) * np.float32(1 - air))
-        target += cover[..., None] * (self.haze_colour * np.float32(air))
+        cover = alpha * np.float32(1 / 255)
+        kept = 1 - cover
+        gains = (gain, gain, gain) if isinstance(gain, float) else gain
+        for plane, colour, factor, haze in zip(self.planes, colours, gains, self.haze_colour, strict=True):
+            target = plane[rows, columns]
+            target *= kept
+            target += colour * np.float32(factor * (1 - air))
+            target += cover * np.float32(haze * air)
         self.labels[rows, columns][(alpha >= 128) if mask is None else (mask > 0)] = label
 
     def _box(self, pixels: NDArray[np.float64], margin: int) -> tuple[int, int, int, int] | None:

@@ -17,6 +17,8 @@ SKY, ROAD, PAVEMENT, TREE = 0, 3, 4, 5
 _TABLE_PPM = 10
 _NODES = 25
 _CORNER = 4.0
+# Asphalt, white paint, yellow paint, paving slabs, kerb stone.
+_COLOURS = ((88, 89, 92), (200, 200, 196), (176, 150, 68), (116, 114, 110), (142, 141, 136))
 
 
 class GroundTile:
@@ -54,7 +56,9 @@ def paint_sky(canvas: Canvas, panorama: NDArray[np.uint8], seconds: float) -> No
     columns = np.arange(int(base), int(base) + int(x.max() - base) + 3) % panorama.shape[1]
     strip = panorama[:, columns]
     x = np.tile(x - np.float32(base), (rows, 1))
-    canvas.image[:rows] = cv2.remap(strip, x, np.tile(y[:, None], (1, width)), cv2.INTER_LINEAR)
+    sky = cv2.remap(strip, x, np.tile(y[:, None], (1, width)), cv2.INTER_LINEAR)
+    for plane, colour in zip(canvas.planes, cv2.split(sky), strict=True):
+        plane[:rows] = colour
     canvas.labels[:rows] = SKY
 
 
@@ -64,9 +68,10 @@ def paint_ground(
     tile: GroundTile,
     blocks: Iterable[Block],
     *,
+    light: float = 1.0,
     shade: NDArray[np.float32] | None = None,
 ) -> None:
-    """Fill everything below the horizon: road with markings, kerb, pavement, grass; `shade` (H, W) 0..1 darkens it."""
+    """Fill everything below the horizon: road with markings, kerb, pavement, grass, in `light`; `shade` (H, W) 0..1 darkens it."""
     camera = canvas.camera
     height, width = camera.size_hw
     top = int(np.floor(camera.horizon)) + 1
@@ -78,11 +83,9 @@ def paint_ground(
     s_node, u_node = camera.ground(
         (nodes - camera.cx)[None, :] * z[:, None] / camera.focal, np.repeat(z[:, None], _NODES, 1)
     )
-    weights = np.maximum(0, 1 - np.abs(np.arange(width)[None, :] - nodes[:, None]) / (nodes[1] - nodes[0]))
     period = GROUND_SIZE / GROUND_PPM
     base = np.floor(camera.s / period) * period
-    s = ((s_node - base) @ weights).astype(np.float32)
-    u = (u_node @ weights).astype(np.float32)
+    s, u = _between_nodes(s_node - base, width), _between_nodes(u_node, width)
     du = (z / camera.focal).astype(np.float32)[:, None]
     ds = (z * z / (camera.focal * camera.height)).astype(np.float32)[:, None]
 
@@ -92,7 +95,7 @@ def paint_ground(
     for first, last in zip(starts, [*starts[1:], len(rows)], strict=True):
         band = slice(first, last)
         texture[band] = tile.sample(s[band], u[band], float(ds[band].mean()), float(du[band].mean()))
-    tone = texture.astype(np.float32) * np.float32(1 / 128)
+    tone = [channel * np.float32(1 / 128) for channel in cv2.split(texture)]
 
     blocks = list(blocks)
     edge, kind = _edges(theme, [lot for block in blocks for lot in block.lots], camera.s, base)
@@ -103,33 +106,45 @@ def paint_ground(
     road_cover = np.clip((kerb - reach) / du + np.float32(0.5), 0, 1)
     grass = (kind[right, index] > 0) & (reach > theme.front)
 
-    asphalt = tone[..., 0] * _wear(u, theme)
-    for start, length, left, wide in (r for block in blocks for r in block.repairs):
-        inside = _cover(u, left, left + wide, du) * _cover(s, start - base, start - base + length, ds)
-        asphalt *= 1 - np.float32(0.16) * inside
-    road = asphalt[..., None] * np.array([84, 85, 88], np.float32)
-    paint = _markings(theme, s, u, du, ds, base, blocks)
-    road += (paint[0] * np.clip(1.7 - asphalt, 0.5, 1))[..., None] * (np.array([196, 196, 192], np.float32) - road)
-    if theme.yellow_lines:
-        road += paint[1][..., None] * (np.array([172, 146, 66], np.float32) - road)
-    slabs = tone[..., 1, None] * np.array([112, 110, 106], np.float32)
+    white, yellow = _markings(theme, s, u, du, ds, base, blocks)
     curb = _cover(reach, kerb, kerb + np.float32(0.16), du)
-    slabs += curb[..., None] * (np.array([138, 137, 132], np.float32) * tone[..., 0, None] - slabs)
     gutter = _cover(reach, kerb - np.float32(0.12), kerb, du)
-    road *= 1 - np.float32(0.28) * gutter[..., None]
-    if grass.any():
-        lawn = tone[..., 2, None] * (np.array(theme.leaf_tint, np.float32) * np.float32(0.95))
-        slabs = np.where(grass[..., None], lawn, slabs)
-    picture = slabs + road_cover[..., None] * (road - slabs)
+    asphalt = tone[0] * _wear(u, theme) * (1 - np.float32(0.28) * gutter)
+    white *= np.clip(1.7 - asphalt, 0.5, 1)
+    beyond = 1 - road_cover
+    lawn = grass * beyond
+    slabs = beyond - lawn
+    bare = road_cover * (1 - white)
+    shares = np.stack(
+        [
+            asphalt * bare * (1 - yellow),
+            road_cover * white,
+            bare * yellow,
+            tone[1] * slabs * (1 - curb),
+            tone[0] * slabs * curb,
+            tone[2] * lawn,
+            np.ones_like(s),
+        ]
+    )
+    air = (1 - np.exp(-z / canvas.haze_metres)).astype(np.float32)[:, None]
+    shares[:6] *= light * (1 - air) if shade is None else light * (1 - air) * (1 - shade[top:])
+    shares[6] *= air
+    colours = np.array([*_COLOURS, np.array(theme.leaf_tint) * 0.95, canvas.haze_colour], np.float32)
+    for plane, tints in zip(canvas.planes, colours.T, strict=True):
+        plane[top:] = sum(share * tint for share, tint in zip(shares, tints, strict=True))
     labels = np.full(s.shape, PAVEMENT, np.uint8)
     labels[grass] = TREE
     labels[road_cover >= 0.5] = ROAD
-    if shade is not None:
-        picture *= (1 - shade[top:])[..., None]
-    air = (1 - np.exp(-z / canvas.haze_metres)).astype(np.float32)[:, None, None]
-    picture += air * (canvas.haze_colour - picture)
-    canvas.image[top:] = picture
     canvas.labels[top:] = labels
+
+
+def _between_nodes(values: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+    """Linear interpolation (rows, nodes) -> (rows, width); no BLAS, whose threads would fight over small pictures."""
+    at = np.linspace(0, values.shape[1] - 1, width)
+    left = np.minimum(at.astype(int), values.shape[1] - 2)
+    share = (at - left).astype(np.float32)
+    values = values.astype(np.float32)
+    return np.asarray(values[:, left] * (1 - share) + values[:, left + 1] * share, np.float32)
 
 
 def _edges(theme: Theme, lots: Sequence[Lot], s: float, base: float) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -140,15 +155,15 @@ def _edges(theme: Theme, lots: Sequence[Lot], s: float, base: float) -> tuple[ND
     grass = np.zeros((2, count), np.uint8)
     for lot in lots:
         row = int(lot.side > 0)
+        first, last = (int((x - at[0]) * _TABLE_PPM) for x in (lot.s0 - _CORNER, lot.s1 + _CORNER))
+        part = slice(max(first, 0), max(last + 1, 0))
+        away = np.maximum(lot.s0 - at[part], at[part] - lot.s1)
         if lot.kind in ("park", "garden"):
-            grass[row, (at >= lot.s0) & (at < lot.s1)] = 1
-        if lot.kind == "junction":
-            away = np.maximum(lot.s0 - at, at - lot.s1)
-            near = away < _CORNER
-            bend = np.clip(away[near] / _CORNER, 0, 1)
+            grass[row, part] |= away <= 0
+        elif lot.kind == "junction":
+            bend = np.clip(away / _CORNER, 0, 1)
             flare = theme.half_road + _CORNER * (1 - np.sqrt(1 - (1 - bend) ** 2))
-            edge[row, near] = np.maximum(edge[row, near], flare)
-            edge[row, (at >= lot.s0) & (at < lot.s1)] = 1e3
+            edge[row, part] = np.where(away <= 0, 1e3, np.maximum(edge[row, part], flare))
     return edge, grass
 
 
@@ -201,15 +216,27 @@ def _markings(
     keep = np.ones_like(s)
     white = np.zeros_like(s)
     reach = np.abs(u)
+    nearest, farthest = s.min(1), s.max(1)
+
+    def rows(low: float, high: float) -> slice:
+        """The image rows that see s between low and high, with a pixel to spare."""
+        seen = np.flatnonzero((farthest + ds[:, 0] > low) & (nearest - ds[:, 0] < high))
+        return slice(int(seen[0]), int(seen[-1]) + 1) if len(seen) else slice(0, 0)
+
     for block in blocks:
         if block.crossing is not None:
-            along = _cover(s, block.crossing - base, block.crossing + 3.2 - base, ds)
-            keep *= 1 - _cover(s, block.crossing - 2 - base, block.crossing + 5.2 - base, ds)
-            white += along * _dashes(u + 50, 1.2, 0.6, du) * (reach < theme.half_road - 0.2)
+            start = block.crossing - base
+            band = rows(start - 2, start + 5.2)
+            along = _cover(s[band], start, start + 3.2, ds[band])
+            keep[band] *= 1 - _cover(s[band], start - 2, start + 5.2, ds[band])
+            white[band] += along * _dashes(u[band] + 50, 1.2, 0.6, du[band]) * (reach[band] < theme.half_road - 0.2)
         for lot in block.lots:
             if lot.kind == "junction":
-                row = _cover(reach, theme.half_road - 0.1, theme.half_road + 0.12, du) * ((u > 0) == (lot.side > 0))
-                white += row * _cover(s, lot.s0 - base, lot.s1 - base, ds) * _dashes(s + offset, 0.9, 0.6, ds)
+                band = rows(lot.s0 - base, lot.s1 - base)
+                across = _cover(reach[band], theme.half_road - 0.1, theme.half_road + 0.12, du[band])
+                across *= (u[band] > 0) == (lot.side > 0)
+                along = _cover(s[band], lot.s0 - base, lot.s1 - base, ds[band])
+                white[band] += across * along * _dashes(s[band] + offset, 0.9, 0.6, ds[band])
     white += keep * _cover(u, -0.06, 0.06, du) * _dashes(s + offset, 6.0, 2.4, ds)
     if max(theme.parking) > 0:
         for side, chance in zip((-1, 1), theme.parking, strict=True):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from . import synthetic_models as models
 from . import synthetic_textures as textures
 from .synthetic_camera import Camera
-from .synthetic_canvas import Canvas, Texture
-from .synthetic_facades import facade, gable
+from .synthetic_canvas import Canvas, Shape, Texture
+from .synthetic_cars import car
+from .synthetic_facades import FacadeStyle, facade, gable
 from .synthetic_ground import GroundTile, ground_shade, paint_ground, paint_sky
 from .synthetic_world import (
     BLOCK,
@@ -32,6 +33,8 @@ BUILDING, POLE, TREE, SIGN, FENCE, CAR, PERSON, CYCLIST = 1, 2, 5, 6, 7, 8, 9, 1
 VIEW_METRES = 170.0
 _BEHIND_METRES = 14.0
 _LOTS_KEPT = 72
+# Metres beyond which small things are left out.
+_REACH = {"person": 90.0, "bollard": 60.0, "sign": 90.0, "car": 130.0, "lamp": 120.0}
 _UP = np.array([0.0, 1.0, 0.0])
 
 
@@ -58,10 +61,11 @@ class StreetRenderer:
             "wall": textures.low_wall(rng),
         }
         self._roofs = [textures.slates(rng) for _ in range(3)]
-        self._grain = rng.standard_normal((size_hw[0] + 61, size_hw[1] + 67, 3)).astype(np.float32)
+        grain = rng.standard_normal((size_hw[0] + 61, size_hw[1] + 67, 3)).astype(np.float32)
+        self._grain = 2.2 * grain + np.float32(0.5)
         rows, columns = np.mgrid[: size_hw[0], : size_hw[1]]
         radius = np.hypot((rows / size_hw[0] - 0.5) * 0.8, columns / size_hw[1] - 0.5)
-        self._vignette = (1 - 0.28 * radius**2 - 0.1 * radius**4).astype(np.float32)[..., None]
+        self._vignette = (1 - 0.28 * radius**2 - 0.1 * radius**4).astype(np.float32)
         self._blocks: OrderedDict[int, Block] = OrderedDict()
         self._fronts: OrderedDict[tuple[int, int, int], tuple[Texture, Texture]] = OrderedDict()
 
@@ -75,14 +79,14 @@ class StreetRenderer:
         last = int(np.floor((camera.s + VIEW_METRES) / BLOCK))
         blocks = [self._block(b) for b in range(first, last + 1)]
         low, high = camera.s - _BEHIND_METRES, camera.s + VIEW_METRES
-        things = [t for b in blocks for t in b.things if low < t.s < high]
-        things += moving_things(self.seed, theme, camera.s, seconds, _BEHIND_METRES, VIEW_METRES * 0.8)
+        things = [t for b in blocks for t in b.things if low < t.s < camera.s + _REACH.get(t.kind, VIEW_METRES)]
+        things += moving_things(self.seed, theme, camera.s, seconds, _BEHIND_METRES, 110.0)
         placed = [(t, camera.place(t.s, t.u)) for t in things]
 
         paint_sky(canvas, self._panorama, seconds)
         shade = ground_shade(camera, self._footprints(camera, placed))
         self._building_shadow(camera, blocks, shade)
-        paint_ground(canvas, theme, self._tile, blocks, shade=shade)
+        paint_ground(canvas, theme, self._tile, blocks, light=self._light(_UP, camera), shade=shade)
 
         queue: list[tuple[float, Lot | Thing, NDArray[np.float64]]] = []
         for lot in (lot for b in blocks for lot in b.lots if lot.s1 > low and lot.s0 < high):
@@ -94,7 +98,7 @@ class StreetRenderer:
                 self._paint_lot(canvas, what)
             else:
                 self._paint_thing(canvas, what, where, seconds)
-        return self._sensor(canvas.image, index), canvas.labels
+        return self._sensor(canvas.planes, index), canvas.labels
 
     def _camera(self, seconds: float) -> Camera:
         theme = self.theme
@@ -164,7 +168,8 @@ class StreetRenderer:
         end_light = self._light(-along, camera)
         gap = 1.2 if lot.kind == "garden" else 0.0
         start, width = near + along * gap, length - 2 * gap + (0.0 if gap else 0.06)
-        canvas.wall(side, start, back, _UP, (lot.depth, lot.height), BUILDING, gain=end_light)
+        if lot.bare_end:
+            canvas.wall(side, start, back, _UP, (lot.depth, lot.height), BUILDING, gain=end_light)
         if lot.pitched:
             self._paint_roof(canvas, lot, start, along, back, width, toward)
         canvas.wall(front, start, along, _UP, (width, lot.height), BUILDING, gain=toward)
@@ -190,22 +195,23 @@ class StreetRenderer:
         size = float(np.linalg.norm(slope))
         roof = self._roofs[(lot.key[0] * 7 + lot.key[2]) % 3]
         top = start + _UP * lot.height
-        end = [top, top + back * lot.depth, top + slope]
-        shade = light * 0.62
-        wall = (118 * shade, 100 * shade, 88 * shade)
-        canvas.polygons([(np.array(end), wall)], BUILDING, float(start[2]))
+        if lot.bare_end:
+            tint = 0.62 * light
+            end = np.array([top, top + back * lot.depth, top + slope])
+            canvas.polygons([(end, (118 * tint, 100 * tint, 88 * tint))], BUILDING, float(start[2]))
         over = top - slope / size * 0.3
         canvas.wall(roof, over, along, slope / size, (width, size + 0.3), BUILDING, gain=light * 1.05)
+        if start[2] > 100:
+            return
+        shapes: list[Shape] = []
+        tint = 0.9 * light
         for place in (0.12, 0.88):
             foot = top + slope * 0.93 + along * width * place
             stack = [foot + along * dx + _UP * dy for dx, dy in ((-0.45, 0), (0.45, 0), (0.45, 1.3), (-0.45, 1.3))]
             cap = [foot + along * dx + _UP * dy for dx, dy in ((-0.5, 1.2), (0.5, 1.2), (0.5, 1.4), (-0.5, 1.4))]
-            tone = 0.9 * light
-            shapes = [
-                (np.array(stack), (104 * tone, 78 * tone, 64 * tone)),
-                (np.array(cap), (84 * tone, 64 * tone, 54 * tone)),
-            ]
-            canvas.polygons(shapes, BUILDING, float(foot[2]))
+            shapes.append((np.array(stack), (104 * tint, 78 * tint, 64 * tint)))
+            shapes.append((np.array(cap), (84 * tint, 64 * tint, 54 * tint)))
+        canvas.polygons(shapes, BUILDING, float(start[2]))
 
     def _paint_side_street(self, canvas: Canvas, lot: Lot) -> None:
         """Houses that close the view into a side street."""
@@ -214,8 +220,6 @@ class StreetRenderer:
         near, far = camera.place(lot.s0 - 16, u), camera.place(lot.s1 + 26, u)
         along = (far - near) / np.linalg.norm(far - near)
         back = np.array([along[2], 0, -along[0]]) * lot.side
-        blocks = [b for b in self._blocks.values() for b in b.lots if b.style is not None and b.kind == "house"]
-        del blocks
         texture = self._closing(lot)
         canvas.wall(
             texture,
@@ -228,8 +232,6 @@ class StreetRenderer:
         )
 
     def _closing(self, lot: Lot) -> Texture:
-        from .synthetic_facades import FacadeStyle
-
         key = lot.key
         if key not in self._fronts:
             style = FacadeStyle("brick", "house", tuple(k + 2**20 for k in key))
@@ -278,46 +280,43 @@ class StreetRenderer:
         camera, theme = canvas.camera, self.theme
         metres = float(np.hypot(where[0], where[2]))
         turn = camera.psi(thing.s) + thing.heading
-        right, forward = np.array([np.cos(turn), 0, -np.sin(turn)]), np.array([np.sin(turn), 0, np.cos(turn)])
-        axes = np.stack([right, _UP, forward])
-
-        def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            return where + points @ axes
-
+        sin, cos = np.sin(turn), np.cos(turn)
+        axes = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
+        spot = models.Placement(where, axes, camera.height)
         gain = theme.ambient * (1.0 + 0.15 * theme.sun)
         if thing.kind == "tree":
             self._paint_tree(canvas, where, thing.look % 5, thing.size)
         elif thing.kind == "car":
-            base = self.theme.ambient
-            sides = (self._light(-right, camera) / base, self._light(right, camera) / base)
+            faces = {"left": -axes[0], "right": axes[0], "front": axes[2], "rear": -axes[2]}
+            lights = {name: self._light(normal, camera) / gain for name, normal in faces.items()}
             braking = bool(np.sin(0.4 * seconds + thing.look) > 0.6)
-            canvas.polygons(models.car(place, thing.look, sides, braking), CAR, metres, gain=gain)
+            canvas.polygons(spot.polygons(car(thing.look, spot.eye, lights, braking=braking)), CAR, metres, gain=gain)
         elif where[2] < 0.8:
             return
         elif thing.kind == "person":
-            canvas.polygons(models.person(place, thing.look, thing.phase, thing.phase != 0), PERSON, metres, gain=gain)
+            limbs = models.person(thing.look, thing.phase, walking=thing.phase != 0)
+            canvas.polygons(spot.limbs(limbs), PERSON, metres, gain=gain)
         elif thing.kind == "cyclist":
-            canvas.polygons(models.cyclist(place, thing.look, thing.phase), CYCLIST, metres, gain=gain)
+            canvas.polygons(spot.limbs(models.cyclist(thing.look, thing.phase)), CYCLIST, metres, gain=gain)
+        elif thing.kind == "bollard":
+            canvas.polygons(spot.limbs(models.bollard(thing.look)), POLE, metres, gain=gain)
         elif thing.kind == "lamp":
-            canvas.polygons(
-                models.lamp(place, thing.look, thing.size, -1.6 if thing.u > 0 else 1.6), POLE, metres, gain=gain
-            )
+            limbs = models.lamp(thing.look, thing.size, -1.6 if thing.u > 0 else 1.6)
+            canvas.polygons(spot.limbs(limbs), POLE, metres, gain=gain)
         elif thing.kind == "guardrail":
-            end = camera.place(thing.s + thing.size, thing.u)
-            along = end - where
+            along = camera.place(thing.s + thing.size, thing.u) - where
             length = float(np.linalg.norm(along))
             canvas.wall(
                 self._fences["railing"], where, along / length, _UP, (length, 1.1), FENCE, gain=gain, solid=True
             )
-        elif thing.kind in ("sign", "lights"):
-            stage = int(seconds / 4 + thing.look) % 3
-            post, plate = (
-                models.sign(place, thing.look)
-                if thing.kind == "sign"
-                else models.traffic_lights(place, thing.look, stage)
-            )
-            canvas.polygons(post, POLE, metres, gain=gain)
-            canvas.polygons(plate, SIGN, metres, gain=gain)
+        else:
+            stage, seen = int(seconds / 4 + thing.look) % 3, bool(spot.eye[2] < 0)
+            if thing.kind == "sign":
+                post, plates = models.sign(thing.look, seen=seen)
+            else:
+                post, plates = models.traffic_lights(stage, seen=seen)
+            canvas.polygons(spot.limbs(post), POLE, metres, gain=gain)
+            canvas.polygons(spot.polygons(plates), SIGN, metres, gain=gain)
 
     def _footprints(
         self, camera: Camera, placed: list[tuple[Thing, NDArray[np.float64]]]
@@ -374,16 +373,17 @@ class StreetRenderer:
             patch = ground_shade(camera, [(corners, 0.5 * theme.sun, 0.05)])
             np.maximum(shade, patch, out=shade)
 
-    def _sensor(self, image: NDArray[np.float32], index: int) -> NDArray[np.uint8]:
-        """Exposure, a contrast curve, lens shading, slight blur and noise."""
+    def _sensor(self, planes: NDArray[np.float32], index: int) -> NDArray[np.uint8]:
+        """Exposure, a contrast curve, lens shading, slight blur and noise: (3, H, W) light to (H, W, 3) uint8."""
         theme = self.theme
         rng = np.random.default_rng([self.seed, 7, index])
-        drift = theme.exposure * (1 + 0.03 * np.sin(0.02 * index))
-        picture = image * (np.array(theme.tint, np.float32) * np.float32(drift / 255)) * self._vignette
-        np.clip(picture, 0, 1.6, out=picture)
-        picture = picture ** np.float32(theme.contrast)
+        drift = theme.exposure * (1 + 0.03 * np.sin(0.02 * index)) / 255
+        for plane, tint in zip(planes, theme.tint, strict=True):
+            plane *= self._vignette * np.float32(tint * drift)
+        picture = cv2.merge([np.clip(plane, 0, 1.6) for plane in planes])
+        picture = cv2.pow(picture, theme.contrast)
         picture = cv2.GaussianBlur(picture, (0, 0), 0.55 * max(1.0, self.size_hw[1] / 960))
         row, column = int(rng.integers(61)), int(rng.integers(67))
-        grain = self._grain[row : row + self.size_hw[0], column : column + self.size_hw[1]]
-        picture = picture * 255 + grain * np.float32(2.2)
-        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        picture *= np.float32(255)
+        picture += self._grain[row : row + self.size_hw[0], column : column + self.size_hw[1]]
+        return np.clip(picture, 0, 255, out=picture).astype(np.uint8)

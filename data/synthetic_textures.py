@@ -51,7 +51,7 @@ def ground_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
     Channel 0 is the brightness of asphalt, 1 of paving slabs, 2 of grass; 128 is neutral.
     """
     n = GROUND_SIZE
-    asphalt = 128 + 7 * noise(rng, (n, n), 256, 5) + 9 * noise(rng, (n, n), 3, 2)
+    asphalt = 128 + 4.5 * noise(rng, (n, n), 400, 4) + 11 * noise(rng, (n, n), 3, 2)
     cracks = np.zeros((n, n), np.uint8)
     for _ in range(10):
         point, angle = rng.uniform(0, n, 2), rng.uniform(0, 2 * np.pi)
@@ -104,27 +104,22 @@ def leafy_tree(rng: np.random.Generator, tint: NDArray[np.float64]) -> Texture:
     height, width = 320, 240
     rgb = np.zeros((height, width, 3), np.float32)
     alpha = np.zeros((height, width), np.uint8)
-    _boughs(rng, rgb, alpha, height, width, thickness=13, spread=0.45, depth=4)
-    crown = np.array([width / 2, 125.0])
-    lobes = crown + rng.normal(0, 1, (14, 2)) * [44, 46]
-    lobes[:, 1] = np.clip(lobes[:, 1], 55, 190)
-    leaves = []
-    for lobe in lobes:
-        radius = rng.uniform(24, 46)
-        angle, reach = rng.uniform(0, 2 * np.pi, 150), np.sqrt(rng.uniform(0, 1, 150)) * radius
-        leaves.append(np.stack([lobe[0] + reach * np.cos(angle), lobe[1] + 0.8 * reach * np.sin(angle)], -1))
-    points = np.concatenate(leaves)
-    light = 0.62 + 0.5 * (150 - points[:, 1]) / 150 + 0.16 * (points[:, 0] - width / 2) / 80
-    order = rng.permutation(len(points))
-    for i in order:
-        x, y = points[i]
-        if not (6 < x < width - 6 and 6 < y < 235):
-            continue
-        tone = tint * light[i] * rng.uniform(0.55, 1.35)
-        axes = (int(rng.integers(2, 5)), int(rng.integers(1, 4)))
-        angle = float(rng.uniform(0, 180))
-        cv2.ellipse(rgb, (int(x), int(y)), axes, angle, 0, 360, tone.tolist(), -1)
-        cv2.ellipse(alpha, (int(x), int(y)), axes, angle, 0, 360, 255, -1)
+    _boughs(rng, rgb, alpha, height, width, thickness=12, trunk=0.36, spread=0.4, depth=3)
+    lobes = np.array([width / 2, 118.0]) + rng.normal(0, 1, (18, 2)) * [42, 42]
+    lobes[:, 0] = np.clip(lobes[:, 0], 46, width - 46)
+    lobes[:, 1] = np.clip(lobes[:, 1], 46, 195)
+    # Far lobes first and darker, near ones on top of them: a crown with depth.
+    for depth, lobe in enumerate(lobes):
+        radius = rng.uniform(26, 42)
+        count = 190
+        turn, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count)) * radius
+        points = lobe + np.stack([reach * np.cos(turn), 0.85 * reach * np.sin(turn)], -1)
+        shine = 0.55 + 0.25 * depth / len(lobes) + 0.3 * (lobe[1] - points[:, 1]) / radius
+        for (x, y), light in zip(points, shine * rng.uniform(0.7, 1.3, count), strict=True):
+            axes = (int(rng.integers(2, 5)), int(rng.integers(1, 4)))
+            centre, turned = (int(x), int(y)), float(rng.uniform(0, 180))
+            cv2.ellipse(rgb, centre, axes, turned, 0, 360, (tint * max(light, 0.2)).tolist(), -1)
+            cv2.ellipse(alpha, centre, axes, turned, 0, 360, 255, -1)
     return Texture(masked(rgb, cv2.GaussianBlur(alpha, (3, 3), 0) / 255.0), 40)
 
 
@@ -133,7 +128,7 @@ def bare_tree(rng: np.random.Generator) -> Texture:
     height, width = 320, 240
     rgb = np.full((height, width, 3), (66, 60, 55), np.float32)
     alpha = np.zeros((height, width), np.uint8)
-    ends = _boughs(rng, rgb, alpha, height, width, thickness=12, spread=0.5, depth=7)
+    ends = _boughs(rng, rgb, alpha, height, width, thickness=11, trunk=0.29, spread=0.42, depth=7)
     haze = np.zeros((height, width), np.float32)
     for x, y in ends:
         cv2.circle(haze, (int(x), int(y)), 12, 1.0, -1)
@@ -150,15 +145,17 @@ def _boughs(
     width: int,
     *,
     thickness: int,
+    trunk: float,
     spread: float,
     depth: int,
 ) -> list[tuple[float, float]]:
     """Draw a trunk that forks `depth` times; the ends of the last twigs come back."""
     ends: list[tuple[float, float]] = []
-    todo = [(width / 2, height - 1.0, -np.pi / 2 + rng.normal(0, 0.03), height * 0.34, float(thickness), depth)]
+    todo = [(width / 2, height - 1.0, -np.pi / 2 + rng.normal(0, 0.03), height * trunk, float(thickness), depth)]
     while todo:
         x, y, angle, length, thick, left = todo.pop()
         x1, y1 = x + length * np.cos(angle), y + length * np.sin(angle)
+        x1, y1 = float(np.clip(x1, 14, width - 14)), float(max(y1, rng.uniform(12, 30)))
         tone = rng.uniform(0.8, 1.1)
         line = ((int(x), int(y)), (int(x1), int(y1)))
         cv2.line(rgb, *line, (72 * tone, 64 * tone, 56 * tone), max(1, round(thick)), cv2.LINE_AA)
@@ -168,7 +165,7 @@ def _boughs(
             continue
         for _ in range(2 if left < depth else 3):
             turn = angle + rng.normal(0, spread) - 0.12 * np.sin(angle + np.pi / 2)
-            todo.append((x1, y1, turn, length * rng.uniform(0.6, 0.82), thick * 0.62, left - 1))
+            todo.append((x1, y1, turn, length * rng.uniform(0.56, 0.8), thick * 0.62, left - 1))
     return ends
 
 

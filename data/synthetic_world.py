@@ -6,7 +6,8 @@ lanes that slide along as a whole, so that any moment can be asked for without t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,10 @@ class Theme:
 
 @dataclass(frozen=True)
 class Lot:
-    """A stretch of one side of the street: `kind` is 'house', 'junction', 'park' or 'garden' (a house set back)."""
+    """A stretch of one side of the street: `kind` is 'house', 'junction', 'park' or 'garden' (a house set back).
+
+    `bare_end` says that the wall towards smaller s is not hidden by the next house.
+    """
 
     key: tuple[int, int, int]
     side: int
@@ -70,13 +74,14 @@ class Lot:
     pitched: bool = False
     style: FacadeStyle | None = None
     front: str = ""
+    bare_end: bool = True
 
 
 @dataclass(frozen=True)
 class Thing:
     """Something that stands or moves on the street, at (`s`, `u`) metres; `heading` radians, 0 along the street.
 
-    `kind` is 'lamp', 'sign', 'lights', 'tree', 'car', 'person', 'cyclist' or 'guardrail'; `look` seeds its
+    `kind` is 'lamp', 'sign', 'lights', 'bollard', 'tree', 'car', 'person', 'cyclist' or 'guardrail'; `look` seeds its
     appearance; `phase` is the radians of its gait or pedals; `size` is metres or a factor, as the kind needs.
     """
 
@@ -96,7 +101,6 @@ class Block:
     lots: tuple[Lot, ...]
     things: tuple[Thing, ...]
     crossing: float | None = None
-    repairs: tuple[tuple[float, float, float, float], ...] = field(default=())
 
 
 def make_theme(seed: int) -> Theme:
@@ -161,16 +165,7 @@ def make_block(seed: int, theme: Theme, index: int) -> Block:
         things += _furniture(rng, theme, index, side, side_lots, villas=own in ("villas", "park"))
     start = index * BLOCK
     crossing = start + 20.0 if shared.random() < 0.25 else None
-    repairs = tuple(
-        (
-            start + float(shared.uniform(0, BLOCK - 8)),
-            float(shared.uniform(1.5, 8)),
-            float(shared.uniform(-4, 2.5)),
-            float(shared.uniform(0.5, 1.6)),
-        )
-        for _ in range(4)
-    )
-    return Block(tuple(lots), tuple(things), crossing, repairs)
+    return Block(tuple(lots), tuple(things), crossing)
 
 
 def _lots(rng: np.random.Generator, index: int, side: int, kind: str, *, junction: bool) -> list[Lot]:
@@ -209,7 +204,10 @@ def _lots(rng: np.random.Generator, index: int, side: int, kind: str, *, junctio
             height = terrace_height if kind == "terrace" else float(rng.uniform(6.5, 13.5))
             style = FacadeStyle(wall, ground, style_seed)
             pitched = bool(kind == "terrace" or rng.random() < 0.6)
-            lots.append(Lot(key, side, s, s + width, "house", height, 10.0, 0.0, pitched, style))
+            before = lots[-1] if lots else None
+            hidden = before is not None and before.kind == "house" and before.height >= height
+            hidden = hidden and before is not None and (before.pitched or not pitched)
+            lots.append(Lot(key, side, s, s + width, "house", height, 10.0, 0.0, pitched, style, bare_end=not hidden))
         s += width
     return lots
 
@@ -253,6 +251,10 @@ def _furniture(
             heading = 0.0 if side < 0 or rng.random() < 0.3 else np.pi
             add("car", start + 3 + 6 * k + rng.uniform(-0.4, 0.4), side * (theme.half_road - 1.12), heading=heading)
     if rng.random() < 0.3:
+        s = start + rng.uniform(15, 50)
+        for k in range(int(rng.integers(3, 9))):
+            add("bollard", s + 1.8 * k, side * (theme.half_road + 0.4))
+    if rng.random() < 0.3:
         s = start + rng.uniform(15, 70)
         add("guardrail", s, side * (theme.half_road + 0.3), size=float(rng.uniform(8, 18)))
     for _ in range(int(rng.poisson(2.5 * theme.crowd))):
@@ -287,14 +289,13 @@ def moving_things(seed: int, theme: Theme, s: float, seconds: float, behind: flo
         first = int(np.floor((s - behind - origin) / spacing))
         last = int(np.ceil((s + ahead - origin) / spacing))
         for slot in range(first, last + 1):
-            rng = np.random.default_rng([seed, 4, number, slot + 2**30])
-            if rng.random() >= chance:
+            lot, jitter, look, start, sway = _traveller(seed, number, slot)
+            if lot >= chance:
                 continue
-            at = origin + (slot + rng.uniform(-0.3, 0.3)) * spacing
-            look = int(rng.integers(2**31))
-            wander = u + (0.35 if kind == "person" else 0.12) * np.sin(0.4 * seconds + rng.uniform(0, 6.28))
+            at = origin + (slot + jitter) * spacing
+            wander = u + (0.35 if kind == "person" else 0.12) * np.sin(0.4 * seconds + sway)
             heading = 0.0 if velocity > 0 else np.pi
-            phase = abs(velocity) * seconds * (4.6 if kind == "person" else 1.6) + rng.uniform(0, 6.28)
+            phase = abs(velocity) * seconds * (4.6 if kind == "person" else 1.6) + start
             if s - behind <= at <= s + ahead:
                 things.append(Thing(kind, at, float(wander), heading, look, float(phase)))
     rng = np.random.default_rng([seed, 5])
@@ -305,6 +306,19 @@ def moving_things(seed: int, theme: Theme, s: float, seconds: float, behind: flo
             look = int(rng.integers(2**31))
             things.append(Thing("car", s + gap * (1 + 0.85 * k), theme.camera_u + 0.1, 0.0, look))
     return things
+
+
+@lru_cache(maxsize=4096)
+def _traveller(seed: int, lane: int, slot: int) -> tuple[float, float, int, float, float]:
+    """What chance says of one place in a lane: presence, offset in spacings, looks, start of the gait, sway."""
+    rng = np.random.default_rng([seed, 4, lane, slot + 2**30])
+    return (
+        float(rng.random()),
+        float(rng.uniform(-0.3, 0.3)),
+        int(rng.integers(2**31)),
+        float(rng.uniform(0.1, 6.28)),
+        float(rng.uniform(0, 6.28)),
+    )
 
 
 def sun_direction(theme: Theme) -> NDArray[np.float64]:
