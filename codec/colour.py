@@ -22,6 +22,7 @@ _MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
+_LIMITED_TO_FULL = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 
 def matrix_of(colour_space: int, size_hw: tuple[int, int]) -> Colorspace:
@@ -51,4 +52,7 @@ class RgbConverter:
             interpolation=_FLAGS,
             threads=1,
         )
-        return orientation.array(rgb.to_ndarray())
+        image: NDArray[np.uint8] = rgb.to_ndarray()
+        if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
+            image = _LIMITED_TO_FULL[image]  # swscale takes every grey picture for full range
+        return orientation.array(image)

@@ -37,7 +37,8 @@ def raw_side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
 
 
 def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDArray[np.void]:
-    """The exported vectors (n,) of VECTOR_DTYPE; n is 0 where the picture has none (every block intra-coded).
+    """The exported vectors (n,) of VECTOR_DTYPE; n is 0 where the picture has none: every block is intra-coded,
+    or the picture is the one that FFmpeg flushes last out of a reordering MPEG decoder, for which it exports nothing.
 
     FFmpeg places blocks in the picture as coded; `crop_xy` is what the stream then cuts off its left and top.
     """

@@ -67,10 +67,6 @@ class OpenSource:
             container = av.open(file, "r", format=format, options=self._options, timeout=timeout)
         except av.error.InvalidDataError as error:
             self.raise_reader_failure()
-            if isinstance(file, str) and not is_address and _is_mp4_without_index(Path(self.name)):
-                raise InvalidDataError(
-                    f"{self.name}: the MP4 is cut off before its index (moov); copy or record it again"
-                ) from error
             raise InvalidDataError(f"{self.name}: FFmpeg finds no video in it; give a video file") from error
         except (av.FFmpegError, OSError, ValueError) as error:
             self.raise_reader_failure()
@@ -120,12 +116,14 @@ def _check_file(path: Path) -> None:
         raise SourceError(f"{path}: no permission to read it; change its mode or the user")
     if path.is_file() and path.stat().st_size == 0:
         raise InvalidDataError(f"{path}: the file is empty (0 bytes); copy or record it again")
+    if path.is_file() and _is_mp4_without_index(path):
+        raise InvalidDataError(
+            f"{path}: the MP4 is cut off before the end of its index (moov); copy or record it again"
+        )
 
 
 def _is_mp4_without_index(path: Path) -> bool:
     """Whether a file starts like an MP4 (ISO/IEC 14496-12) but ends before a whole `moov` box."""
-    if not path.is_file():
-        return False
     size, at, is_mp4 = path.stat().st_size, 0, False
     with path.open("rb") as file:
         while at + 8 <= size:

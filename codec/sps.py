@@ -1,4 +1,4 @@
-"""What an H.264 sequence parameter set says about references and interlacing (ITU-T H.264, 7.3.2.1.1)."""
+"""What H.264 headers say about references, interlacing and cropping (ITU-T H.264, 7.3.1 and 7.3.2.1.1)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SPS_TYPE = 7
+_SLICE_TYPES = frozenset({1, 2, 5})
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 
@@ -62,6 +63,14 @@ def parameters_of_packet(data: bytes, length_size: int | None) -> SequenceParame
         if len(unit) > 4 and unit[0] & 31 == _SPS_TYPE:
             return parse_sps(bytes(unit))
     return None
+
+
+def is_reference(data: bytes, length_size: int | None) -> bool:
+    """Whether later pictures may refer to the one in this packet: nal_ref_idc of its first slice (7.4.1)."""
+    for unit in split_nal_units(data, length_size):
+        if len(unit) and unit[0] & 31 in _SLICE_TYPES:
+            return bool(unit[0] >> 5 & 3)
+    return True
 
 
 def parse_sps(unit: bytes) -> SequenceParameters | None:

@@ -6,12 +6,13 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from .frame import MotionAbsence
-from .sps import SequenceParameters, nal_length_size, parameters_of_extradata, parameters_of_packet
+from .sps import SequenceParameters, is_reference, nal_length_size, parameters_of_extradata, parameters_of_packet
 
 _EXPORTING = frozenset(
     {"h264", "mpeg4", "mpeg1video", "mpeg2video", "h263", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
 )
 _INTERLACED_ORDERS = frozenset({2, 3, 4, 5})  # AV_FIELD_TT, BB, TB, BT
+_SILENT = frozenset({"mpeg1video", "mpeg2video"})
 _B = 3
 
 
@@ -22,7 +23,9 @@ class StructureWatcher:
         self._is_h264 = context.codec.canonical_name == "h264"
         self.exports_motion = context.codec.canonical_name in _EXPORTING
         self._length_size = nal_length_size(context.extradata)
-        self._has_b = bool(context.has_b_frames)
+        # MPEG-1 and MPEG-2 decoders always announce B-frames, so for them only what is seen counts
+        self.announces_b = context.codec.canonical_name not in _SILENT
+        self._has_b = bool(context.has_b_frames) and self.announces_b
         self._interlaced = context.field_order in _INTERLACED_ORDERS
         self._references = 1
         self.crop_xy = (0, 0)
@@ -41,9 +44,17 @@ class StructureWatcher:
         return MotionAbsence.REFERENCES if self._references > 1 else None
 
     def see_packet(self, packet: av.Packet) -> None:
-        """Look for new parameter sets inside a keyframe's packet."""
-        if self._is_h264 and packet.is_keyframe:
-            self._apply(parameters_of_packet(bytes(packet), self._length_size))
+        """Look for parameter sets inside a keyframe's packet, and for pictures that later ones cannot refer to.
+
+        After such a picture (as in temporal layers) "the frame before" and "the reference" are no longer the same.
+        """
+        if not self._is_h264:
+            return
+        data = bytes(packet)
+        if packet.is_keyframe:
+            self._apply(parameters_of_packet(data, self._length_size))
+        elif self._references == 1 and not is_reference(data, self._length_size):
+            self._references = 2
 
     def see_picture(self, picture: av.VideoFrame) -> None:
         """Note B-frames and interlaced frames that no header announced."""

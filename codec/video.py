@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
+from itertools import islice
 from types import TracebackType
 from typing import Literal
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -38,7 +41,8 @@ def open_video(
     `source` is a path, an address that FFmpeg understands (`http://`, `rtsp://`), a file-like object with `read` (and
     `seek`, where it can), or "-" for standard input. `motion` and `qp` ask for vectors and quantisers; `pixels=False`
     makes a faster pass over the metadata only (loop filter and inverse transform are skipped, so there are no images).
-    `threads` is "auto" (frame and slice threads on every core) or a number. `format` names FFmpeg's demuxer where it
+    `threads` is "auto" (every core) or a number; frame and slice threads are used, but in streams with B-frames slice
+    threads only while vectors or quantisers are asked for. `format` names FFmpeg's demuxer where it
     cannot be guessed (`v4l2`), and `options` are the demuxer's.
 
     Raises SourceError where the source cannot be opened, InvalidDataError where it holds no video that decodes.
@@ -77,23 +81,26 @@ class CompressedVideo(Iterator[Frame]):
             self._stream = self._configure(threads)
             self._structure = StructureWatcher(self._stream.codec_context)
             self._pictures = self._decode()
-            self._first: av.VideoFrame | None = next(self._pictures, None)
-            if self._first is None:
+            self._ahead = deque(islice(self._pictures, 1 if self._structure.announces_b else 2))
+            if not self._ahead:
                 raise InvalidDataError(
                     f"{self.name}: not one frame of its {self.codec_name} stream can be decoded; check that it is whole"
                 )
-            self._orientation = Orientation.from_display_matrix(raw_side_data(self._first, "DISPLAYMATRIX"))
+            for picture in self._ahead:
+                self._structure.see_picture(picture)
+            self._orientation = Orientation.from_display_matrix(raw_side_data(self._ahead[0], "DISPLAYMATRIX"))
         except BaseException:
             self._source.container.close()
             raise
 
     def _configure(self, threads: int | Literal["auto"]) -> VideoStream:
-        if not self._source.container.streams.video:
-            kinds = sorted({stream.type for stream in self._source.container.streams})
+        streams = self._source.container.streams
+        stream = next((s for s in streams.video if not s.disposition & Disposition.attached_pic), None)
+        if stream is None:
+            kinds = sorted({stream.type for stream in streams if stream not in streams.video})
             raise InvalidDataError(
                 f"{self.name}: has no video, only {' and '.join(kinds) or 'no streams'}; give a file with video"
             )
-        stream = self._source.container.streams.video[0]
         context = stream.codec_context
         if context is None:
             raise InvalidDataError(f"{self.name}: FFmpeg has no decoder for its video; convert it to H.264 first")
@@ -105,7 +112,10 @@ class CompressedVideo(Iterator[Frame]):
         if not self._pixels:
             options |= {"skip_loop_filter": "all", "skip_idct": "all"}
         context.options = options
-        context.thread_type = "AUTO"
+        # With frame threads FFmpeg exports a reordered picture's vectors and quantisers while another thread may still
+        # be decoding it, so that some are missing; pictures shown in decoding order are complete by then.
+        is_torn = context.has_b_frames and (self._motion or self._qp)
+        context.thread_type = "SLICE" if is_torn else "AUTO"
         context.thread_count = 0 if threads == "auto" else threads
         context.copy_opaque = True
         return stream
@@ -122,7 +132,7 @@ class CompressedVideo(Iterator[Frame]):
         """Let go of the source; reading on raises ValueError."""
         self._is_closed = True
         self._pictures.close()
-        self._first = None
+        self._ahead.clear()
         self._source.container.close()
 
     def __repr__(self) -> str:
@@ -193,8 +203,7 @@ class CompressedVideo(Iterator[Frame]):
     def __next__(self) -> Frame:
         if self._is_closed:
             raise ValueError(f"{self.name}: is closed; read its frames inside the `with` block")
-        picture, self._first = self._first, None
-        return self._frame(next(self._pictures) if picture is None else picture)
+        return self._frame(self._ahead.popleft() if self._ahead else next(self._pictures))
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         context = self._stream.codec_context
