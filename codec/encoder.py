@@ -34,7 +34,7 @@ class EncodeSettings:
     preset: str = "medium"
     crf: float = 20.0
     slots: int = 2
-    buffer_seconds: float = 0.6
+    buffer_seconds: float = 0.7
     low_delay: bool = False
 
     def __post_init__(self) -> None:
@@ -79,9 +79,12 @@ class EncodeSettings:
         options["x264-params"] = ":".join(f"{name}={value}" for name, value in parameters.items())
         return options
 
-    def ffmpeg_command(self, source: str, output: str, filters: str = "", input_options: str = "") -> str:
-        """The ffmpeg command line that encodes `source` with these settings (same structure and rate, other bytes)."""
-        words = ["ffmpeg", *input_options.split(), "-i", _quoted(source), "-an"]
+    def ffmpeg_command(self, source: str, output: str, filters: str = "", before: str = "", after: str = "") -> str:
+        """The ffmpeg command line that encodes `source` with these settings (same structure and rate, other bytes).
+
+        `before` and `after` are more options for the input and the output.
+        """
+        words = ["ffmpeg", *before.split(), "-i", _quoted(source), "-an", *after.split()]
         if filters:
             words += ["-vf", _quoted(filters)]
         words += ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-threads", "1"]

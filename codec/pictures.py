@@ -18,6 +18,7 @@ from .colour import matrix_of
 from .encoder import ColourTags
 from .errors import EncodeError, InvalidDataError
 from .orientation import Orientation
+from .sidedata import raw_side_data
 from .source import OpenSource
 
 _FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
@@ -26,14 +27,24 @@ _MATRIX_CODES = {1: 1, 5: 6, 4: 4, 7: 7, 9: 9}  # swscale's matrices -> H.273
 
 
 @dataclass
+class Counts:
+    """What was wrong with a source, counted while it is read.
+
+    Timestamps that did not rise and were moved, packets that the decoder refused, frames that it marked as damaged.
+    """
+
+    repaired_timestamps: int = 0
+    decode_errors: int = 0
+    corrupt: int = 0
+
+
+@dataclass
 class Pictures:
     """A stream of yuv420p `av.VideoFrame`s that an encoder takes as they are, one pass.
 
     `size_hw` is the even, upright size of the pictures and `source_size_hw` the upright size before padding: an odd
     side grows by one replicated row or column at its far end. `filters` is what was done, as an ffmpeg filter chain.
-    `pts` of the pictures count units of `time_base` and rise strictly. `repaired_timestamps`, `decode_errors` and
-    `corrupt` count, while reading, timestamps that did not rise, packets that the decoder refused, and frames that it
-    marked as damaged.
+    `pts` of the pictures count units of `time_base` and rise strictly. `counts` grows while they are read.
     """
 
     source_size_hw: tuple[int, int]
@@ -44,7 +55,7 @@ class Pictures:
     filters: str
     frame_count: int | None
     frames: Iterator[av.VideoFrame] = field(repr=False)
-    counts: _Counts = field(repr=False)
+    counts: Counts = field(repr=False)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -61,47 +72,57 @@ class Pictures:
         return self.frames
 
 
-@dataclass
-class _Counts:
-    repaired_timestamps: int = 0
-    decode_errors: int = 0
-    corrupt: int = 0
-
-
 def pictures_of_video(path: str | os.PathLike[str], frame_rate: Fraction | None = None) -> Pictures:
     """The pictures of a video file, resampled to `frame_rate` (frames a second) if one is given.
 
     Planes of yuv420p sources pass untouched. Raises SourceError or InvalidDataError where the file cannot be read.
     """
-    source = OpenSource(path, None, None)
-    name, container = source.name, source.container
-    if not container.streams.video:
-        kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "no streams"
-        container.close()
-        raise InvalidDataError(f"{name}: has no video, only {kinds}; give a file with a video stream")
-    stream = container.streams.video[0]
-    if stream.codec_context is None:
-        container.close()
-        raise InvalidDataError(f"{name}: FFmpeg has no decoder for its video; convert it with another program first")
+    source, stream = _open(path)
+    name = source.name
     stream.thread_type = "AUTO"
-    counts = _Counts()
+    counts = Counts()
     decoded = _decode(source, stream, counts)
     first = next(decoded, None)
     if first is None:
-        container.close()
         raise InvalidDataError(f"{name}: no frame of it can be decoded; check that the file is whole")
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-    matrix = first.side_data.get("DISPLAYMATRIX")
-    orientation = Orientation.from_display_matrix(None if matrix is None else bytes(matrix))
+    orientation = Orientation.from_display_matrix(raw_side_data(first, "DISPLAYMATRIX"))
     time_base = Fraction(stream.time_base or 1 / rate)
     aspect = stream.sample_aspect_ratio
     if aspect and orientation.transpose:
         aspect = 1 / Fraction(aspect)
     frames = _timed(chain([first], decoded), time_base, rate, counts)
-    count = stream.frames or None
-    if frame_rate is not None and count is not None:
-        count = round(count * frame_rate / rate)
+    count = _count(stream, frame_rate)
     return _prepare(frames, name, orientation, rate, frame_rate, time_base, aspect, count, counts)
+
+
+def declared_frames(path: str | os.PathLike[str], frame_rate: Fraction | None = None) -> int | None:
+    """The number of pictures that `pictures_of_video` should give, by the container's account, or None."""
+    source, stream = _open(path)
+    with source.container:
+        return _count(stream, frame_rate)
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[OpenSource, VideoStream]:
+    source = OpenSource(path, None, None)
+    streams = source.container.streams
+    try:
+        if not streams.video:
+            kinds = " and ".join(sorted({stream.type for stream in streams})) or "no streams"
+            raise InvalidDataError(f"{source.name}: has no video, only {kinds}; give a file with a video stream")
+        if streams.video[0].codec_context is None:
+            raise InvalidDataError(f"{source.name}: FFmpeg has no decoder for its video; convert it first")
+    except InvalidDataError:
+        source.container.close()
+        raise
+    return source, streams.video[0]
+
+
+def _count(stream: VideoStream, frame_rate: Fraction | None) -> int | None:
+    count = stream.frames or None
+    if count is None or frame_rate is None:
+        return count
+    return round(count * frame_rate / Fraction(stream.average_rate or stream.guessed_rate or 25))
 
 
 def pictures_of_images(
@@ -112,12 +133,12 @@ def pictures_of_images(
     Written in limited range with BT.709 where players expect it (from 1280 wide or above 576 high), else BT.601.
     """
     time_base = 1 / frame_rate
-    counts = _Counts()
+    counts = Counts()
     frames = _timed((av.VideoFrame.from_ndarray(image, "rgb24") for image in images), time_base, frame_rate, counts)
     return _prepare(frames, name, Orientation(), frame_rate, None, time_base, None, count, counts)
 
 
-def _decode(source: OpenSource, stream: VideoStream, counts: _Counts) -> Iterator[av.VideoFrame]:
+def _decode(source: OpenSource, stream: VideoStream, counts: Counts) -> Iterator[av.VideoFrame]:
     packets = source.container.demux(stream)
     with source.container:
         while True:
@@ -140,7 +161,7 @@ def _decode(source: OpenSource, stream: VideoStream, counts: _Counts) -> Iterato
 
 
 def _timed(
-    frames: Iterable[av.VideoFrame], time_base: Fraction, rate: Fraction, counts: _Counts
+    frames: Iterable[av.VideoFrame], time_base: Fraction, rate: Fraction, counts: Counts
 ) -> Iterator[av.VideoFrame]:
     """Every frame with a pts that rises strictly; where the source has none, frames follow at the average rate."""
     step = max(1, round(1 / (rate * time_base)))
@@ -165,7 +186,7 @@ def _prepare(
     time_base: Fraction,
     aspect: Fraction | None,
     count: int | None,
-    counts: _Counts,
+    counts: Counts,
 ) -> Pictures:
     first = next(frames)
     source_hw = (first.height, first.width)

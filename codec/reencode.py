@@ -26,7 +26,8 @@ def reencode(frames: Iterable[Frame], settings: EncodeSettings = LIVE_SETTINGS) 
     Index, pts, time base and image stay the original's; `pict_type`, `is_keyframe`, `distance`, `packet_bytes` and
     `motion` (backward, to the frame before, pixels of the original size, odd sizes included) are new. One frame goes in
     and out at a time, without delay (`settings.low_delay` is taken as set) and in constant memory. A frame of another
-    size starts a new GOP. Raises EncodeError where libx264 cannot encode the size, ValueError for frames without pixels.
+    size starts a new GOP. Raises EncodeError where libx264 cannot encode the size, ValueError for frames without
+    pixels.
     """
     settings = replace(settings, low_delay=True)
     loop: _Loop | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +34,7 @@ class Transcoded:
     packet_bytes: list[int] = field(default_factory=list)
     psnr_db: dict[str, float] = field(default_factory=dict)
     ssim: float | None = None
+    x264: str = "unknown"
 
     @property
     def bitrate_bps(self) -> float:
@@ -47,13 +48,15 @@ def transcode(
     settings: EncodeSettings,
     *,
     on_frame: Callable[[], None] | None = None,
+    before_rename: Callable[[Transcoded, Path], None] | None = None,
 ) -> Transcoded:
-    """Encode `pictures` into the MP4 file `path`, which appears when it is whole; `on_frame` is called after each frame.
+    """Encode `pictures` into the MP4 file `path`, which appears when it is whole.
 
-    The index stands in front of the data, so that the file can be streamed. Raises EncodeError where it cannot be
+    `on_frame` is called after each frame, `before_rename` with the result and the whole file while it still has another
+    name. The index stands in front of the data, so that the file can be streamed. Raises EncodeError where it cannot be
     written, and what reading `pictures` raises; nothing is left behind then.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.part")
     encoder = InterleavedEncoder(
         settings,
         pictures.size_hw,
@@ -69,8 +72,10 @@ def transcode(
         try:
             clock = _Clock(pictures.frame_rate, pictures.time_base)
             with _Mp4(part, path, pictures, settings) as file:
-                types = []
+                types: list[str] = []
                 for coded in encoder.run(clock.with_durations(pictures)):
+                    if not types:
+                        result.x264 = _x264_version(bytes(coded.packet))
                     file.write(coded)
                     types.append(coded.pict_type)
                     result.packet_bytes.append(coded.packet.size)
@@ -83,8 +88,11 @@ def transcode(
         result.duration_seconds = float(clock.ticks * pictures.time_base)
         result.psnr_db = _psnr(errors, len(types), pictures.size_hw)
         result.ssim = _mean(ssims, encoder.frames_of_slots)
+        _check_gops(result.pict_types, settings.gop, path)
+        if before_rename is not None:
+            before_rename(result, part)
         with _writing(path):
-            os.replace(part, path)
+            part.replace(path)
     except BaseException:
         with suppress(OSError):
             part.unlink()
@@ -103,8 +111,7 @@ class _Clock:
         before: av.VideoFrame | None = None
         for picture in pictures:
             if before is not None:
-                assert picture.pts is not None and before.pts is not None
-                self._last = picture.pts - before.pts
+                self._last = (picture.pts or 0) - (before.pts or 0)
                 self.ticks += self._last
                 yield before, self._last
             before = picture
@@ -163,6 +170,20 @@ def _writing(path: Path) -> Iterator[None]:
     except (av.FFmpegError, OSError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         raise EncodeError(f"{path}: cannot be written ({cause}); check the folder, its rights and its space") from error
+
+
+def _x264_version(data: bytes) -> str:
+    """What x264 says of itself in the stream's first SEI message: "core 165 r3222 b35605a"."""
+    match = re.search(rb"x264 - (core [\w .+-]*?) - ", data)
+    return match[1].decode() if match else "unknown"
+
+
+def _check_gops(pict_types: str, gop: int, path: Path) -> None:
+    for index, pict_type in enumerate(pict_types):
+        if pict_type != ("P" if index % gop else "I"):
+            raise EncodeError(
+                f"{path}: libx264 made frame {index} a {pict_type}-frame against gop={gop}; use another build of PyAV"
+            )
 
 
 def _psnr(squared_errors: np.ndarray, frames: int, size_hw: tuple[int, int]) -> dict[str, float]:

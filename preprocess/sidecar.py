@@ -1,0 +1,54 @@
+"""The JSON beside an encoded video: what it was made from, how, and how well."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_frames(files: Sequence[Path]) -> str:
+    """One SHA-256 over a folder of frames: of the lines `NAME SHA256`, in order."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {sha256_of(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def versions(x264: str) -> dict[str, str]:
+    """The versions that decide what the bytes are; `x264` is what the encoder wrote of itself into the stream."""
+    import av
+
+    libavcodec = ".".join(str(number) for number in av.library_versions["libavcodec"])
+    return {"gopseg": version("gopseg"), "av": av.__version__, "libavcodec": libavcodec, "x264": x264}
+
+
+def write_sidecar(path: Path, content: dict[str, Any]) -> None:
+    """Write the sidecar; it appears under its name when it is whole."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """A sidecar's content, or None where there is none that this version can read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("schema") == SCHEMA else None
