@@ -1,15 +1,20 @@
 from .chain import MotionChain
+from .encoder import EncodeSettings, H264Encoder
 from .errors import CodecError, EncodeError, InvalidDataError, MotionUnavailableError, SourceError
 from .frame import Frame, MotionAbsence, MotionVectors
 from .motion import MotionField
 from .orientation import Orientation
+from .reencode import LIVE_SETTINGS, reencode
 from .video import CompressedVideo, open_video
 
 __all__ = [
+    "LIVE_SETTINGS",
     "CodecError",
     "CompressedVideo",
     "EncodeError",
+    "EncodeSettings",
     "Frame",
+    "H264Encoder",
     "InvalidDataError",
     "MotionAbsence",
     "MotionChain",
@@ -19,4 +24,5 @@ __all__ = [
     "Orientation",
     "SourceError",
     "open_video",
+    "reencode",
 ]

@@ -39,7 +39,7 @@ def list_images(path_or_glob: str | os.PathLike[str]) -> list[Path]:
     elif path.exists():
         raise SourceError(f"{name}: is a file, not a folder of images; open a video with gopseg.codec.open_video")
     elif has_magic(name):
-        found = [Path(match) for match in glob(name, recursive=True)]
+        found = [Path(match) for match in glob(name, recursive=True)]  # noqa: PTH207 - as the shell does
     else:
         raise SourceError(f"{name}: no such folder; check the path")
     images = [file for file in found if _is_image(file)]

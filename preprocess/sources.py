@@ -48,7 +48,8 @@ def _sources_of(argument: str) -> list[SequenceSource]:
         return [SequenceSource(path.stem, path)]
     if not has_magic(argument):
         raise SourceError(f"{argument}: no such file or folder; check the path")
-    matches = sorted((Path(match) for match in glob(argument, recursive=True)), key=natural_key)
+    found = glob(argument, recursive=True)  # noqa: PTH207 - as the shell does
+    matches = sorted(map(Path, found), key=natural_key)
     if not matches:
         raise SourceError(f"{argument}: the pattern matches nothing; check it")
     return _sources_of_matches(matches)
