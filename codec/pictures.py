@@ -21,7 +21,8 @@ from .orientation import Orientation
 from .sidedata import raw_side_data
 from .source import OpenSource
 
-_FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
+_FULL = 2  # AVCOL_RANGE_JPEG
+_SCALER = "bicubic+accurate_rnd+full_chroma_int"
 _BT709, _SRGB_TRANSFER, _UNSPECIFIED = 1, 13, 2  # ITU-T H.273
 _MATRIX_CODES = {1: 1, 5: 6, 4: 4, 7: 7, 9: 9}  # swscale's matrices -> H.273
 
@@ -218,21 +219,25 @@ def _filters(
     filters += ["transpose=cclock_flip"] if orientation.transpose else []
     filters += ["hflip"] if orientation.mirror_x else []
     filters += ["vflip"] if orientation.mirror_y else []
-    if frame.format.name not in ("yuv420p", "yuvj420p"):
-        matrix = {1: "bt709", 4: "fcc", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}[colour.matrix]
-        source = "" if frame.format.is_rgb else f"in_color_matrix={matrix}:"
-        full = "full" if colour.full_range else "limited"
-        filters += [
-            f"scale={source}out_color_matrix={matrix}:out_range={full}:flags=bicubic+accurate_rnd+full_chroma_int",
-            "format=yuv420p",
-        ]
     height, width = orientation.size((frame.height, frame.width))
-    if height % 2 or width % 2:
+    is_odd = bool(height % 2 or width % 2)
+    if is_odd or frame.format.name not in ("yuv420p", "yuvj420p"):
+        filters += [_conversion(frame, colour), f"format={'yuv444p' if is_odd else 'yuv420p'}"]
+    if is_odd:  # in 4:4:4, as `pad` cuts odd sizes off where chroma is subsampled
         filters += [
             f"pad={width + width % 2}:{height + height % 2}",
             f"fillborders=right={width % 2}:bottom={height % 2}:mode=smear",
+            f"scale=flags={_SCALER}",
+            "format=yuv420p",
         ]
     return filters
+
+
+def _conversion(frame: av.VideoFrame, colour: ColourTags) -> str:
+    matrix = {1: "bt709", 4: "fcc", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}[colour.matrix]
+    source = "" if frame.format.is_rgb else f"in_color_matrix={matrix}:"
+    target_range = "full" if colour.full_range else "limited"
+    return f"scale={source}out_color_matrix={matrix}:out_range={target_range}:flags={_SCALER}"
 
 
 def _one_size(frames: Iterable[av.VideoFrame], name: str) -> Iterator[av.VideoFrame]:
