@@ -1,0 +1,98 @@
+"""`segment-stream`: the command line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..codec.errors import EncodeError, InvalidDataError, SourceError
+from ..data.sample import DatasetError
+from ..segnet import ModelError
+from .errors import StreamError, StreamUsageError
+from .registry import MODES
+from .request import KINDS, StreamRequest, segment_stream
+
+INTERRUPTED = 130
+_INPUT_ERRORS = (StreamUsageError, ModelError, SourceError, InvalidDataError, DatasetError)
+_ERRORS = (*_INPUT_ERRORS, StreamError, EncodeError)
+
+
+class CommandError(click.ClickException):
+    """One line on standard error, and the exit status."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("source")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: NAME_segmented.mp4, here.")
+@click.option(
+    "--mode",
+    type=click.Choice([*MODES, "auto"]),
+    default="auto",
+    show_default=True,
+    help="frame: the network on every frame. motion: on keyframes, carried along motion vectors between them. "
+    "auto: motion wherever the stream or --reencode allows it, else frame.",
+)
+@click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@click.option("--save", default="overlay", show_default=True, help=f"Of {', '.join(KINDS)}, comma-separated.")
+@click.option("--palette", help="camvid, cityscapes, vspw or a file. Default: the one with the model's classes.")
+@click.option("--opacity", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of the overlay's colour.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option(
+    "--reencode",
+    type=click.Choice(["auto", "never", "always"]),
+    default="auto",
+    show_default=True,
+    help="Whether to encode anew, in memory, what gives no usable motion vectors.",
+)
+@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames a keyframe, re-encoding.")
+@click.option(
+    "--fps", type=click.FloatRange(0, min_open=True), default=25.0, show_default=True, help="Of still images."
+)
+@click.option("--start", type=click.FloatRange(0), help="Seconds from the first frame.")
+@click.option("--end", type=click.FloatRange(0), help="Seconds from the first frame; that moment is left out.")
+@click.option("--max-frames", type=click.IntRange(1))
+@click.option("--stats", "stats_file", type=click.Path(path_type=Path, dir_okay=False), help="JSON file of timings.")
+@click.option(
+    "--live",
+    type=click.Choice(["latest", "all"]),
+    default="all",
+    show_default=True,
+    help="On an address or standard input: latest drops frames when the machine cannot keep up.",
+)
+@click.option("-y", "overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("-n", "keep", is_flag=True, help="Leave outputs that exist alone, and call that a success.")
+@click.option("-q", "--quiet", is_flag=True, help="No bar, no messages but errors.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__)
+def main(debug: bool, save: str, **options: Any) -> None:
+    """Label every frame of SOURCE and write it as a video with the labels over it.
+
+    SOURCE is a video file, a folder or quoted glob of still images, an address (http://, rtsp://), or - for a stream on
+    standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and NAME.rle.jsonl are written beside the
+    video NAME.mp4.
+    """
+    request = StreamRequest(save=tuple(kind.strip() for kind in save.split(",")), **options)
+    try:
+        outcome = segment_stream(request)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, _ERRORS):
+            raise CommandError(str(error), 2 if isinstance(error, _INPUT_ERRORS) else 1) from error
+        raise CommandError(
+            f"{request.source}: {type(error).__name__}: {error}; --debug shows where, please report it", 1
+        ) from error
+    if outcome.broken is not None:
+        raise CommandError(f"{outcome.broken}; the outputs hold the frames before that", 1)
+    if outcome.interrupted:
+        sys.exit(INTERRUPTED)

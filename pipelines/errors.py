@@ -1,0 +1,11 @@
+"""The errors of the streaming commands: one line that names the input, the cause and the way out."""
+
+from __future__ import annotations
+
+
+class StreamError(RuntimeError):
+    """Something failed on the way: exit status 1."""
+
+
+class StreamUsageError(ValueError):
+    """The request or its input cannot work: exit status 2, before any work is done."""

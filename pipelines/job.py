@@ -1,0 +1,127 @@
+"""One run of `segment-stream`: a source through a pipeline into outputs, on three threads."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+
+from ..codec.errors import CodecError, SourceError
+from ..codec.frame import Frame
+from .errors import StreamError, StreamUsageError
+from .outputs import OutputSet
+from .pipeline import Pipeline
+from .sources import Opened
+from .stats import StreamStats
+from .stream import ReadAhead, WriteBehind
+
+Live = Literal["latest", "all"]
+READ_AHEAD = 8
+WRITE_BEHIND = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: seconds it took, whether it was interrupted, and what broke the source off, if anything did."""
+
+    wall_seconds: float
+    interrupted: bool = False
+    broken: Exception | None = None
+
+
+def run_job(
+    frames: Iterable[tuple[Frame, bool]],
+    source: Opened,
+    pipeline: Pipeline,
+    outputs: OutputSet,
+    stats: StreamStats,
+    *,
+    live: Live = "all",
+    on_frame: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Read, segment and write side by side, until `frames` end; then publish the outputs.
+
+    `frames` come with whether their labels are wanted (see `sources.within`); they are read in a thread of their own,
+    and written in another, with bounded queues between. Where the source breaks off or Ctrl-C is pressed, what was done
+    is finished and published. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot be
+    written; nothing is published then.
+    """
+    begin = time.perf_counter()
+    interrupted, broken = False, None
+    writer = WriteBehind(lambda item: outputs.write(*item), WRITE_BEHIND)
+    reader = ReadAhead(frames, READ_AHEAD, lambda milliseconds: stats.add("read", milliseconds))
+    try:
+        try:
+            with reader:
+                for frame in _wanted(reader, pipeline, stats, live):
+                    prediction = pipeline.step(frame)
+                    writer.put((frame, prediction))
+                    stats.count(prediction)
+                    on_frame()
+        except KeyboardInterrupt:
+            interrupted = True
+        except SourceError as error:
+            if not stats.frames:
+                raise
+            broken = error
+        if not stats.frames and not interrupted:
+            raise StreamUsageError(f"{source.name}: has no frame between --start and --end; choose other times")
+        with _without_interrupts():
+            writer.close()
+            if stats.frames:
+                outputs.publish()
+            else:
+                outputs.discard()
+    except BaseException as error:
+        writer.abandon()
+        outputs.discard()
+        if isinstance(error, OSError | av.FFmpegError) and not isinstance(error, CodecError):
+            raise StreamError(
+                f"'{outputs.outputs[0].target}' cannot be written: {error.strerror or error}; "
+                "make room or choose another place with -o"
+            ) from error
+        raise
+    finally:
+        if reader.is_stopped:
+            source.close()
+    return Outcome(time.perf_counter() - begin, interrupted, broken)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C does nothing for the moment that finishing the outputs takes (in the main thread; no effect elsewhere)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _wanted(
+    reader: ReadAhead[tuple[Frame, bool]], pipeline: Pipeline, stats: StreamStats, live: Live
+) -> Iterator[Frame]:
+    """The frames to segment; the others are shown to the pipeline in passing."""
+    if live == "all":
+        for frame, wanted in reader:
+            if wanted:
+                yield frame
+            else:
+                pipeline.skip(frame)
+        return
+    for (frame, wanted), passed in reader.latest():
+        for older, was_wanted in passed:
+            pipeline.skip(older)
+            stats.dropped_frames += was_wanted
+        if wanted:
+            yield frame
+        else:
+            pipeline.skip(frame)

@@ -1,0 +1,62 @@
+"""Logits at the network's stride to one label a pixel, doing the interpolation only where it can matter."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def upsample_labels(logits: NDArray[np.float32], stride: int, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """The argmax of bilinearly upsampled logits, (H, W) uint8.
+
+    `logits` is (h, w, classes) with entry (i, j) at the centre of the `stride` x `stride` pixel cell (i, j); the
+    interpolation is `align_corners=False` by exactly `stride` (even), replicating the border, cropped to `size_hw`.
+
+    Between four neighbours with the same argmax, every bilinear mixture has that argmax too, because each mixture is
+    convex; so only the quads whose corners disagree are interpolated. The result equals the plain way, up to rounding
+    between equal logits. Raises ValueError where the logits do not cover `size_hw` or there are more than 256 classes.
+    """
+    rows, columns, classes = logits.shape
+    height, width = size_hw
+    if stride % 2 or classes > 256 or rows * stride < height or columns * stride < width:
+        raise ValueError(f"logits {logits.shape} at stride {stride} cannot give uint8 labels of size {size_hw}")
+    planes = _replicate_border(logits)
+    best: NDArray[np.uint8] = planes.argmax(0).astype(np.uint8)
+    corner = best[:-1, :-1]
+    mixed = (corner != best[1:, :-1]) | (corner != best[:-1, 1:]) | (corner != best[1:, 1:])
+    quads = np.empty((rows + 1, stride, columns + 1, stride), np.uint8)
+    quads[:] = corner[:, None, :, None]
+    y, x = np.nonzero(mixed)
+    if len(y):
+        quads[y, :, x, :] = _interpolate_quads(planes, y, x, stride)
+    full = quads.reshape((rows + 1) * stride, (columns + 1) * stride)
+    half = stride // 2
+    return np.ascontiguousarray(full[half : half + height, half : half + width])
+
+
+def _replicate_border(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, classes) to (classes, h + 2, w + 2), the outermost entries repeated."""
+    rows, columns, classes = logits.shape
+    planes = np.empty((classes, rows + 2, columns + 2), np.float32)
+    planes[:, 1:-1, 1:-1] = logits.transpose(2, 0, 1)
+    planes[:, 0, 1:-1] = planes[:, 1, 1:-1]
+    planes[:, -1, 1:-1] = planes[:, -2, 1:-1]
+    planes[:, :, 0] = planes[:, :, 1]
+    planes[:, :, -1] = planes[:, :, -2]
+    return planes
+
+
+def _interpolate_quads(
+    planes: NDArray[np.float32], y: NDArray[np.intp], x: NDArray[np.intp], stride: int
+) -> NDArray[np.uint8]:
+    """Labels (n, stride, stride) of the pixels between entries (y, x), (y, x + 1), (y + 1, x) and (y + 1, x + 1)."""
+    classes, _, columns = planes.shape
+    first = y * columns + x
+    corners = np.take(
+        planes.reshape(classes, -1), np.stack([first, first + 1, first + columns, first + columns + 1]), 1
+    )
+    fraction = (np.arange(stride, dtype=np.float32) + 0.5) / stride
+    down, right = np.repeat(fraction, stride), np.tile(fraction, stride)
+    weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], 1)
+    labels = np.matmul(weights, corners).argmax(0).astype(np.uint8)
+    return labels.T.reshape(-1, stride, stride)

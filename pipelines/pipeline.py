@@ -1,0 +1,80 @@
+"""`Pipeline`: the base of every inference strategy over a stream of frames."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec.frame import Frame
+from .labels import upsample_labels
+from .network import NetworkRunner
+from .prediction import Prediction
+
+
+class Pipeline(ABC):
+    """Frames in display order to predictions.
+
+    A mode is a subclass with a `mode` name, `needs_motion` (whether P-frames must carry vectors that mean 'the previous
+    frame'), and the two methods `_observe` and `_logits`; `registry.MODES` lists it. One pipeline serves one stream.
+    """
+
+    mode: ClassVar[str]
+    needs_motion: ClassVar[bool] = False
+
+    def __init__(self, runner: NetworkRunner, *, keep_logits: bool = False) -> None:
+        self.runner = runner
+        self.keep_logits = keep_logits
+        self._timings: dict[str, float] = {}
+
+    @abstractmethod
+    def _observe(self, frame: Frame) -> None:
+        """Update the state from the next frame of the stream; cheap, and never the network."""
+
+    @abstractmethod
+    def _logits(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
+        """Logits (h, w, classes) of the frame observed last, and whether the network saw this very frame."""
+
+    def step(self, frame: Frame) -> Prediction:
+        """Segment the next frame. Frames must come in display order, none left out but through `skip`."""
+        self._timings = {}
+        self._observe(frame)
+        logits, from_network = self._logits(frame)
+        with self._clock("labels"):
+            labels = upsample_labels(logits, self.runner.stride, frame.size_hw)
+        return Prediction(
+            index=frame.index,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            pict_type=frame.pict_type,
+            distance=frame.distance,
+            labels=labels,
+            logits=logits if self.keep_logits else None,
+            from_network=from_network,
+            timings=self._timings,
+        )
+
+    def skip(self, frame: Frame) -> None:
+        """Pass over a frame whose labels nobody wants, keeping what later frames need of it."""
+        self._observe(frame)
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
+        """Predictions of all frames, in order; the same labels as `step` by `step`."""
+        for frame in frames:
+            yield self.step(frame)
+
+    def _network(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._clock("network"):
+            return self.runner.logits(image)
+
+    @contextmanager
+    def _clock(self, stage: str) -> Iterator[None]:
+        """Add the body's milliseconds to the frame's timing of `stage`."""
+        begin = time.perf_counter()
+        yield
+        self._timings[stage] = self._timings.get(stage, 0.0) + (time.perf_counter() - begin) * 1e3

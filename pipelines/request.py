@@ -1,0 +1,216 @@
+"""What `segment-stream` was asked for, and doing it: source, network, pipeline and outputs put together."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from .. import __version__
+from ..data import Palette, load_palette
+from ..segnet import load_model
+from .errors import StreamUsageError
+from .job import Live, Outcome, run_job
+from .network import NetworkRunner, Precision
+from .outputs import ColourImages, LabelImages, Output, OutputSet, RunLengths
+from .overlay import Painter
+from .registry import MODES
+from .sources import Opened, is_live, of_one_size, open_source, plan_reencode, reencoded, source_stem, within
+from .stats import StreamStats
+from .video_output import OverlayVideo
+
+KINDS = ("overlay", "labels", "color", "rle")
+_PALETTES = ("camvid", "cityscapes", "vspw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamRequest:
+    """The command's options; times in seconds from the first frame, `fps` for still images only."""
+
+    source: str
+    output: Path | None = None
+    mode: str = "auto"
+    model: str = "swiftnet18-camvid"
+    save: tuple[str, ...] = ("overlay",)
+    palette: str | None = None
+    opacity: float = 0.5
+    device: str = "auto"
+    precision: Precision = "auto"
+    reencode: str = "auto"
+    gop: int = 12
+    fps: float = 25.0
+    start: float | None = None
+    end: float | None = None
+    max_frames: int | None = None
+    stats_file: Path | None = None
+    live: Live = "all"
+    overwrite: bool = False
+    keep: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.save if kind not in KINDS]
+        if unknown:
+            raise StreamUsageError(f"--save {unknown[0]}: unknown; take some of {', '.join(KINDS)}")
+        if self.live == "latest" and not is_live(self.source):
+            raise StreamUsageError(f"--live latest: '{self.source}' is no live source, a file waits; leave it out")
+        if self.overwrite and self.keep:
+            raise StreamUsageError("-y and -n exclude each other; give one of them")
+
+    @property
+    def video(self) -> Path:
+        """The overlay video's path; the other outputs lie beside it."""
+        return self.output or Path(f"{source_stem(self.source)}_segmented.mp4")
+
+    def targets(self) -> dict[str, Path]:
+        """The path of each output that is asked for, statistics included."""
+        video = self.video
+        paths = {
+            "overlay": video,
+            "labels": video.with_name(f"{video.stem}_labels"),
+            "color": video.with_name(f"{video.stem}_color"),
+            "rle": video.with_name(f"{video.stem}.rle.jsonl"),
+        }
+        chosen = {kind: paths[kind] for kind in KINDS if kind in self.save}
+        return chosen if self.stats_file is None else {**chosen, "stats": self.stats_file}
+
+
+def segment_stream(request: StreamRequest) -> Outcome:
+    """Do what is asked. Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the
+    request or its input cannot work, and StreamError where something fails on the way."""
+    targets = request.targets()
+    existing = [path for path in targets.values() if path.exists()]
+    if existing and request.keep:
+        _say(request, f"'{existing[0]}' exists already and is left alone")
+        return Outcome(0.0)
+    _check_targets(request, list(targets.values()))
+    needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion
+    source = open_source(request.source, motion=needs_motion, frame_rate=Fraction(request.fps).limit_denominator(1001))
+    try:
+        mode, reason = _plan(request, source)
+        runner = NetworkRunner(load_model(request.model), device=request.device, precision=request.precision)
+        pipeline = MODES[mode](runner)
+        palette = _palette(request, runner.classes)
+        stats = StreamStats()
+        outputs = OutputSet(_outputs(targets, request, source, palette, runner, stats))
+        frames = of_one_size(source, source.name)
+        if reason is not None:
+            _say(request, f"{source.name}: re-encoding in memory, GOP {request.gop}: {reason}")
+            frames = reencoded(frames, request.gop)
+        outputs.start()
+    except BaseException:
+        source.close()
+        raise
+    wanted = within(frames, source.frame_rate, request.start, request.end, request.max_frames)
+    with _bar(request, source) as update:
+        outcome = run_job(wanted, source, pipeline, outputs, stats, live=request.live, on_frame=update)
+    errors = source.decode_errors
+    if errors:
+        _say(request, f"{source.name}: {errors} packets could not be decoded; their frames are missing")
+    if request.stats_file is not None:
+        report = {
+            "source": source.name,
+            "codec": source.codec_name,
+            "size_hw": list(source.size_hw),
+            "mode": mode,
+            "model": request.model,
+            "device": str(runner.device),
+            "precision": runner.precision,
+            "reencoded": reason is not None,
+            "reencode_reason": reason,
+            "interrupted": outcome.interrupted,
+            "decode_errors": errors,
+            "version": __version__,
+            **stats.report(outcome.wall_seconds),
+        }
+        _write_stats(request.stats_file, report)
+    fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
+    done = "interrupted after" if outcome.interrupted else "done:"
+    _say(
+        request,
+        f"{done} {stats.frames} frames, mode {mode}, {fps:.1f} frames/s -> {', '.join(map(str, targets.values()))}",
+    )
+    return outcome
+
+
+def _plan(request: StreamRequest, source: Opened) -> tuple[str, str | None]:
+    """The mode to run, and why the stream is encoded anew (None: it is not)."""
+    mode = request.mode
+    if mode == "auto":
+        mode = "frame" if source.motion_absence is not None and request.reencode == "never" else "motion"
+    return mode, plan_reencode(source, needs_motion=MODES[mode].needs_motion, policy=request.reencode)
+
+
+def _check_targets(request: StreamRequest, targets: list[Path]) -> None:
+    for target in targets:
+        if target.exists() and Path(request.source).exists() and target.samefile(request.source):
+            raise StreamUsageError(f"'{target}' is the input itself; choose another name with -o")
+        if target.exists() and not request.overwrite:
+            raise StreamUsageError(f"'{target}' exists already; give -y to replace it, or another name with -o")
+        parent = target.absolute().parent
+        if not parent.is_dir():
+            raise StreamUsageError(
+                f"'{target}' cannot be written: '{parent}' is no folder; make it or choose another -o"
+            )
+        if not os.access(parent, os.W_OK):
+            raise StreamUsageError(f"'{target}' cannot be written: no permission in '{parent}'; choose another -o")
+
+
+def _palette(request: StreamRequest, classes: tuple[str, ...]) -> Palette:
+    """The palette that is asked for; else the one with the model's class names, else the first that is large enough."""
+    if request.palette is not None:
+        return load_palette(request.palette)
+    palettes = [load_palette(name) for name in _PALETTES]
+    same = [palette for palette in palettes if tuple(palette.names) == tuple(classes)]
+    return (same or [palette for palette in palettes if len(palette.names) >= len(classes)] or palettes[-1:])[0]
+
+
+def _outputs(
+    targets: dict[str, Path],
+    request: StreamRequest,
+    source: Opened,
+    palette: Palette,
+    runner: NetworkRunner,
+    stats: StreamStats,
+) -> list[Output]:
+    painter = Painter(palette.colours, request.opacity)
+    made: list[Output] = []
+    for kind, path in targets.items():
+        if kind == "overlay":
+            made.append(OverlayVideo(path, painter, source.frame_rate, stats.add))
+        elif kind == "labels":
+            made.append(LabelImages(path, palette.colours))
+        elif kind == "color":
+            made.append(ColourImages(path, painter))
+        elif kind == "rle":
+            made.append(RunLengths(path, runner.classes))
+    return made
+
+
+def _write_stats(file: Path, report: dict[str, Any]) -> None:
+    part = file.with_name(f".{file.name}.part-{os.getpid()}")
+    part.write_text(json.dumps(report, indent=2) + "\n")
+    part.replace(file)
+
+
+@contextmanager
+def _bar(request: StreamRequest, source: Opened) -> Iterator[Any]:
+    """A bar over frames on a terminal; yields the function to call after each frame."""
+    known = source.frame_count if request.start is None and request.end is None else None
+    total = min(known, request.max_frames) if known and request.max_frames else known or request.max_frames
+    hidden = True if request.quiet else None
+    with tqdm(total=total, unit="frame", disable=hidden, leave=False, dynamic_ncols=True) as bar:
+        yield bar.update
+
+
+def _say(request: StreamRequest, text: str) -> None:
+    if not request.quiet:
+        sys.stderr.write(f"{text}\n")

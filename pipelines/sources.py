@@ -1,0 +1,105 @@
+"""What a user names as SOURCE, opened: a file, a folder or glob of frames, an address, or standard input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import urlparse
+
+from ..codec.errors import InvalidDataError
+from ..codec.frame import Frame
+from ..codec.reencode import LIVE_SETTINGS, reencode
+from ..codec.video import CompressedVideo, open_video
+from ..data.frames import FrameFolder, open_frames
+from .errors import StreamUsageError
+
+Opened = CompressedVideo | FrameFolder
+_GLOB = frozenset("*?[")
+
+
+def open_source(source: str, *, motion: bool, frame_rate: Fraction) -> Opened:
+    """Open SOURCE; `frame_rate` is for still images, which have none.
+
+    "-" is standard input; what holds "://" is an address; a folder, or a name with *, ? or [ that is no file, is still
+    images; anything else is a video file. Raises codec's or data's error where it cannot be read.
+    """
+    path = Path(source)
+    if source == "-" or "://" in source:
+        return open_video(source, motion=motion)
+    if path.is_dir() or (_GLOB & set(source) and not path.exists()):
+        return open_frames(source, frame_rate=frame_rate)
+    return open_video(source, motion=motion)
+
+
+def is_live(source: str) -> bool:
+    """Whether SOURCE may bring frames at its own pace: an address or standard input."""
+    return source == "-" or "://" in source
+
+
+def source_stem(source: str) -> str:
+    """A name for outputs: the file's or folder's without its suffix, the last part of an address, 'stdin'."""
+    if source == "-":
+        return "stdin"
+    if "://" in source:
+        return Path(urlparse(source).path).stem or urlparse(source).hostname or "stream"
+    path = Path(source)
+    if path.is_dir():
+        return path.resolve().name
+    if _GLOB & set(path.name) and not path.exists():
+        return path.resolve().parent.name
+    return path.stem
+
+
+def of_one_size(frames: Iterable[Frame], name: str) -> Iterator[Frame]:
+    """`frames`, as long as each has the size of the first; InvalidDataError, naming both sizes, where one has not."""
+    size_hw: tuple[int, int] | None = None
+    for frame in frames:
+        size_hw = size_hw or frame.size_hw
+        if frame.size_hw != size_hw:
+            raise InvalidDataError(
+                f"{name}: frame {frame.index} is {frame.size_hw[1]}x{frame.size_hw[0]} where the first is "
+                f"{size_hw[1]}x{size_hw[0]}; split the video where its size changes"
+            )
+        yield frame
+
+
+def within(
+    frames: Iterable[Frame], frame_rate: Fraction, start: float | None, end: float | None, limit: int | None
+) -> Iterator[tuple[Frame, bool]]:
+    """Frames up to `end` (seconds, exclusive) or `limit` frames, each with whether it lies at or after `start`.
+
+    Seconds count from the first frame. Frames before `start` are handed out too, for what later ones need of them.
+    """
+    taken = 0
+    first: Fraction | None = None
+    for frame in frames:
+        if taken == limit:
+            return
+        time = frame.index / frame_rate if frame.pts is None else frame.pts * frame.time_base
+        first = time if first is None else first
+        if end is not None and time - first >= Fraction(end):
+            return
+        wanted = start is None or time - first >= Fraction(start)
+        taken += wanted
+        yield frame, wanted
+
+
+def plan_reencode(source: Opened, *, needs_motion: bool, policy: str) -> str | None:
+    """Why the stream must be encoded anew, or None where it need not; StreamUsageError where it must but may not."""
+    if policy == "always":
+        return "asked for"
+    if not needs_motion or source.motion_absence is None:
+        return None
+    why = source.motion_absence.value
+    if policy == "never":
+        raise StreamUsageError(
+            f"{source.name}: mode motion cannot use it: {why}; allow --reencode auto, or take --mode frame"
+        )
+    return why
+
+
+def reencoded(frames: Iterable[Frame], gop: int) -> Iterator[Frame]:
+    """`frames` with the types and vectors of an encoding in memory: closed GOPs, no B-frames, one reference."""
+    return reencode(frames, replace(LIVE_SETTINGS, gop=gop))

@@ -1,0 +1,139 @@
+"""The overlay video: H.264 with the source's size and exact timestamps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from ..codec.frame import Frame
+from .errors import StreamUsageError
+from .outputs import Output
+from .overlay import Painter
+from .prediction import Prediction
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_FINEST = 1_000_000
+_LARGEST_DENOMINATOR = 2**31 - 1
+
+
+class OverlayVideo(Output):
+    """Every frame's picture under its labels, as libx264 video of constant quality (CRF 20).
+
+    Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
+    without timestamps follow `frame_rate`. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma. `on_stage` is
+    called with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose suffix is none
+    of `CONTAINERS`.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        painter: Painter,
+        frame_rate: Fraction,
+        on_stage: Callable[[str, float], None],
+    ) -> None:
+        super().__init__(target)
+        if target.suffix.lower() not in CONTAINERS:
+            raise StreamUsageError(f"'{target}': unknown kind of video; take one of {', '.join(CONTAINERS)}")
+        self._painter, self._frame_rate, self._on_stage = painter, frame_rate, on_stage
+        self._reformatter = VideoReformatter()
+        self._stream: VideoStream | None = None
+        self._held: av.Packet | None = None
+        self._first_pts = self._last_pts = 0
+        self._last_step = 1
+
+    def start(self) -> None:
+        """Create the file."""
+        self._container = av.open(str(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
+
+    def write(self, frame: Frame, prediction: Prediction) -> None:
+        """Blend and encode one frame."""
+        begin = time.perf_counter()
+        image = self._painter.overlay(frame.image, prediction.labels)
+        blended = time.perf_counter()
+        stream = self._stream or self._open_stream(frame)
+        picture = self._reformat(image)
+        picture.pts, picture.time_base = self._timestamp(frame), stream.codec_context.time_base
+        self._mux(stream.encode(picture))
+        self._on_stage("overlay", (blended - begin) * 1e3)
+        self._on_stage("encode", (time.perf_counter() - blended) * 1e3)
+        self.written += 1
+
+    def finish(self) -> None:
+        """Flush the encoder and write the index."""
+        if self._stream is not None:
+            self._mux(self._stream.encode(None))
+            if self._held is not None:
+                self._held.duration = self._last_step
+                self._container.mux(self._held)
+        self._container.close()
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        if hasattr(self, "_container"):
+            with suppress(OSError, ValueError):  # it is thrown away: a full disk no longer matters
+                self._container.close()
+        super().discard()
+
+    def _open_stream(self, frame: Frame) -> VideoStream:
+        height, width = frame.size_hw
+        stream = self._container.add_stream(
+            "libx264",
+            rate=self._frame_rate,
+            options={"preset": "veryfast", "crf": "20", "bf": "0"},
+        )
+        context = stream.codec_context
+        context.width, context.height = width, height
+        context.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        context.gop_size = max(1, round(2 * self._frame_rate))
+        context.thread_count = 0
+        self._is_hd = height > 576 or width >= 1280
+        context.colorspace = 1 if self._is_hd else 6  # ITU-T H.273: BT.709, SMPTE 170M
+        context.color_range = ColorRange.MPEG
+        unit = frame.time_base if frame.pts is not None else 1 / self._frame_rate
+        context.time_base = stream.time_base = unit if unit.denominator < _LARGEST_DENOMINATOR else Fraction(1, _FINEST)
+        self._unit = context.time_base
+        self._first_pts = self._source_pts(frame, 0)
+        self._last_pts = -1
+        self._last_step = max(1, round(1 / self._frame_rate / self._unit))
+        self._stream = stream
+        return stream
+
+    def _source_pts(self, frame: Frame, otherwise: int) -> int:
+        return otherwise if frame.pts is None else round(frame.pts * frame.time_base / self._unit)
+
+    def _timestamp(self, frame: Frame) -> int:
+        """Units since the first frame, rising strictly."""
+        expected = self._last_pts + self._last_step if self.written else 0
+        pts = self._source_pts(frame, expected + self._first_pts) - self._first_pts
+        self._last_pts = max(pts, self._last_pts + 1)
+        return self._last_pts
+
+    def _reformat(self, image: NDArray[np.uint8]) -> av.VideoFrame:
+        assert self._stream is not None
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(image, format="rgb24"),
+            format=self._stream.codec_context.pix_fmt,
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU709 if self._is_hd else Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.BILINEAR,
+            threads=1,
+        )
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        """Write packets one late, each as long as the way to the next, the last as long as the one before it."""
+        for packet in packets:
+            if self._held is not None and packet.dts is not None and self._held.dts is not None:
+                self._last_step = self._held.duration = packet.dts - self._held.dts
+                self._container.mux(self._held)
+            self._held = packet

@@ -1,0 +1,44 @@
+"""Maps carried along motion: a backward bilinear warp, and the filling of cells that motion cannot reach."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def warp_map(values: NDArray[np.float32], displacement: NDArray[np.float32], cell: int) -> NDArray[np.float32]:
+    """Sample `values` where the motion says each cell was, bilinearly.
+
+    `values` is (h, w, channels), entry (i, j) at the centre of the `cell` x `cell` pixel cell (i, j). `displacement` is
+    (h, w, 2), the backward map in pixels at the same centres, x before y: `x_ref = x + dx`. In units of cells, which is
+    `align_corners=False`; positions outside take the nearest border entry's value. ValueError if the grids differ.
+    """
+    if values.shape[:2] != displacement.shape[:2]:
+        raise ValueError(f"values on a grid {values.shape[:2]} cannot be warped on a grid {displacement.shape[:2]}")
+    rows, columns = displacement.shape[:2]
+    map_x = displacement[..., 0] / np.float32(cell) + np.arange(columns, dtype=np.float32)
+    map_y = displacement[..., 1] / np.float32(cell) + np.arange(rows, dtype=np.float32)[:, None]
+    warped = cv2.remap(values, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32).reshape(values.shape)
+
+
+def mix_with_nearest(
+    values: NDArray[np.float32], unknown: NDArray[np.bool_], share: float = 0.5
+) -> NDArray[np.float32]:
+    """`values` (h, w, channels) with every cell of `unknown` (h, w) mixed with the nearest known cell's values.
+
+    `share` 0..1 is the nearest cell's part. Known cells stay as they are; all unknown: returned as they are, for there
+    is nothing to take from.
+    """
+    if not unknown.any() or unknown.all():
+        return values
+    _, label = cv2.distanceTransformWithLabels(
+        unknown.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    source = np.zeros(int(label.max()) + 1, np.intp)
+    source[label[~unknown]] = np.flatnonzero(~unknown)
+    nearest = values.reshape(-1, values.shape[-1])[source[label[unknown]]]
+    mixed = values.copy()
+    mixed[unknown] = nearest * np.float32(share) + values[unknown] * np.float32(1 - share)
+    return mixed
