@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -88,7 +89,7 @@ class Canvas:
                 parts = min(6, int(np.ceil(np.log(high / low) / np.log(1.5))))
                 depths = low * (high / low) ** (np.arange(parts + 1) / parts)
                 cuts = sorted(float(c) for c in np.clip((depths - origin[2]) / along[2], 0, width))
-        for a0, a1 in zip(cuts, cuts[1:], strict=False):
+        for a0, a1 in pairwise(cuts):
             if a1 - a0 > 1e-4:
                 self._part(texture, origin, along, up, extent, (a0, a1), label, gain, solid)
 

@@ -77,6 +77,27 @@ class _Body:
                 self.add("base", rows, (15, 15, 16))
         self.across("base", [(self.w - 0.1, 0.42, 0), (self.w - 0.1, 0.12, 0)], (12, 12, 13))
 
+    def core(self) -> None:
+        """A plain body inside the panels, seen from everywhere, so that no gap between them shows the street."""
+        w, end, tint = self.w - 0.03, self.h - self.round * 0.6, tone(self.paint, 0.7)
+        self._block(w, self.sill, self.nose - 0.03, -end, end, tint)
+        self._block(w, self.sill, self.belt - 0.02, self.tail, self.cowl, tint)
+        if self.saloon:
+            self._block(w, self.sill, self.belt - 0.07, -end, self.tail, tint)
+        low, high = w - 0.02, w - self.lean
+        sides = [[(x * low, self.belt - 0.1, z) for x in (-1, 1)] for z in (self.tail, self.cowl)]
+        tops = [[(x * high, self.height, z) for x in (-1, 1)] for z in (self.roof_rear, self.roof_front)]
+        for i in (0, 1):
+            self.add("base", [sides[0][i], tops[0][i], tops[1][i], sides[1][i]], tint)
+            self.add("base", [*sides[i], *tops[i][::-1]], tint)
+
+    def _block(self, w: float, low: float, high: float, back: float, front: float, colour: Colour) -> None:
+        for x in (-w, w):
+            self.add("base", [(x, low, back), (x, high, back), (x, high, front), (x, low, front)], colour)
+        for z in (back, front):
+            self.across("base", [(w, low, z), (w, high, z)], colour)
+        self.across("base", [(w, high, back), (w, high, front)], colour)
+
     def side(self, group: str, sign: int) -> None:
         h, w, belt, sill = self.h, self.w, self.belt, self.sill
         x, xr = sign * w, sign * (w - self.lean)
@@ -203,6 +224,7 @@ class _Body:
 def _groups(look: int) -> tuple[dict[str, Polygons], tuple[float, float, float]]:
     body = _Body(look)
     body.base()
+    body.core()
     body.top()
     body.side("left", -1)
     body.side("right", 1)

@@ -93,7 +93,7 @@ class _Front:
         self.box(x, h + 0.14, 1.0, 0.32, np.array([58.0, 62, 68]))
 
     def shop(self) -> None:
-        """A shop front across the ground floor: stall riser, panes with goods behind them, door, fascia with letters."""
+        """A shop front across the ground floor: stall riser, panes with goods behind, door, fascia with letters."""
         rng = self.rng
         tones = ((30, 44, 64), (92, 30, 30), (34, 58, 44), (46, 46, 48), (160, 150, 130), (120, 90, 30), (50, 80, 110))
         paint = np.array(tones[int(rng.integers(len(tones)))], float) * rng.uniform(0.8, 1.15)

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .synthetic_camera import Camera
-from .synthetic_canvas import Canvas, clip_near
+from .synthetic_canvas import Canvas
 from .synthetic_textures import GROUND_PPM, GROUND_SIZE
 from .synthetic_world import Block, Lot, Theme
 
@@ -17,8 +16,9 @@ SKY, ROAD, PAVEMENT, TREE = 0, 3, 4, 5
 _TABLE_PPM = 10
 _NODES = 25
 _CORNER = 4.0
+_SIDE_PAVEMENT = 2.0
 # Asphalt, white paint, yellow paint, paving slabs, kerb stone.
-_COLOURS = ((88, 89, 92), (200, 200, 196), (176, 150, 68), (116, 114, 110), (142, 141, 136))
+_COLOURS = ((88, 89, 92), (200, 200, 196), (176, 150, 68), (102, 100, 97), (132, 131, 127))
 
 
 class GroundTile:
@@ -42,8 +42,11 @@ class GroundTile:
         return np.asarray(cv2.remap(level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def paint_sky(canvas: Canvas, panorama: NDArray[np.uint8], seconds: float) -> None:
-    """Fill everything above the horizon from a full-turn panorama; clouds drift slowly."""
+def paint_sky(canvas: Canvas, panorama: NDArray[np.uint8], skyline: NDArray[np.float32], seconds: float) -> None:
+    """Fill everything above the horizon from a full-turn panorama; clouds drift slowly.
+
+    `skyline` (n,) is the height in radians of the far trees all around.
+    """
     camera = canvas.camera
     height, width = camera.size_hw
     rows = min(height, int(camera.horizon) + 2)
@@ -60,6 +63,12 @@ def paint_sky(canvas: Canvas, panorama: NDArray[np.uint8], seconds: float) -> No
     for plane, colour in zip(canvas.planes, cv2.split(sky), strict=True):
         plane[:rows] = colour
     canvas.labels[:rows] = SKY
+    # A far line of trees closes the view, more haze than leaf.
+    rise = skyline[(azimuth * (len(skyline) / (2 * np.pi))).astype(int) % len(skyline)] * camera.focal
+    trees = np.arange(rows)[:, None] > camera.horizon - rise
+    canvas.labels[:rows][trees] = TREE
+    for plane, haze in zip(canvas.planes, canvas.haze_colour, strict=True):
+        plane[:rows][trees] = 0.62 * haze
 
 
 def paint_ground(
@@ -71,7 +80,10 @@ def paint_ground(
     light: float = 1.0,
     shade: NDArray[np.float32] | None = None,
 ) -> None:
-    """Fill everything below the horizon: road with markings, kerb, pavement, grass, in `light`; `shade` (H, W) 0..1 darkens it."""
+    """Fill everything below the horizon: road with markings, kerb, pavement, grass.
+
+    `light` is the brightness of level ground, `shade` (H, W) 0..1 what shadows take from it.
+    """
     camera = canvas.camera
     height, width = camera.size_hw
     top = int(np.floor(camera.horizon)) + 1
@@ -98,7 +110,7 @@ def paint_ground(
     tone = [channel * np.float32(1 / 128) for channel in cv2.split(texture)]
 
     blocks = list(blocks)
-    edge, kind = _edges(theme, [lot for block in blocks for lot in block.lots], camera.s, base)
+    edge, kind = _edges(theme, [lot for block in blocks for lot in block.lots], camera.s)
     index = np.clip(((s + np.float32(base - camera.s + 20)) * _TABLE_PPM).astype(np.int32), 0, edge.shape[1] - 1)
     right = (u > 0).view(np.uint8)
     reach = np.abs(u)
@@ -138,16 +150,16 @@ def paint_ground(
     canvas.labels[top:] = labels
 
 
-def _between_nodes(values: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+def _between_nodes(values: NDArray[np.floating], width: int) -> NDArray[np.float32]:
     """Linear interpolation (rows, nodes) -> (rows, width); no BLAS, whose threads would fight over small pictures."""
     at = np.linspace(0, values.shape[1] - 1, width)
     left = np.minimum(at.astype(int), values.shape[1] - 2)
     share = (at - left).astype(np.float32)
-    values = values.astype(np.float32)
-    return np.asarray(values[:, left] * (1 - share) + values[:, left + 1] * share, np.float32)
+    small = values.astype(np.float32)
+    return np.asarray(small[:, left] * (1 - share) + small[:, left + 1] * share, np.float32)
 
 
-def _edges(theme: Theme, lots: Sequence[Lot], s: float, base: float) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def _edges(theme: Theme, lots: Sequence[Lot], s: float) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Tables (2 sides, n) from 20 m behind `s`, 10 entries a metre: where the road ends in u, and where grass grows."""
     count = 260 * _TABLE_PPM
     at = s - 20 + np.arange(count) / _TABLE_PPM
@@ -157,7 +169,8 @@ def _edges(theme: Theme, lots: Sequence[Lot], s: float, base: float) -> tuple[ND
         row = int(lot.side > 0)
         first, last = (int((x - at[0]) * _TABLE_PPM) for x in (lot.s0 - _CORNER, lot.s1 + _CORNER))
         part = slice(max(first, 0), max(last + 1, 0))
-        away = np.maximum(lot.s0 - at[part], at[part] - lot.s1)
+        inset = _SIDE_PAVEMENT if lot.kind == "junction" else 0.0
+        away = np.maximum(lot.s0 + inset - at[part], at[part] - lot.s1 + inset)
         if lot.kind in ("park", "garden"):
             grass[row, part] |= away <= 0
         elif lot.kind == "junction":
@@ -182,11 +195,12 @@ def _cover(
 def _dashes(s: NDArray[np.float32], period: float, dash: float, ds: NDArray[np.float32]) -> NDArray[np.float32]:
     """Share of dash within a pixel ds long around s, for dashes that repeat every `period` metres."""
 
-    def total(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def total(x: NDArray[np.floating]) -> NDArray[np.float32]:
         turns = np.floor(x / period)
         return np.asarray(turns * dash + np.minimum(x - turns * period, dash), np.float32)
 
-    return np.asarray((total(s + ds / 2) - total(s - ds / 2)) / ds, np.float32)
+    half = ds / 2
+    return np.asarray((total(s + half) - total(s - half)) / ds, np.float32)
 
 
 def _wear(u: NDArray[np.float32], theme: Theme) -> NDArray[np.float32]:
@@ -232,10 +246,11 @@ def _markings(
             white[band] += along * _dashes(u[band] + 50, 1.2, 0.6, du[band]) * (reach[band] < theme.half_road - 0.2)
         for lot in block.lots:
             if lot.kind == "junction":
-                band = rows(lot.s0 - base, lot.s1 - base)
+                start, end = lot.s0 + _SIDE_PAVEMENT - base, lot.s1 - _SIDE_PAVEMENT - base
+                band = rows(start, end)
                 across = _cover(reach[band], theme.half_road - 0.1, theme.half_road + 0.12, du[band])
                 across *= (u[band] > 0) == (lot.side > 0)
-                along = _cover(s[band], lot.s0 - base, lot.s1 - base, ds[band])
+                along = _cover(s[band], start, end, ds[band])
                 white[band] += across * along * _dashes(s[band] + offset, 0.9, 0.6, ds[band])
     white += keep * _cover(u, -0.06, 0.06, du) * _dashes(s + offset, 6.0, 2.4, ds)
     if max(theme.parking) > 0:
@@ -252,28 +267,3 @@ def _markings(
         yellow *= keep
         yellow *= 0.8
     return np.minimum(white * np.float32(0.9), 1), yellow
-
-
-def ground_shade(camera: Camera, footprints: Iterable[tuple[NDArray[np.float64], float, float]]) -> NDArray[np.float32]:
-    """Soft shadows (H, W) 0..1 of ground polygons: each is camera points (n, 3), a strength 0..1 and metres of blur."""
-    height, width = camera.size_hw
-    shade = np.zeros((height, width), np.float32)
-    for points, strength, blur in footprints:
-        clipped = clip_near(points)
-        if len(clipped) < 3:
-            continue
-        pixels = camera.project(clipped)
-        spread = max(1.0, blur * camera.focal / max(float(points[:, 2].mean()), 1.5))
-        margin = int(2 * spread) + 2
-        low, high = pixels.min(0) - margin, pixels.max(0) + margin
-        x0, y0, x1, y1 = int(max(low[0], 0)), int(max(low[1], 0)), int(min(high[0], width)), int(min(high[1], height))
-        if x0 >= x1 or y0 >= y1:
-            continue
-        patch = np.zeros((y1 - y0, x1 - x0), np.float32)
-        local = np.clip(np.round((pixels - [x0, y0]) * 16), -1e6, 1e6).astype(np.int32)
-        cv2.fillConvexPoly(patch, local, strength, cv2.LINE_AA, 4)
-        sigma = spread * 0.5
-        patch = cv2.GaussianBlur(patch, (0, 0), sigmaX=sigma, sigmaY=max(0.6, sigma * 0.4))
-        part = shade[y0:y1, x0:x1]
-        np.maximum(part, patch, out=part)
-    return shade

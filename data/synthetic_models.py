@@ -6,9 +6,9 @@ Local coordinates are (right, up, forward) in metres from the foot of the thing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .synthetic_canvas import Colour, Shape
 from .synthetic_cars import Points, Polygons, paint_colour, tone
@@ -63,8 +63,8 @@ def person(look: int, phase: float, *, walking: bool) -> list[Limb]:
     """A walker about 1.7 m tall; `phase` radians drives legs and arms."""
     rng = np.random.default_rng(look)
     size = float(rng.uniform(0.9, 1.08))
-    coat = _pick(rng, _CLOTHES, 0.8, 1.1)
-    trousers = _pick(rng, _CLOTHES[:6], 0.7, 1.0)
+    coat = _pick(rng, _CLOTHES, 0.6, 1.0)
+    trousers = _pick(rng, _CLOTHES[:6], 0.55, 0.95)
     skin, hair = _pick(rng, _SKINS, 0.85, 0.85), _pick(rng, _HAIRS, 1, 1)
     swing = float(0.42 * np.sin(phase)) if walking else 0.04
     hip, knee, shoulder = 0.86 * size, 0.46 * size, 1.38 * size
@@ -112,7 +112,7 @@ def cyclist(look: int, phase: float) -> list[Limb]:
     limbs: list[Limb] = []
     for z in (-0.52, 0.52):
         rim: list[Point] = [(0.0, 0.34 + 0.33 * float(np.sin(t)), z + 0.33 * float(np.cos(t))) for t in turn]
-        limbs += [(p, q, 0.028, 0.028, (22, 22, 24)) for p, q in zip(rim, rim[1:], strict=False)]
+        limbs += [(p, q, 0.028, 0.028, (22, 22, 24)) for p, q in pairwise(rim)]
         limbs.append(((0, 0.04, z), (0, 0.64, z), 0.008, 0.008, (70, 70, 74)))
         limbs.append(((0, 0.34, z - 0.3), (0, 0.34, z + 0.3), 0.008, 0.008, (70, 70, 74)))
     crank, seat, head, hub = (0, 0.3, -0.05), (0, 0.92, -0.2), (0, 0.86, 0.36), (0, 0.34, -0.52)

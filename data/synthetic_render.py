@@ -15,7 +15,8 @@ from .synthetic_camera import Camera
 from .synthetic_canvas import Canvas, Shape, Texture
 from .synthetic_cars import car
 from .synthetic_facades import FacadeStyle, facade, gable
-from .synthetic_ground import GroundTile, ground_shade, paint_ground, paint_sky
+from .synthetic_ground import GroundTile, paint_ground, paint_sky
+from .synthetic_light import brightness, footprints, ground_shade, house_shadows
 from .synthetic_world import (
     BLOCK,
     Block,
@@ -25,7 +26,6 @@ from .synthetic_world import (
     make_block,
     make_theme,
     moving_things,
-    sun_direction,
     travelled,
 )
 
@@ -48,6 +48,7 @@ class StreetRenderer:
         theme = self.theme
         self._tile = GroundTile(textures.ground_tile(rng))
         self._panorama = textures.sky_panorama(rng, theme.cloud_cover, theme.sky_blue, theme.sky_tone)
+        self._skyline = np.maximum(0.016 + 0.007 * textures.noise(rng, (1, 4096), 300, 6)[0], 0.003)
         tint = np.array(theme.leaf_tint)
         self._winter = bool(rng.random() < 0.4)
         self._trees = [
@@ -83,16 +84,20 @@ class StreetRenderer:
         things += moving_things(self.seed, theme, camera.s, seconds, _BEHIND_METRES, 110.0)
         placed = [(t, camera.place(t.s, t.u)) for t in things]
 
-        paint_sky(canvas, self._panorama, seconds)
-        shade = ground_shade(camera, self._footprints(camera, placed))
-        self._building_shadow(camera, blocks, shade)
-        paint_ground(canvas, theme, self._tile, blocks, light=self._light(_UP, camera), shade=shade)
+        paint_sky(canvas, self._panorama, self._skyline, seconds)
+        shade = ground_shade(camera, footprints(theme, camera, placed))
+        house_shadows(theme, camera, (lot for block in blocks for lot in block.lots), shade)
+        paint_ground(canvas, theme, self._tile, blocks, light=brightness(self.theme, _UP, camera), shade=shade)
 
         queue: list[tuple[float, Lot | Thing, NDArray[np.float64]]] = []
         for lot in (lot for b in blocks for lot in b.lots if lot.s1 > low and lot.s0 < high):
             far = camera.place(lot.s1, lot.side * theme.front)
             queue.append((float(np.hypot(far[0], far[2])), lot, far))
-        queue += [(float(np.hypot(p[0], p[2])), t, p) for t, p in placed if np.hypot(p[0], p[2]) > 2.2]
+        for thing, where in placed:
+            far = camera.place(thing.s + thing.size, thing.u) if thing.kind == "guardrail" else where
+            metres = float(np.hypot(far[0], far[2]))
+            if metres > 2.2:
+                queue.append((metres, thing, where))
         for _, what, where in sorted(queue, key=lambda entry: -entry[0]):
             if isinstance(what, Lot):
                 self._paint_lot(canvas, what)
@@ -134,16 +139,6 @@ class StreetRenderer:
         self._fronts.move_to_end(lot.key)
         return self._fronts[lot.key]
 
-    def _light(self, normal: NDArray[np.float64], camera: Camera) -> float:
-        """Brightness of a wall whose outward normal is given in camera coordinates."""
-        theme = self.theme
-        if theme.sun == 0:
-            return theme.ambient
-        sun = sun_direction(theme)
-        sin, cos = np.sin(camera.heading), np.cos(camera.heading)
-        local = np.array([sun[0] * cos - sun[2] * sin, sun[1], sun[0] * sin + sun[2] * cos])
-        return theme.ambient * (1 - 0.32 * theme.sun) + 0.75 * theme.sun * max(0.0, float(local @ normal))
-
     def _paint_lot(self, canvas: Canvas, lot: Lot) -> None:
         camera, theme = canvas.camera, self.theme
         line = lot.side * theme.front
@@ -152,6 +147,11 @@ class StreetRenderer:
             return
         if lot.kind == "park":
             rng = np.random.default_rng([k + 2**20 for k in lot.key])
+            near, far = camera.place(np.array([lot.s0, lot.s1]), line + lot.side * 14)
+            along = far - near
+            length = float(np.linalg.norm(along))
+            thicket = self._hedges[lot.key[2] % 2]
+            canvas.wall(thicket, near, along / length, _UP, (length, 4.6), TREE, gain=0.7 * theme.ambient)
             for k in range(int((lot.s1 - lot.s0) / 3.5), -1, -1):
                 s, u = lot.s0 + 3.5 * k + rng.uniform(-1.5, 1.5), line + lot.side * rng.uniform(3.5, 10)
                 self._paint_tree(canvas, camera.place(s, u), int(rng.integers(5)), float(rng.uniform(0.9, 1.5)))
@@ -164,8 +164,8 @@ class StreetRenderer:
         along /= length
         back = np.array([along[2], 0, -along[0]]) * lot.side
         front, side = self._front(lot)
-        toward = self._light(-back, camera)
-        end_light = self._light(-along, camera)
+        toward = brightness(self.theme, -back, camera)
+        end_light = brightness(self.theme, -along, camera)
         gap = 1.2 if lot.kind == "garden" else 0.0
         start, width = near + along * gap, length - 2 * gap + (0.0 if gap else 0.06)
         if lot.bare_end:
@@ -228,7 +228,7 @@ class StreetRenderer:
             _UP,
             (float(np.linalg.norm(far - near)), 8.5),
             BUILDING,
-            gain=self._light(-back, camera),
+            gain=brightness(self.theme, -back, camera),
         )
 
     def _closing(self, lot: Lot) -> Texture:
@@ -252,7 +252,7 @@ class StreetRenderer:
             length = float(np.linalg.norm(along))
             along /= length
             back = np.array([along[2], 0, -along[0]]) * lot.side
-            light = self._light(-back, camera)
+            light = brightness(self.theme, -back, camera)
             if lot.front == "hedge":
                 texture = self._hedges[lot.key[2] % 2]
                 canvas.wall(texture, points[k], along, _UP, (length, 1.7), TREE, gain=light)
@@ -288,8 +288,8 @@ class StreetRenderer:
             self._paint_tree(canvas, where, thing.look % 5, thing.size)
         elif thing.kind == "car":
             faces = {"left": -axes[0], "right": axes[0], "front": axes[2], "rear": -axes[2]}
-            lights = {name: self._light(normal, camera) / gain for name, normal in faces.items()}
-            braking = bool(np.sin(0.4 * seconds + thing.look) > 0.6)
+            lights = {name: brightness(self.theme, normal, camera) / gain for name, normal in faces.items()}
+            braking = thing.phase != 0 and bool(np.sin(0.4 * seconds + thing.look) > 0.6)
             canvas.polygons(spot.polygons(car(thing.look, spot.eye, lights, braking=braking)), CAR, metres, gain=gain)
         elif where[2] < 0.8:
             return
@@ -318,61 +318,6 @@ class StreetRenderer:
             canvas.polygons(spot.limbs(post), POLE, metres, gain=gain)
             canvas.polygons(spot.polygons(plates), SIGN, metres, gain=gain)
 
-    def _footprints(
-        self, camera: Camera, placed: list[tuple[Thing, NDArray[np.float64]]]
-    ) -> list[tuple[NDArray[np.float64], float, float]]:
-        """Ground shadows: a dark patch under everything, and one cast by the sun."""
-        theme = self.theme
-        sun = sun_direction(theme)
-        sin, cos = np.sin(camera.heading), np.cos(camera.heading)
-        cast = -np.array([sun[0] * cos - sun[2] * sin, 0, sun[0] * sin + sun[2] * cos]) / sun[1]
-        sizes = {
-            "car": (0.95, 2.2, 1.3),
-            "person": (0.22, 0.22, 1.6),
-            "cyclist": (0.2, 0.75, 1.5),
-            "tree": (1.6, 1.6, 4.5),
-        }
-        found: list[tuple[NDArray[np.float64], float, float]] = []
-        for thing, where in placed:
-            if thing.kind not in sizes or not -6 < where[2] < 90:
-                continue
-            half_w, half_l, height = sizes[thing.kind]
-            turn = camera.psi(thing.s) + thing.heading
-            right, forward = np.array([np.cos(turn), 0, -np.sin(turn)]), np.array([np.sin(turn), 0, np.cos(turn)])
-            corners = [
-                where + a * half_w * right + b * half_l * forward for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
-            ]
-            base = np.array(corners)
-            if thing.kind != "tree":
-                found.append((base, 0.62 if thing.kind == "car" else 0.4, 0.25))
-            if theme.sun > 0:
-                lift = cast * height * thing.size
-                both = np.concatenate([base, base + lift]) if thing.kind != "tree" else base + lift
-                hull = cv2.convexHull(both[:, [0, 2]].astype(np.float32))[:, 0].astype(float)
-                flat = np.stack([hull[:, 0], np.zeros(len(hull)), hull[:, 1]], -1)
-                found.append((flat, 0.45 * theme.sun, 0.12 if thing.kind != "tree" else 0.5))
-        return found
-
-    def _building_shadow(self, camera: Camera, blocks: list[Block], shade: NDArray[np.float32]) -> None:
-        """Darken the ground where houses stand in the sun's way."""
-        theme = self.theme
-        if theme.sun == 0:
-            return
-        sun = sun_direction(theme)
-        for lot in (lot for block in blocks for lot in block.lots if lot.kind in ("house", "garden")):
-            psi = float(theme.road.heading(np.array((lot.s0 + lot.s1) / 2)))
-            across = (sun[0] * np.cos(psi) - sun[2] * np.sin(psi)) / sun[1]
-            ahead = (sun[0] * np.sin(psi) + sun[2] * np.cos(psi)) / sun[1]
-            if across * lot.side <= 0.05:
-                continue
-            reach, slip = -across * lot.height, -ahead * lot.height
-            u = lot.side * (theme.front + lot.setback)
-            corners = camera.place(
-                np.array([lot.s0, lot.s1, lot.s1 + slip, lot.s0 + slip]), np.array([u, u, u + reach, u + reach])
-            )
-            patch = ground_shade(camera, [(corners, 0.5 * theme.sun, 0.05)])
-            np.maximum(shade, patch, out=shade)
-
     def _sensor(self, planes: NDArray[np.float32], index: int) -> NDArray[np.uint8]:
         """Exposure, a contrast curve, lens shading, slight blur and noise: (3, H, W) light to (H, W, 3) uint8."""
         theme = self.theme
@@ -386,4 +331,4 @@ class StreetRenderer:
         row, column = int(rng.integers(61)), int(rng.integers(67))
         picture *= np.float32(255)
         picture += self._grain[row : row + self.size_hw[0], column : column + self.size_hw[1]]
-        return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+        return np.asarray(np.clip(picture, 0, 255), np.uint8)

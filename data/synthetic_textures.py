@@ -51,7 +51,7 @@ def ground_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
     Channel 0 is the brightness of asphalt, 1 of paving slabs, 2 of grass; 128 is neutral.
     """
     n = GROUND_SIZE
-    asphalt = 128 + 4.5 * noise(rng, (n, n), 400, 4) + 11 * noise(rng, (n, n), 3, 2)
+    asphalt = 128 + 4.5 * noise(rng, (n, n), 400, 4) + 8 * noise(rng, (n, n), 3, 2)
     cracks = np.zeros((n, n), np.uint8)
     for _ in range(10):
         point, angle = rng.uniform(0, n, 2), rng.uniform(0, 2 * np.pi)
@@ -78,7 +78,7 @@ def ground_tile(rng: np.random.Generator) -> NDArray[np.uint8]:
             slabs[row : row + 32, first % n] -= 34
         slabs[row] -= 34
     grass = 128 + 20 * noise(rng, (n, n), 64, 5) + 22 * noise(rng, (n, n), 4, 2)
-    return np.clip(np.stack([asphalt, slabs, grass], -1), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.stack([asphalt, slabs, grass], -1), 0, 255), np.uint8)
 
 
 def sky_panorama(rng: np.random.Generator, cover: float, blue: float, tone: float) -> NDArray[np.uint8]:
@@ -96,7 +96,7 @@ def sky_panorama(rng: np.random.Generator, cover: float, blue: float, tone: floa
     shade = 232 + 16 * np.clip(clouds, -2, 2)[..., None] - 26 * cover
     white = shade * np.array([1.0, 1.005, 1.015], np.float32)
     sky = sky * (1 - soft) + white * soft
-    return np.clip(sky * tone, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(sky * tone, 0, 255), np.uint8)
 
 
 def leafy_tree(rng: np.random.Generator, tint: NDArray[np.float64]) -> Texture:
@@ -104,7 +104,7 @@ def leafy_tree(rng: np.random.Generator, tint: NDArray[np.float64]) -> Texture:
     height, width = 320, 240
     rgb = np.zeros((height, width, 3), np.float32)
     alpha = np.zeros((height, width), np.uint8)
-    _boughs(rng, rgb, alpha, height, width, thickness=12, trunk=0.36, spread=0.4, depth=3)
+    _boughs(rng, rgb, alpha, height, width, thickness=12, trunk=0.36, spread=0.4, depth=2)
     lobes = np.array([width / 2, 118.0]) + rng.normal(0, 1, (18, 2)) * [42, 42]
     lobes[:, 0] = np.clip(lobes[:, 0], 46, width - 46)
     lobes[:, 1] = np.clip(lobes[:, 1], 46, 195)
@@ -118,6 +118,8 @@ def leafy_tree(rng: np.random.Generator, tint: NDArray[np.float64]) -> Texture:
         for (x, y), light in zip(points, shine * rng.uniform(0.7, 1.3, count), strict=True):
             axes = (int(rng.integers(2, 5)), int(rng.integers(1, 4)))
             centre, turned = (int(x), int(y)), float(rng.uniform(0, 180))
+            if not (8 < x < width - 8 and 8 < y < height - 8):
+                continue
             cv2.ellipse(rgb, centre, axes, turned, 0, 360, (tint * max(light, 0.2)).tolist(), -1)
             cv2.ellipse(alpha, centre, axes, turned, 0, 360, 255, -1)
     return Texture(masked(rgb, cv2.GaussianBlur(alpha, (3, 3), 0) / 255.0), 40)
@@ -126,14 +128,14 @@ def leafy_tree(rng: np.random.Generator, tint: NDArray[np.float64]) -> Texture:
 def bare_tree(rng: np.random.Generator) -> Texture:
     """A tree in winter, 6 m wide and 8 m tall at 40 pixels a metre: boughs that fork into a haze of twigs."""
     height, width = 320, 240
-    rgb = np.full((height, width, 3), (66, 60, 55), np.float32)
+    rgb = np.full((height, width, 3), (84, 77, 70), np.float32)
     alpha = np.zeros((height, width), np.uint8)
     ends = _boughs(rng, rgb, alpha, height, width, thickness=11, trunk=0.29, spread=0.42, depth=7)
     haze = np.zeros((height, width), np.float32)
     for x, y in ends:
         cv2.circle(haze, (int(x), int(y)), 12, 1.0, -1)
-    haze = cv2.GaussianBlur(haze, (0, 0), 6) * (0.55 + 0.3 * noise(rng, (height, width), 6, 2))
-    cover = np.maximum(alpha / 255.0, np.clip(haze, 0, 0.8))
+    haze = cv2.GaussianBlur(haze, (0, 0), 6) * (0.7 + 0.25 * noise(rng, (height, width), 6, 2))
+    cover = np.maximum(alpha / 255.0, np.clip(haze, 0, 0.85))
     return Texture(masked(rgb * (1 + 0.1 * noise(rng, (height, width), 8, 2)[..., None]), cover), 40)
 
 
@@ -155,7 +157,7 @@ def _boughs(
     while todo:
         x, y, angle, length, thick, left = todo.pop()
         x1, y1 = x + length * np.cos(angle), y + length * np.sin(angle)
-        x1, y1 = float(np.clip(x1, 14, width - 14)), float(max(y1, rng.uniform(12, 30)))
+        x1, y1 = float(np.clip(x1, 28, width - 28)), float(max(y1, rng.uniform(22, 40)))
         tone = rng.uniform(0.8, 1.1)
         line = ((int(x), int(y)), (int(x1), int(y1)))
         cv2.line(rgb, *line, (72 * tone, 64 * tone, 56 * tone), max(1, round(thick)), cv2.LINE_AA)

@@ -106,7 +106,7 @@ class Block:
 def make_theme(seed: int) -> Theme:
     """The street of a seed."""
     rng = np.random.default_rng([seed, 1])
-    parking = tuple(float(p) for p in rng.choice([0.0, 0.35, 0.65], 2))
+    parking = tuple(float(p) for p in rng.choice([0.0, 0.0, 0.35, 0.65], 2))
     wide = max(parking) > 0
     sunny = bool(rng.random() < 0.45)
     dull = float(rng.uniform(0.62, 0.9) if rng.random() < 0.3 else rng.uniform(0.9, 1.12))
@@ -121,8 +121,8 @@ def make_theme(seed: int) -> Theme:
             wavelengths=rng.uniform(0.85, 1.15, 3) * np.array([170.0, 310.0, 620.0]),
             phases=rng.uniform(0, 2 * np.pi, 3),
         ),
-        half_road=float(rng.uniform(5.4, 6.0) if wide else rng.uniform(3.6, 4.4)),
-        pavement=float(rng.uniform(2.2, 3.8)),
+        half_road=float(rng.uniform(5.1, 5.8) if wide else rng.uniform(3.4, 4.2)),
+        pavement=float(rng.uniform(2.4, 4.6)),
         parking=(parking[0], parking[1]),
         leafy=float(rng.choice([0.0, 0.2, 0.5, 0.85])),
         crowd=float(rng.uniform(0.15, 1.0)),
@@ -136,14 +136,14 @@ def make_theme(seed: int) -> Theme:
         sun_azimuth=float(rng.uniform(-np.pi, np.pi)),
         sun_elevation=float(rng.uniform(0.45, 0.95)),
         ambient=dull,
-        exposure=float(rng.uniform(0.92, 1.12)),
-        contrast=float(rng.uniform(1.0, 1.18)),
+        exposure=float(rng.uniform(0.82, 1.2)),
+        contrast=float(rng.uniform(1.0, 1.35)),
         tint=(1 + warm, 1.0, 1 - warm + 0.015),
         haze=(float(205 * grey), float(212 * grey), float(220 * grey)),
         haze_metres=float(rng.uniform(260, 700)),
         cloud_cover=float(rng.uniform(0.1, 0.5) if sunny else rng.uniform(0.5, 1.1)),
         sky_blue=float(rng.uniform(0.4, 1.0) if sunny else rng.uniform(0.0, 0.4)),
-        sky_tone=float(rng.uniform(0.95, 1.12)) * min(1.0, dull + 0.12),
+        sky_tone=float(rng.uniform(1.0, 1.22)) * min(1.0, dull + 0.12),
         yellow_lines=bool(rng.random() < 0.5),
         cycle_lane=bool(wide and rng.random() < 0.3),
         leaf_tint=(float(leaf[0]), float(leaf[1]), float(leaf[2])),
@@ -257,7 +257,7 @@ def _furniture(
     if rng.random() < 0.3:
         s = start + rng.uniform(15, 70)
         add("guardrail", s, side * (theme.half_road + 0.3), size=float(rng.uniform(8, 18)))
-    for _ in range(int(rng.poisson(2.5 * theme.crowd))):
+    for _ in range(int(rng.poisson(3.5 * theme.crowd))):
         u = side * (theme.half_road + rng.uniform(0.9, theme.pavement - 0.4))
         add("person", start + rng.uniform(0, BLOCK), u, heading=float(rng.uniform(-np.pi, np.pi)))
     return things
@@ -277,13 +277,13 @@ def moving_things(seed: int, theme: Theme, s: float, seconds: float, behind: flo
     lanes = [
         # kind, u, metres a second along s, mean spacing, chance
         ("car", 1.75, -8.0 * (0.7 + 0.4 * theme.traffic), 24.0, 0.55 * theme.traffic),
-        ("cyclist", -3.25 if wide else -kerb + 0.55, 4.2, 42.0, 0.45),
-        ("cyclist", 3.35 if wide else kerb - 0.55, -4.6, 46.0, 0.4),
+        ("cyclist", -2.95 if wide else -kerb + 0.55, 4.2, 42.0, 0.45),
+        ("cyclist", 3.05 if wide else kerb - 0.55, -4.6, 46.0, 0.4),
     ]
     for side in (-1, 1):
         for k, velocity in enumerate((1.25, -1.15, 1.45)):
             u = side * (kerb + 0.8 + (pavement - 1.3) * (k + 0.5) / 3)
-            lanes.append(("person", u, velocity, 7.0, 0.34 * theme.crowd))
+            lanes.append(("person", u, velocity, 7.0, 0.46 * theme.crowd))
     for number, (kind, u, velocity, spacing, chance) in enumerate(lanes):
         origin = velocity * seconds
         first = int(np.floor((s - behind - origin) / spacing))
@@ -304,7 +304,7 @@ def moving_things(seed: int, theme: Theme, s: float, seconds: float, behind: flo
         gap = mean + swing * np.sin(rate * seconds + rng.uniform(0, 6.28))
         for k in range(int(rng.integers(1, 4))):
             look = int(rng.integers(2**31))
-            things.append(Thing("car", s + gap * (1 + 0.85 * k), theme.camera_u + 0.1, 0.0, look))
+            things.append(Thing("car", s + gap * (1 + 0.85 * k), theme.camera_u + 0.1, 0.0, look, 1.0))
     return things
 
 
