@@ -12,6 +12,8 @@ from .frame import MotionVectors
 BLOCK = 8
 """Side in pixels of the cells that vectors are rasterised on: the smallest block that FFmpeg exports."""
 
+_MARGIN = 16  # pixels of the rasteriser's lattice before the picture
+
 
 @dataclass(frozen=True, eq=False)
 class MotionField:
@@ -51,12 +53,12 @@ class MotionField:
         array = vectors.array[vectors.array["source"] < 0]
         block_w, block_h = array["w"].astype(np.intp), array["h"].astype(np.intp)
         left, top = array["dst_x"] - (block_w >> 1), array["dst_y"] - (block_h >> 1)
-        # Blocks of a mirrored or cropped picture do not start at multiples of 8: rasterise on their own lattice, whose
-        # row 0 then starts above the picture, and look the cells' centres up in it.
+        # Blocks of a mirrored or cropped picture do not start at multiples of 8: rasterise on their own lattice, which
+        # starts a macroblock before the picture, and look the cells' centres up in it.
         off_y, off_x = (int(v[0]) % BLOCK if len(v) else 0 for v in (top, left))
-        row, col = (top + (BLOCK - off_y) * (off_y > 0)) >> 3, (left + (BLOCK - off_x) * (off_x > 0)) >> 3
-        lattice_h, lattice_w = rows + 2, cols + 2  # room for the far half of a block that starts in the last cell
-        inside = (row >= 0) & (col >= 0) & (row < rows + 1) & (col < cols + 1)
+        row, col = (top + (_MARGIN - off_y)) >> 3, (left + (_MARGIN - off_x)) >> 3
+        lattice_h, lattice_w = rows + 4, cols + 4
+        inside = (row >= 0) & (col >= 0) & (row < rows + 3) & (col < cols + 3)
         if not inside.all():
             array, row, col, block_w, block_h = (v[inside] for v in (array, row, col, block_w, block_h))
         scale = np.maximum(array["motion_scale"], 1).astype(np.float32)
@@ -88,6 +90,6 @@ class MotionField:
 def _lookup(cells: int, size: int, offset: int) -> slice | NDArray[np.intp]:
     """Lattice rows (or columns) that hold the centres of `cells` cells, the last centre kept in the picture."""
     if offset == 0:
-        return slice(0, cells)
+        return slice(_MARGIN // BLOCK, _MARGIN // BLOCK + cells)
     centres = np.minimum(np.arange(cells) * BLOCK + BLOCK // 2, size - 1)
-    return (centres + BLOCK - offset) >> 3
+    return (centres + (_MARGIN - offset)) >> 3

@@ -11,6 +11,7 @@ from typing import Literal
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -118,6 +119,7 @@ class CompressedVideo(Iterator[Frame]):
         context.thread_type = "SLICE" if is_torn else "AUTO"
         context.thread_count = 0 if threads == "auto" else threads
         context.copy_opaque = True
+        context.flags |= Flags.unaligned  # or FFmpeg would crop the left only where that keeps memory aligned
         return stream
 
     def __enter__(self) -> CompressedVideo:
