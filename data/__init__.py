@@ -1,3 +1,5 @@
 from .frames import FrameFolder, open_frames
+from .palettes import Palette, PaletteError, load_palette
+from .synthetic import SyntheticStreet
 
-__all__ = ["FrameFolder", "open_frames"]
+__all__ = ["FrameFolder", "Palette", "PaletteError", "SyntheticStreet", "load_palette", "open_frames"]
