@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -26,7 +27,6 @@ from gopseg.codec import (
     reencode,
 )
 from gopseg.codec.encoder import coded_stats
-from gopseg.codec.interleave import InterleavedEncoder
 from gopseg.codec.pictures import pictures_of_images, pictures_of_video
 from gopseg.codec.transcode import Transcoded, transcode
 
@@ -49,7 +49,8 @@ def test_structure_of_the_stream(make: Any, tmp_path: Path) -> None:
         assert video.motion_absence is None
         frames = list(video)
     assert "".join(f.pict_type for f in frames) == result.pict_types == ("IPPPPPP" * 8)[:53]
-    assert [f.packet_bytes for f in frames] == result.packet_bytes
+    sizes = np.array([f.packet_bytes for f in frames]) - result.packet_bytes  # MP4's length fields, not start codes
+    assert 0 <= sizes.min() <= sizes.max() <= 2
     assert [f.is_keyframe for f in frames] == [i % 7 == 0 for i in range(53)]
     assert [f.pts * f.time_base for f in frames if f.pts is not None] == [Fraction(i, 25) for i in range(53)]
     assert result.duration_seconds == pytest.approx(53 / 25)
@@ -90,7 +91,9 @@ def test_quality_figures_are_those_of_the_decoded_file(make: Any, tmp_path: Path
     everything = peak_signal_noise_ratio(np.stack(given), np.stack(decoded), data_range=255)
     assert result.psnr_db["all"] == pytest.approx(everything, abs=1e-3)
     assert everything < 45, "the figures are no test if nothing is lost"
-    assert result.ssim == pytest.approx(np.mean([x264_ssim(a[:96], b[:96]) for a, b in zip(given, decoded)]), abs=2e-3)
+    assert result.ssim == pytest.approx(
+        np.mean([x264_ssim(a[:96], b[:96]) for a, b in zip(given, decoded, strict=True)]), abs=2e-3
+    )
 
 
 def x264_ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -116,7 +119,8 @@ def test_rate_is_held_on_real_content(shared_video: Path, tmp_path: Path, bitrat
     assert result.duration_seconds == 10
     assert result.bitrate_bps == pytest.approx(bitrate, rel=0.05)
     with av.open(str(tmp_path / "out.mp4")) as container:
-        assert 8 * sum(packet.size for packet in container.demux(video=0)) / 10 == result.bitrate_bps
+        in_file = 8 * sum(packet.size for packet in container.demux(video=0)) / 10
+    assert in_file == pytest.approx(result.bitrate_bps, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -192,22 +196,16 @@ def test_failures_leave_nothing_behind(make: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_errors_of_a_slot_surface(make: Any) -> None:
-    encoder = InterleavedEncoder(
-        FAST,
-        (64, 64),
-        Fraction(1, 25),
-        Fraction(25),
-        colour=pictures_of_images(make.sliding(64, 64, 1, (1, 0)), "x", Fraction(25)).colour,
-        sample_aspect=None,
-        measure=False,
-    )
-    wrong = [av.VideoFrame(32, 32, "yuv420p") for _ in range(100)]
-    for index, picture in enumerate(wrong):
-        picture.pts = index
-    with pytest.raises((ValueError, av.FFmpegError)):
-        list(encoder.run((picture, 1) for picture in wrong))
-    encoder.close()
+@pytest.mark.parametrize("call", ["encode", "flush"])
+def test_errors_of_a_slot_surface(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no memory for it")
+
+    monkeypatch.setattr(H264Encoder, call, fail)
+    with pytest.raises(MemoryError, match="no memory"):
+        encode_images(make.sliding(64, 64, 60, (1, 0)), tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
+    assert not any(thread.name == "gopseg-encoder" for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize(
