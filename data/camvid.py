@@ -1,64 +1,121 @@
-"""CamVid (Brostow et al., 2009) in the layout of the SegNet release: `train/ trainannot/ val/ valannot/ ...`."""
+"""CamVid (Brostow et al., 2009) in the layout of the SegNet release and in its authors' layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .sample import IMAGE_SUFFIXES, VOID, DatasetError, Sample, read_image, read_labels
+from .class_lists import CAMVID, CAMVID_AUTHORS
+from .pairing import load_pair, pair_by_stem
+from .palettes import Palette, PaletteError, load_palette
+from .sample import VOID, DatasetError, Sample, read_image, read_labels
 
-CLASSES = (
-    "sky",
-    "building",
-    "pole",
-    "road",
-    "pavement",
-    "tree",
-    "sign",
-    "fence",
-    "car",
-    "pedestrian",
-    "bicyclist",
-)
+CLASSES = tuple(CAMVID)
+
+Layout = Literal["segnet", "authors"]
 
 
 class CamVid(Sequence[Sample]):
-    """The labelled frames of one split, in the order of their names.
+    """The labelled frames of one split, in the natural order of their names, with the 11 classes and 255 for void.
 
-    `root` holds `SPLIT/` with images of any format and `SPLITannot/` with single-channel PNG labels, 0 to 10 and 11 for
-    void (read as 255), paired by stem. Raises DatasetError where folders or partners are missing.
+    `layout` "segnet": `SPLIT/` holds images and `SPLITannot/` single-channel labels, 0 to 10, all else void.
+    "authors": `SPLIT/` holds images and `SPLIT_labels/` colour labels, whose stems may end in `_L`; the colours of the
+    32 classes are those of `class_dict.csv` (name, r, g, b) in the root, or the authors' where it is missing, and are
+    grouped into the 11. "auto" takes the layout whose label folder is there, SegNet's first. Images and labels are
+    paired by stem, in any image format.
+
+    Raises DatasetError where folders or partners are missing, where a label's size is not its image's, or where most
+    of a colour label is in colours that `class_dict.csv` does not know.
     """
 
     classes = CLASSES
 
-    def __init__(self, root: str | Path, split: str) -> None:
+    def __init__(self, root: str | Path, split: str, layout: Layout | Literal["auto"] = "auto") -> None:
         self.root, self.split = Path(root), split
-        folder, annotations = self.root / split, self.root / f"{split}annot"
+        self.layout: Layout = _find_layout(self.root, split) if layout == "auto" else layout
+        folder, annotations = self.root / split, self.root / _label_folder(self.layout, split)
         for needed in (folder, annotations):
             if not needed.is_dir():
-                raise DatasetError(f"'{self.root}' is no CamVid in the SegNet layout: it has no folder '{needed.name}'")
-        labels = {p.stem: p for p in annotations.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES}
-        images = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not images:
-            raise DatasetError(f"'{folder}' holds no images")
-        without = [p.name for p in images if p.stem not in labels]
-        if without:
-            raise DatasetError(f"'{annotations}' has no labels for {len(without)} images, first '{without[0]}'")
-        self.pairs = [(p, labels[p.stem]) for p in images]
+                raise DatasetError(
+                    f"'{self.root}' is no CamVid in the {self.layout} layout: it has no folder '{needed.name}'; "
+                    f"check the path and the split"
+                )
+        self.pairs = pair_by_stem(folder, annotations, suffix="_L" if self.layout == "authors" else "")
+        self._read: Callable[[Path], NDArray[np.uint8]] = _read_grey
+        if self.layout == "authors":
+            self._read = _ColourReader(self.root / "class_dict.csv")
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         image_path, label_path = self.pairs[index]
-        labels = read_labels(label_path)
-        return Sample(
-            image_path.stem,
-            read_image(image_path),
-            np.where(labels < len(CLASSES), labels, VOID).astype(np.uint8),
-        )
+        return load_pair(image_path, label_path, self._read)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
+
+
+def _label_folder(layout: Layout, split: str) -> str:
+    return f"{split}annot" if layout == "segnet" else f"{split}_labels"
+
+
+def _find_layout(root: Path, split: str) -> Layout:
+    layouts: tuple[Layout, ...] = ("segnet", "authors")
+    for layout in layouts:
+        if (root / _label_folder(layout, split)).is_dir():
+            return layout
+    if not root.is_dir():
+        raise DatasetError(f"'{root}' is no folder; check the path")
+    wanted = " nor ".join(f"'{_label_folder(layout, split)}'" for layout in layouts)
+    raise DatasetError(f"'{root}' is no CamVid: it has no folder {wanted} with labels; check the path and the split")
+
+
+def _read_grey(path: Path) -> NDArray[np.uint8]:
+    labels = read_labels(path)
+    return np.where(labels < len(CLASSES), labels, VOID).astype(np.uint8)
+
+
+class _ColourReader:
+    """Reads colour labels as indices of the 11 classes."""
+
+    def __init__(self, class_dict: Path) -> None:
+        self._source = str(class_dict)
+        if class_dict.exists():
+            try:
+                palette = load_palette(class_dict)
+            except PaletteError as error:
+                raise DatasetError(str(error)) from error
+        else:
+            self._source = "the authors' list of colours"
+            palette = Palette(tuple(CAMVID_AUTHORS), np.array([c for c, _ in CAMVID_AUTHORS.values()], np.uint8))
+        groups = {name.lower(): group for name, (_, group) in CAMVID_AUTHORS.items()}
+        unknown = [name for name in palette.names if name.lower() not in groups]
+        if unknown:
+            raise DatasetError(f"'{class_dict}': '{unknown[0]}' is none of CamVid's 32 classes; use the authors' names")
+        codes = _codes(palette.colours)
+        order = np.argsort(codes)
+        self._codes = codes[order]
+        merged = [groups[name.lower()] for name in palette.names]
+        indices = np.array([VOID if group is None else CLASSES.index(group) for group in merged], np.uint8)
+        self._indices = indices[order]
+
+    def __call__(self, path: Path) -> NDArray[np.uint8]:
+        codes = _codes(read_image(path))
+        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        known = self._codes[at] == codes
+        if known.mean() < 0.5:
+            share = 100 * (1 - float(known.mean()))
+            raise DatasetError(
+                f"'{path}': {share:.0f} % of it is in colours that {self._source} does not list; check it"
+            )
+        return np.where(known, self._indices[at], VOID).astype(np.uint8)
+
+
+def _codes(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
+    wide = rgb.astype(np.int32)
+    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], np.int32)

@@ -17,7 +17,7 @@ CAMVID = {
 }
 """CamVid's 11 classes with the authors' colours; everything else is void."""
 
-# The authors' 32 classes: colour, and the one of the 11 that it is counted as (None: void). The grouping is that of
+# The authors' 32 classes: colour, and the one of the 11 that it is counted as (None: void). The usual grouping, as in
 # Sturgess et al., "Combining appearance and structure from motion features for road scene understanding" (BMVC 2009).
 CAMVID_AUTHORS: dict[str, tuple[tuple[int, int, int], str | None]] = {
     "Animal": ((64, 128, 64), "pedestrian"),
@@ -77,20 +77,19 @@ CITYSCAPES = {
 }
 """The 19 training classes of Cityscapes (Cordts et al., CVPR 2016) in the order of their training indices."""
 
-VSPW_NAMES = tuple(
-    (
-        "wall ceiling door stair ladder escalator Playground_slide handrail_or_fence window rail goal pillar pole "
-        "floor ground grass sand athletic_field road path crosswalk building house bridge tower windmill "
-        "well_or_well_lid other_construction sky mountain stone wood ice snowfield grandstand sea river lake "
-        "waterfall water billboard_or_Bulletin_Board sculpture pipeline flag parasol_or_umbrella cushion_or_carpet "
-        "tent roadblock car bus truck bicycle motorcycle wheeled_machine ship_or_boat raft airplane tyre "
-        "traffic_light lamp person cat dog horse cattle other_animal tree flower other_plant toy ball_net backboard "
-        "skateboard bat ball cupboard_or_showcase_or_storage_rack box traveling_case_or_trolley_case basket "
-        "bag_or_package trash_can cage plate tub_or_bowl_or_pot bottle_or_cup barrel fishbowl bed pillow "
-        "table_or_desk chair_or_seat bench sofa shelf bathtub gun commode roaster other_machine refrigerator "
-        "washing_machine Microwave_oven fan curtain textiles clothes painting_or_poster mirror flower_pot_or_vase "
-        "clock book tool blackboard tissue screen_or_television computer printer Mobile_phone keyboard "
-        "other_electronic_product fruit food instrument train"
-    ).split()
+_VSPW = (
+    "wall ceiling door stair ladder escalator Playground_slide handrail_or_fence window rail goal pillar pole "
+    "floor ground grass sand athletic_field road path crosswalk building house bridge tower windmill "
+    "well_or_well_lid other_construction sky mountain stone wood ice snowfield grandstand sea river lake "
+    "waterfall water billboard_or_Bulletin_Board sculpture pipeline flag parasol_or_umbrella cushion_or_carpet "
+    "tent roadblock car bus truck bicycle motorcycle wheeled_machine ship_or_boat raft airplane tyre "
+    "traffic_light lamp person cat dog horse cattle other_animal tree flower other_plant toy ball_net backboard "
+    "skateboard bat ball cupboard_or_showcase_or_storage_rack box traveling_case_or_trolley_case basket "
+    "bag_or_package trash_can cage plate tub_or_bowl_or_pot bottle_or_cup barrel fishbowl bed pillow "
+    "table_or_desk chair_or_seat bench sofa shelf bathtub gun commode roaster other_machine refrigerator "
+    "washing_machine Microwave_oven fan curtain textiles clothes painting_or_poster mirror flower_pot_or_vase "
+    "clock book tool blackboard tissue screen_or_television computer printer Mobile_phone keyboard "
+    "other_electronic_product fruit food instrument train"
 )
+VSPW_NAMES = tuple(_VSPW.split())
 """VSPW's 124 classes (Miao et al., CVPR 2021); its label files hold the index plus one, 0 being void."""

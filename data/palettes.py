@@ -65,7 +65,7 @@ class Palette:
 
     def color(self, labels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Labels of any shape (..., ), values 0 to 255, as colours (..., 3) uint8 RGB."""
-        return self._table[labels]
+        return np.asarray(self._table[labels], np.uint8)
 
 
 def load_palette(name_or_file: str | os.PathLike[str]) -> Palette:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,42 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """An image file as (H, W, 3) uint8 RGB; DatasetError if it cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise DatasetError(f"'{path}' is not an image that can be read")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        raise DatasetError(f"'{path}' is not an image that can be read; copy or make it again")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """A single-channel label image as (H, W) uint8, values as stored; DatasetError if it cannot be read."""
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if labels is None or labels.ndim != 2:
-        raise DatasetError(f"'{path}' is not a single-channel label image")
-    return labels.astype(np.uint8, copy=False)
+    """A label image as (H, W) uint8, values as stored; of a paletted PNG the indices, not the colours.
+
+    Raises DatasetError where the file cannot be read or has several channels or more than 8 bits.
+    """
+    labels = _read_indices(path) if _is_paletted(path) else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if labels is None:
+        raise DatasetError(f"'{path}' is not an image that can be read; copy or make it again")
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise DatasetError(
+            f"'{path}' is not a label image of one 8-bit channel (it is {labels.dtype} {labels.shape}); "
+            "save the class indices as an 8-bit grey or paletted PNG"
+        )
+    return np.asarray(labels, np.uint8)
+
+
+def _is_paletted(path: Path) -> bool:
+    """Whether a PNG's header gives colour type 3; OpenCV would turn such a file's indices into colours."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(26)
+    except OSError:
+        return False
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[25:26] == b"\x03"
+
+
+def _read_indices(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+    except (av.error.FFmpegError, StopIteration):
+        return None
+    plane = frame.planes[0]
+    rows = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width].copy()
