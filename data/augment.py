@@ -125,17 +125,17 @@ def jitter_colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
     image = cv2.LUT(image, np.ascontiguousarray(table[None]))
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     saturation = rng.uniform(0.5, 1.4)
-    return cv2.addWeighted(image, saturation, grey, 1 - saturation, 0).astype(np.uint8, copy=False)
+    return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), np.uint8)
 
 
 def degrade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """What a cheap camera and a codec do: blur, or block artefacts of strong compression, or noise."""
     kind = rng.integers(3)
     if kind == 0:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2)).astype(np.uint8, copy=False)
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2)), np.uint8)
     if kind == 1:
         quality = int(rng.integers(20, 70))
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return cv2.imdecode(coded, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     noise = rng.normal(0, rng.uniform(2, 8), image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)

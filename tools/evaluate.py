@@ -20,7 +20,7 @@ from .. import __version__
 from ..data.camvid import CamVid
 from ..data.sample import DatasetError, Sample
 from ..pipelines import MODES, NetworkRunner, Pipeline, upsample_labels
-from ..preprocess import parse_bitrate
+from ..preprocess.command import Bitrate
 from ..segnet import ConfusionMatrix, ModelError, SegmentationNetwork, find_weights, load_model
 from .cli import InputError, hardware, sha256
 from .evaluation import ModeResult, encode_samples, evaluate_dense, network_gflops
@@ -35,7 +35,7 @@ from .evaluation import ModeResult, encode_samples, evaluate_dense, network_gflo
 @click.option("--modes", default="frame,motion", show_default=True, help=f"Of {', '.join(MODES)}, comma-separated.")
 @click.option("--stills", is_flag=True, help="Score every labelled frame on its own, never encoded.")
 @click.option("--gop", type=click.IntRange(1), default=12, show_default=True)
-@click.option("--bitrate", default="3M", show_default=True, help="As in 750k or 3M.")
+@click.option("--bitrate", type=Bitrate(), default="3M", show_default=True, help="As in 750k or 3M.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), default=15.0, show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
@@ -48,7 +48,7 @@ def main(
     modes: str,
     stills: bool,
     gop: int,
-    bitrate: str,
+    bitrate: int,
     fps: float,
     device: str,
     precision: Any,
@@ -66,7 +66,6 @@ def main(
         samples = list(CamVid(root, split))
         network = load_model(model)
         runner = NetworkRunner(network, device=device, precision=precision)
-        bitrate_bps = parse_bitrate(bitrate)
     except (DatasetError, ModelError, ValueError) as error:
         raise InputError(str(error)) from error
     check_classes(network, samples)
@@ -87,10 +86,10 @@ def main(
         for name, value in zip(network.classes, confusion.iou, strict=True):
             click.echo(f"  {name:<12}{value:.4f}")
     else:
-        settings |= {"gop": gop, "bitrate_bps": bitrate_bps, "frame_rate": fps}
+        settings |= {"gop": gop, "bitrate_bps": bitrate, "frame_rate": fps}
 
         def encode(part: Sequence[Sample], file: Path) -> None:
-            encode_samples(part, file, gop=gop, bitrate_bps=bitrate_bps, frame_rate=fps)
+            encode_samples(part, file, gop=gop, bitrate_bps=bitrate, frame_rate=fps)
 
         def building(mode: str) -> Callable[[], Pipeline]:
             return lambda: MODES[mode](runner)

@@ -113,4 +113,4 @@ def network_gflops(network: SegmentationNetwork, size_hw: tuple[int, int]) -> fl
     device = next(network.parameters()).device
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, *size_hw, device=device))
-    return counter.get_total_flops() / 1e9
+    return int(counter.get_total_flops()) / 1e9
