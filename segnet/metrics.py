@@ -35,7 +35,9 @@ class ConfusionMatrix:
         """Intersection over union per class, (classes,); NaN for a class neither present nor predicted."""
         hit = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(0) + self.counts.sum(1) - np.diag(self.counts)
-        return np.divide(hit, union, out=np.full(self.classes, np.nan), where=union > 0)
+        iou = np.full(self.classes, np.nan)
+        np.divide(hit, union, out=iou, where=union > 0)
+        return iou
 
     @property
     def mean_iou(self) -> float:
