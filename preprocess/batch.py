@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ..codec.errors import CodecError, EncodeError
 from ..codec.pictures import declared_frames
-from .encode import EncodeJob, is_finished, run_job
+from .encode import EncodeJob, OutputError, is_finished, run_job
 
 _REPORT_EVERY_SECONDS = 0.2
 
@@ -45,16 +45,16 @@ class Outcome:
 def jobs_to_do(jobs: Iterable[EncodeJob], existing: Existing) -> list[EncodeJob]:
     """The jobs whose outputs are missing, or are to be replaced.
 
-    Raises EncodeError, before anything is written, for outputs that exist (REFUSE), that other settings made (RESUME),
+    Raises OutputError, before anything is written, for outputs that exist (REFUSE), that other settings made (RESUME),
     or that are the source itself.
     """
     todo = []
     for job in jobs:
         there = [path for path in (job.video, job.sidecar) if path.exists()]
         if job.video.exists() and job.source.path.exists() and job.video.samefile(job.source.path):
-            raise EncodeError(f"{job.video}: is the source itself; give another folder")
+            raise OutputError(f"{job.video}: is the source itself; give another folder")
         if existing is Existing.REFUSE and there:
-            raise EncodeError(f"{there[0]}: exists; give -y to replace, -n to keep it, or --resume to go on")
+            raise OutputError(f"{there[0]}: exists; give -y to replace, -n to keep it, or --resume to go on")
         if existing is Existing.KEEP and there:
             continue
         if existing is Existing.RESUME and is_finished(job):

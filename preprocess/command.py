@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import wraps
 from pathlib import Path
@@ -18,7 +20,7 @@ from tqdm import tqdm
 from ..codec.encoder import PRESETS, EncodeSettings
 from ..codec.errors import CodecError, InvalidDataError, SourceError
 from .batch import Existing, Outcome, jobs_to_do, run_jobs
-from .encode import EncodeJob
+from .encode import EncodeJob, OutputError
 from .sources import find_sources
 
 _P = ParamSpec("_P")
@@ -71,7 +73,7 @@ def _reports_errors(command: Callable[_P, None]) -> Callable[_P, None]:
             if kwargs.get("debug"):
                 raise
             click.echo(f"Error: {_line(error)}", err=True)
-            sys.exit(2 if isinstance(error, (*_BAD_INPUT, FileExistsError)) else 1)
+            sys.exit(2 if isinstance(error, (*_BAD_INPUT, OutputError)) else 1)
 
     return wrapped
 
@@ -132,7 +134,7 @@ def encode(
     """
     settings = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
     planned = [EncodeJob(source, output, settings, fps) for source in find_sources(sources)]
-    output.mkdir(parents=True, exist_ok=True)
+    _make_folder(output)
     todo = jobs_to_do(planned, existing or Existing.REFUSE)
     if len(todo) < len(planned):
         click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
@@ -147,8 +149,8 @@ def encode(
             traceback.print_exception(outcome.error)
         _echo(f"Error: {_named(outcome)}")
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    run_jobs(todo, jobs, on_outcome)
+    with _terminated_as_interrupted():
+        run_jobs(todo, jobs, on_outcome)
     if failures:
         is_input = len(failures) == len(todo) and all(isinstance(failure.error, _BAD_INPUT) for failure in failures)
         if len(todo) > 1:
@@ -156,8 +158,28 @@ def encode(
         sys.exit(2 if is_input else 1)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cause = "is a file" if folder.is_file() else f"cannot be made ({error.strerror})"
+        raise OutputError(f"{folder}: {cause}; give another folder by -o") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: no permission to write there; change its mode, or give another folder by -o")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Have SIGTERM end the work as Ctrl-C does, with nothing half-written left."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _echo(text: str) -> None:

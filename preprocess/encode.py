@@ -19,6 +19,10 @@ from .sources import SequenceSource
 FOLDER_RATE = Fraction(25)
 
 
+class OutputError(EncodeError):
+    """The output asked for cannot be had: it exists, or its folder cannot be written to."""
+
+
 @dataclass(frozen=True)
 class EncodeJob:
     """One source, its target and how to get there; `frame_rate` None keeps a video's own (25 for frames)."""
@@ -99,17 +103,17 @@ def run_job(job: EncodeJob, on_frame: Callable[[], None] | None = None) -> dict[
 def is_finished(job: EncodeJob) -> bool:
     """Whether the target is whole, made with these very settings from this very source.
 
-    Raises EncodeError where it was made otherwise, as going on would then replace a finished file.
+    Raises OutputError where it was made otherwise, as going on would then replace a finished file.
     """
     if not job.video.exists():
         return False
     content = read_sidecar(job.sidecar)
     if content is None:
-        raise EncodeError(f"{job.video}: exists without a sidecar of ours; move it away, or give -y to replace it")
+        raise OutputError(f"{job.video}: exists without a sidecar of ours; move it away, or give -y to replace it")
     for name, value in job.settings_record().items():
         if content["settings"].get(name) != value:
             was = content["settings"].get(name)
-            raise EncodeError(
+            raise OutputError(
                 f"{job.video}: was encoded with {name} {was}, not {value}; give -y to replace it, or another folder"
             )
     return bool(content["sha256"] == sha256_of(job.video) and content["source"]["sha256"] == job.source_sha256())

@@ -1,0 +1,168 @@
+"""`preprocess encode`: what it writes, and the account beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from click.testing import Result
+
+from gopseg.codec import open_video
+
+Encode = Callable[..., Result]
+
+
+def sidecar(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text()))
+
+
+def planes(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([picture.to_ndarray() for picture in container.decode(video=0)]).astype(float)
+
+
+def test_video_and_account(video: Path, tmp_path: Path, encode: Encode) -> None:
+    result = encode(video, "-o", tmp_path / "out", "--gop", 10, "--bitrate", "800k", "--preset", "veryfast")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["walk.json", "walk.mp4"]
+    target = tmp_path / "out" / "walk.mp4"
+    content = sidecar(tmp_path / "out" / "walk.json")
+    with open_video(target) as encoded:
+        assert (encoded.codec_name, encoded.pixel_format, encoded.motion_absence) == ("h264", "yuv420p", None)
+        frames = list(encoded)
+    error = np.mean((planes(target) - planes(video)) ** 2)
+    assert "".join(frame.pict_type for frame in frames) == content["frame_types"] == "IPPPPPPPPP" * 4
+    assert content["sha256"] == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert content["source"]["sha256"] == hashlib.sha256(video.read_bytes()).hexdigest()
+    assert content["source"]["path"] == str(video)
+    assert content["source"]["size_hw"] == content["size_hw"] == [96, 128]
+    assert (content["frame_count"], content["frame_rate"], content["duration_seconds"]) == (40, "25", 1.6)
+    bits = 8 * sum(frame.packet_bytes for frame in frames)
+    assert content["bitrate_bps"] == pytest.approx(bits / 1.6, rel=1e-3)
+    assert content["psnr_db"]["all"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
+    assert 0.9 < content["ssim"] < 1
+    assert content["settings"]["gop"] == 10
+    assert content["settings"]["bitrate_bps"] == 800_000
+    assert content["settings"]["preset"] == "veryfast"
+    assert set(content["versions"]) == {"gopseg", "av", "libavcodec", "x264"}
+    assert content["versions"]["av"] == av.__version__
+    assert "walk.mp4: 40 frames of 128x96" in result.stderr
+
+
+@pytest.mark.parametrize("gop", [1, 5, 12])
+def test_an_independent_reader_sees_the_gops(video: Path, tmp_path: Path, encode: Encode, gop: int) -> None:
+    captures = pytest.importorskip("mvextractor.videocap", reason="mvextractor has no wheel for this platform")
+    assert encode(video, "-o", tmp_path, "--gop", gop).exit_code == 0
+    capture = captures.VideoCap()
+    assert capture.open(str(tmp_path / "walk.mp4"))
+    types = []
+    while (item := capture.read())[0]:
+        types.append(item[3])
+        assert (item[2][:, 0] == -1).all(), "a vector points to a later frame"
+    assert types == ["P" if index % gop else "I" for index in range(40)]
+
+
+def test_folder_of_frames_in_natural_order(make: Any, tmp_path: Path, encode: Encode) -> None:
+    images = make.moving(12)
+    make.folder(tmp_path / "street", images)
+    assert encode(tmp_path / "street", "-o", tmp_path, "--fps", "30000/1001", "--bitrate", "6M").exit_code == 0
+    with open_video(tmp_path / "street.mp4") as video:
+        assert str(video.frame_rate) == "30000/1001"
+        errors = [[np.mean((frame.image.astype(float) - image) ** 2) for image in images] for frame in video]
+    assert np.argmin(errors, axis=1).tolist() == list(range(12))
+    content = sidecar(tmp_path / "street.json")
+    assert (content["source"]["kind"], content["frame_rate"], content["frame_count"]) == ("frames", "30000/1001", 12)
+
+
+def test_several_sources_in_processes_are_the_same_as_one_by_one(
+    make: Any, video: Path, tmp_path: Path, encode: Encode
+) -> None:
+    for name, seed in (("one", 1), ("two", 2)):
+        make.folder(tmp_path / "frames" / name, make.moving(15, seed=seed))
+    sources = (tmp_path / "frames", video)
+    assert encode(*sources, "-o", tmp_path / "a").exit_code == 0
+    assert encode(*sources, "-o", tmp_path / "b", "--jobs", 2).exit_code == 0
+    names = ["one.json", "one.mp4", "two.json", "two.mp4", "walk.json", "walk.mp4"]
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == names
+    for name in names[1::2]:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_bad_source_does_not_stop_the_others(
+    make: Any, video: Path, tmp_path: Path, encode: Encode, jobs: int
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("this is no video")
+    other = make.video(tmp_path / "other.mp4", make.moving(10))
+    result = encode(video, bad, other, "-o", tmp_path / "out", "--jobs", jobs)
+    assert result.exit_code == 1
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["other.mp4", "walk.mp4"]
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+    assert len(errors) == 1
+    assert str(bad) in errors[0]
+    assert "1 of 3 sources failed, the others are done." in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_verbose_prints_an_ffmpeg_command(video: Path, tmp_path: Path, encode: Encode) -> None:
+    result = encode(video, "-o", tmp_path, "-v", "--gop", 6, "--bitrate", "1.5M", "--fps", 10)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("ffmpeg")]
+    words = shlex.split(line)
+    options = dict(pairwise(words))
+    assert (options["-i"], words[-1]) == (str(video), str(tmp_path / "walk.mp4"))
+    assert (options["-c:v"], options["-b:v"], options["-vf"]) == ("libx264", "1500000", "fps=10")
+    parameters = dict(pair.split("=") for pair in options["-x264-params"].split(":"))
+    expected = {"keyint": "6", "min-keyint": "6", "scenecut": "0", "bframes": "0", "ref": "1", "weightp": "0"}
+    assert expected.items() <= parameters.items()
+    assert parameters["open-gop"] == "0"
+    assert sidecar(tmp_path / "walk.json")["ffmpeg_command"] == line
+    assert "libx264" not in encode(video, "-o", tmp_path / "quiet").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("750k", 750_000), ("3M", 3_000_000), ("2.5m", 2_500_000), ("3000000", 3_000_000), (".1G", 10**8)],
+)
+def test_bitrates(video: Path, tmp_path: Path, encode: Encode, text: str, rate: int) -> None:
+    assert encode(video, "-o", tmp_path, "--bitrate", text, "--preset", "ultrafast").exit_code == 0
+    assert sidecar(tmp_path / "walk.json")["settings"]["bitrate_bps"] == rate
+
+
+def test_odd_size_is_said(make: Any, tmp_path: Path, encode: Encode) -> None:
+    make.folder(tmp_path / "odd", make.moving(4, (95, 127)))
+    result = encode(tmp_path / "odd", "-o", tmp_path)
+    assert "was padded by one replicated row or column" in result.stderr
+    content = sidecar(tmp_path / "odd.json")
+    assert (content["size_hw"], content["source"]["size_hw"]) == ([96, 128], [95, 127])
+    assert content["padding"] == {"bottom": 1, "right": 1}
+
+
+def test_a_bitrate_that_cannot_be_reached_is_said(make: Any, tmp_path: Path, encode: Encode) -> None:
+    source = make.video(tmp_path / "grey.mp4", [np.full((32, 32, 3), 100, np.uint8)] * 101, rate=10)
+    result = encode(source, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "its content needs no more at this size" in result.stderr
+
+
+def test_a_source_that_is_cut_off_is_said(video: Path, tmp_path: Path, encode: Encode) -> None:
+    whole = tmp_path / "whole.mp4"
+    with av.open(str(video)) as source, av.open(str(whole), "w", options={"movflags": "+faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    data = whole.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    result = encode(tmp_path / "cut.mp4", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "of 40 frames; the file is cut off" in result.stderr
