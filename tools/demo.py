@@ -32,7 +32,7 @@ SHOWN_DISTANCES = (0, 1, 6, 11)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
 @click.option("--frames", type=click.IntRange(2 * GOP), default=96, show_default=True)
 @click.option(
-    "--seed", type=click.IntRange(0, 999), default=7, show_default=True, help="Which street; none was trained on."
+    "--seed", type=click.IntRange(0, 999), default=16, show_default=True, help="Which street; none was trained on."
 )
 @click.option("--model", default="swiftnet18-camvid", show_default=True)
 def main(output: Path, frames: int, seed: int, model: str) -> None:

@@ -97,7 +97,7 @@ def line_chart(series: Mapping[str, Sequence[float]], x_label: str, y_label: str
     parts.append(
         f'<text transform="translate(14 {height / 2}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
     )
-    label_y: list[float] = []
+    ends: list[tuple[float, str, str]] = []
     for (name, values), colour in zip(series.items(), COLOURS, strict=False):
         points = [(x_of(i), y_of(v), v) for i, v in enumerate(values) if np.isfinite(v)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
@@ -107,9 +107,9 @@ def line_chart(series: Mapping[str, Sequence[float]], x_label: str, y_label: str
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}">'
                 f"<title>{escape(name)}, {i}: {value:.4f}</title></circle>"
             )
-        y = points[-1][1]
-        while any(abs(y - other) < 14 for other in label_y):
-            y += 14
-        label_y.append(y)
-        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{y + 4:.1f}" fill="{colour}">{escape(name)}</text>')
+        ends.append((points[-1][1], name, colour))
+    lowest = -np.inf
+    for y, name, colour in sorted(ends):  # the names beside the curves' ends, none over another
+        lowest = max(y, lowest + 14)
+        parts.append(f'<text x="{width - right + 10}" y="{lowest + 4:.1f}" fill="{colour}">{escape(name)}</text>')
     return "".join([*parts, "</svg>"])
