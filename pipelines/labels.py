@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,12 +25,12 @@ def upsample_labels(logits: NDArray[np.float32], stride: int, size_hw: tuple[int
     best: NDArray[np.uint8] = planes.argmax(0).astype(np.uint8)
     corner = best[:-1, :-1]
     mixed = (corner != best[1:, :-1]) | (corner != best[:-1, 1:]) | (corner != best[1:, 1:])
-    quads = np.empty((rows + 1, stride, columns + 1, stride), np.uint8)
-    quads[:] = corner[:, None, :, None]
+    full_size = ((columns + 1) * stride, (rows + 1) * stride)
+    full = np.asarray(cv2.resize(corner, full_size, interpolation=cv2.INTER_NEAREST), np.uint8)
     y, x = np.nonzero(mixed)
     if len(y):
+        quads = full.reshape(rows + 1, stride, columns + 1, stride)
         quads[y, :, x, :] = _interpolate_quads(planes, y, x, stride)
-    full = quads.reshape((rows + 1) * stride, (columns + 1) * stride)
     half = stride // 2
     return np.ascontiguousarray(full[half : half + height, half : half + width])
 
@@ -52,11 +53,20 @@ def _interpolate_quads(
     """Labels (n, stride, stride) of the pixels between entries (y, x), (y, x + 1), (y + 1, x) and (y + 1, x + 1)."""
     classes, _, columns = planes.shape
     first = y * columns + x
-    corners = np.take(
-        planes.reshape(classes, -1), np.stack([first, first + 1, first + columns, first + columns + 1]), 1
-    )
+    four = np.stack([first, first + 1, first + columns, first + columns + 1])
+    corners = np.take(planes.reshape(classes, -1), four, axis=1)
     fraction = (np.arange(stride, dtype=np.float32) + 0.5) / stride
     down, right = np.repeat(fraction, stride), np.tile(fraction, stride)
     weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], 1)
-    labels = np.matmul(weights, corners).argmax(0).astype(np.uint8)
+    # A class whose best corner is below another's worst corner cannot win: mostly two are left, and a sign decides.
+    possible = corners.max(1) >= corners.min(1).max(0)
+    pair = np.count_nonzero(possible, axis=0) == 2
+    labels = np.empty((stride * stride, len(y)), np.uint8)
+    several = np.flatnonzero(~pair)
+    labels[:, several] = np.matmul(weights, corners[:, :, several]).argmax(0)
+    two = np.flatnonzero(pair)
+    low = possible[:, two].argmax(0)
+    high = classes - 1 - possible[::-1, two].argmax(0)
+    lead = weights @ (corners[low, :, two] - corners[high, :, two]).T
+    labels[:, two] = np.where(lead >= 0, low, high)
     return labels.T.reshape(-1, stride, stride)
