@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 _STEP = 0.5
-_BEHIND = 30.0
+_BEHIND = 60.0
 _AHEAD = 420.0
 
 
@@ -75,18 +75,22 @@ class Camera:
         """The road's heading at `s` relative to the camera's, in radians."""
         return float(np.interp(s, self._grid, self._psi))
 
-    def place(self, s: Array | float, u: Array | float, y: Array | float = 0.0) -> NDArray[np.float64]:
-        """Street coordinates to camera coordinates: broadcast inputs, result (..., 3) in metres."""
-        s, u, y = np.broadcast_arrays(np.asarray(s, float), np.asarray(u, float), np.asarray(y, float))
+    def place(self, s: Array | float, u: Array | float) -> NDArray[np.float64]:
+        """Points of the road's surface in camera coordinates: `s` and `u` broadcast, result (..., 3) in metres."""
         psi = np.interp(s, self._grid, self._psi)
         x = np.interp(s, self._grid, self._x) + u * np.cos(psi)
-        z = np.interp(s, self._grid, self._z) - u * np.sin(psi)
-        return np.stack([x, y, z], -1)
+        points = np.zeros((*np.shape(x), 3))
+        points[..., 0] = x
+        points[..., 2] = np.interp(s, self._grid, self._z) - u * np.sin(psi)
+        return points
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Camera coordinates (..., 3) with Z > 0 to pixels (..., 2), x before y; pixel centres have whole numbers."""
         scale = self.focal / points[..., 2]
-        return np.stack([self.cx + points[..., 0] * scale, self.horizon + (self.height - points[..., 1]) * scale], -1)
+        pixels = np.empty((*points.shape[:-1], 2))
+        pixels[..., 0] = self.cx + points[..., 0] * scale
+        pixels[..., 1] = self.horizon + (self.height - points[..., 1]) * scale
+        return pixels
 
     def plane(self, origin: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         """The homography (3, 3) from plane coordinates (a, b, 1), P = origin + a*A + b*B, to homogeneous pixels."""

@@ -148,12 +148,14 @@ class Canvas:
 
     def polygons(self, shapes: Sequence[Shape], label: int, metres: float, *, gain: Colour | float = 1.0) -> None:
         """Paint flat polygons of camera-space points in the order given, smoothed at the edges as one object."""
-        if min(float(points[:, 2].min()) for points, _ in shapes) < NEAR:
+        together = np.concatenate([points for points, _ in shapes])
+        if together[:, 2].min() < NEAR:
             shapes = [(clip_near(points), colour) for points, colour in shapes]
             shapes = [shape for shape in shapes if len(shape[0]) >= 3]
             if not shapes:
                 return
-        pixels = self.camera.project(np.concatenate([points for points, _ in shapes]))
+            together = np.concatenate([points for points, _ in shapes])
+        pixels = self.camera.project(together)
         box = self._box(pixels, 1)
         if box is None:
             return
