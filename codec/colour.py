@@ -52,7 +52,7 @@ class RgbConverter:
             interpolation=_FLAGS,
             threads=1,
         )
-        image: NDArray[np.uint8] = rgb.to_ndarray()
+        image = np.asarray(rgb.to_ndarray(), np.uint8)
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             image = _LIMITED_TO_FULL[image]  # swscale takes every grey picture for full range
         return orientation.array(image)

@@ -19,7 +19,7 @@ class MotionAbsence(enum.Enum):
     INTRA = "the frame is intra-coded"
     B_FRAMES = "the stream has B-frames"
     REFERENCES = "the stream predicts from several reference frames"
-    INTERLACED = "the stream is interlaced"
+    INTERLACED = "the stream is coded as interlaced"
     NOT_READ = "motion vectors were not asked for"
     STILLS = "the source is a folder of still images"
 

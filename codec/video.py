@@ -90,6 +90,7 @@ class CompressedVideo(Iterator[Frame]):
             for picture in self._ahead:
                 self._structure.see_picture(picture)
             self._orientation = Orientation.from_display_matrix(raw_side_data(self._ahead[0], "DISPLAYMATRIX"))
+            self._size_hw = self._orientation.size((self._ahead[0].height, self._ahead[0].width))
         except BaseException:
             self._source.container.close()
             raise
@@ -148,9 +149,8 @@ class CompressedVideo(Iterator[Frame]):
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """Height and width in pixels as displayed."""
-        context = self._stream.codec_context
-        return self._orientation.size((context.height, context.width))
+        """Height and width in pixels of the first frame as displayed; a later frame of another size has its own."""
+        return self._size_hw
 
     @property
     def frame_rate(self) -> Fraction:

@@ -47,6 +47,7 @@ def write_clip(
                 )
                 stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, pix_fmt
                 stream.codec_context.gop_size = gop
+                stream.thread_count = 1  # libx264's threads would give other bytes on every run
                 stream.codec_context.time_base = Fraction(1, rate)
                 if bit_rate:
                     stream.bit_rate = bit_rate
