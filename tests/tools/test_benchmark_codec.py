@@ -16,12 +16,14 @@ from gopseg.tools.benchmark_codec import main
 @pytest.fixture
 def small_clip(tmp_path: Path) -> Path:
     path = tmp_path / "small.mp4"
-    rng = np.random.default_rng(0)
+    scene = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"x264-params": "bframes=0:ref=1:weightp=0:keyint=6"})
+        stream = container.add_stream(
+            "libx264", rate=25, options={"x264-params": "bframes=0:ref=1:weightp=0:keyint=6:scenecut=0"}
+        )
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        for _ in range(12):
-            image = rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)
+        for index in range(12):
+            image = np.roll(scene, 2 * index, axis=1)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode(None))
     return path
