@@ -250,6 +250,8 @@ class StreetRenderer:
         for k in range(count - 1, -1, -1):
             along = points[k + 1] - points[k]
             length = float(np.linalg.norm(along))
+            if length == 0:  # both ends lie beyond the road that the camera keeps
+                continue
             along /= length
             back = np.array([along[2], 0, -along[0]]) * lot.side
             light = brightness(self.theme, -back, camera)

@@ -30,7 +30,7 @@ from ..data.synthetic import SyntheticStreet
 from .cli import InputError
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[tuple[int, int]]):
     """WxH, as in 1280x720."""
 
     name = "WxH"

@@ -37,7 +37,7 @@ LICENCE_NOTE = (
 )
 
 
-class CropSize(click.ParamType):
+class CropSize(click.ParamType[tuple[int, int, float]]):
     """HxW:SHARE, as in 256x320:0.5; the share may be left out."""
 
     name = "HxW[:SHARE]"
