@@ -11,14 +11,14 @@ import click
 
 from .. import __version__
 from ..codec.errors import EncodeError, InvalidDataError, SourceError
-from ..data.sample import DatasetError
+from ..data import DatasetError, PaletteError
 from ..segnet import ModelError
 from .errors import StreamError, StreamUsageError
 from .registry import MODES
 from .request import KINDS, StreamRequest, segment_stream
 
 INTERRUPTED = 130
-_INPUT_ERRORS = (StreamUsageError, ModelError, SourceError, InvalidDataError, DatasetError)
+_INPUT_ERRORS = (StreamUsageError, ModelError, SourceError, InvalidDataError, DatasetError, PaletteError)
 _ERRORS = (*_INPUT_ERRORS, StreamError, EncodeError)
 
 
@@ -81,8 +81,8 @@ def main(debug: bool, save: str, **options: Any) -> None:
     standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and NAME.rle.jsonl are written beside the
     video NAME.mp4.
     """
-    request = StreamRequest(save=tuple(kind.strip() for kind in save.split(",")), **options)
     try:
+        request = StreamRequest(save=tuple(kind.strip() for kind in save.split(",")), **options)
         outcome = segment_stream(request)
     except Exception as error:
         if debug:
@@ -90,7 +90,7 @@ def main(debug: bool, save: str, **options: Any) -> None:
         if isinstance(error, _ERRORS):
             raise CommandError(str(error), 2 if isinstance(error, _INPUT_ERRORS) else 1) from error
         raise CommandError(
-            f"{request.source}: {type(error).__name__}: {error}; --debug shows where, please report it", 1
+            f"{options['source']}: {type(error).__name__}: {error}; --debug shows where, please report it", 1
         ) from error
     if outcome.broken is not None:
         raise CommandError(f"{outcome.broken}; the outputs hold the frames before that", 1)

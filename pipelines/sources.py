@@ -17,6 +17,7 @@ from .errors import StreamUsageError
 
 Opened = CompressedVideo | FrameFolder
 _GLOB = frozenset("*?[")
+_TIME_RESOLUTION = 1_000_000  # a time that was typed as 0.16 means 4/25
 
 
 def open_source(source: str, *, motion: bool, frame_rate: Fraction) -> Opened:
@@ -72,6 +73,8 @@ def within(
 
     Seconds count from the first frame. Frames before `start` are handed out too, for what later ones need of them.
     """
+    begin = None if start is None else Fraction(start).limit_denominator(_TIME_RESOLUTION)
+    stop = None if end is None else Fraction(end).limit_denominator(_TIME_RESOLUTION)
     taken = 0
     first: Fraction | None = None
     for frame in frames:
@@ -79,9 +82,9 @@ def within(
             return
         time = frame.index / frame_rate if frame.pts is None else frame.pts * frame.time_base
         first = time if first is None else first
-        if end is not None and time - first >= Fraction(end):
+        if stop is not None and time - first >= stop:
             return
-        wanted = start is None or time - first >= Fraction(start)
+        wanted = begin is None or time - first >= begin
         taken += wanted
         yield frame, wanted
 

@@ -54,6 +54,7 @@ class OverlayVideo(Output):
 
     def start(self) -> None:
         """Create the file."""
+        self.part.touch()  # FFmpeg would create it with the first frame
         self._container = av.open(str(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
 
     def write(self, frame: Frame, prediction: Prediction) -> None:

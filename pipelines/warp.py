@@ -12,7 +12,8 @@ def warp_map(values: NDArray[np.float32], displacement: NDArray[np.float32], cel
 
     `values` is (h, w, channels), entry (i, j) at the centre of the `cell` x `cell` pixel cell (i, j). `displacement` is
     (h, w, 2), the backward map in pixels at the same centres, x before y: `x_ref = x + dx`. In units of cells, which is
-    `align_corners=False`; positions outside take the nearest border entry's value. ValueError if the grids differ.
+    `align_corners=False`; positions outside take the nearest border entry's value. OpenCV may round positions to 1/32
+    of a cell, which quarter pixels at a stride of 4 or 8 do not feel. ValueError if the grids differ.
     """
     if values.shape[:2] != displacement.shape[:2]:
         raise ValueError(f"values on a grid {values.shape[:2]} cannot be warped on a grid {displacement.shape[:2]}")
