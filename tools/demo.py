@@ -49,6 +49,7 @@ def main(output: Path, frames: int, seed: int, model: str) -> None:
         )
     for command in commands:
         call(command, output)
+    write_picture(output / "picture.webp", output / "motion.mp4", output / "street", frames)
     report = output / "report.html"
     report.write_text(write_report(output, truth, commands, model, seed))
     click.echo(f"video:  {(output / 'motion.mp4').resolve()}")
@@ -74,6 +75,15 @@ def call(command: list[str], folder: Path) -> None:
     status = subprocess.run([str(Path(sys.executable).with_name(command[0])), *command[1:]], cwd=folder).returncode
     if status:
         sys.exit(status)
+
+
+def write_picture(file: Path, overlay: Path, street: Path, frames: int) -> None:
+    """A keyframe's picture, its overlay, and the overlay of the last frame that motion carried it to, side by side."""
+    start = GOP * (frames // GOP // 2)
+    with open_video(overlay, motion=False) as video:
+        shown = [frame.image for frame in video if frame.index in (start, start + GOP - 1)]
+    row = np.hstack([read_image(street / f"{start:06d}.png"), *shown])
+    cv2.imwrite(str(file), cv2.cvtColor(row, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 88])
 
 
 def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[list[str]], model: str, seed: int) -> str:
