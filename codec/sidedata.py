@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import av
 import numpy as np
 from av.sidedata.encparams import VideoEncParams
+from av.sidedata.sidedata import SideDataContainer
 from numpy.typing import NDArray
 
 VECTOR_DTYPE = np.dtype(
@@ -32,8 +34,17 @@ _BLOCK_DTYPE = np.dtype([("x", "i4"), ("y", "i4"), ("w", "i4"), ("h", "i4"), ("d
 
 def raw_side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
     """The bytes of one kind of side data, by FFmpeg's name ("DISPLAYMATRIX"), or None."""
-    data = picture.side_data.get(kind)
-    return None if data is None else bytes(cast(Any, data))
+    data = _side_data(picture).get(kind)
+    return None if data is None else bytes(data)
+
+
+def _side_data(picture: av.VideoFrame) -> Mapping[str, Any]:
+    """What `picture.side_data` gives, but not kept by the picture.
+
+    That property ties picture and side data into a cycle, which holds hundreds of megabytes of decoded pictures until
+    Python's collector comes by.
+    """
+    return cast(Any, SideDataContainer)(picture)  # type: ignore[no-any-return]
 
 
 def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDArray[np.void]:
@@ -55,7 +66,7 @@ def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDA
 
 def qp_map(picture: av.VideoFrame, size_hw: tuple[int, int]) -> NDArray[np.int8] | None:
     """Quantiser of each macroblock, (ceil(H / 16), ceil(W / 16)) int8, or None where the decoder exports none."""
-    data = picture.side_data.get("VIDEO_ENC_PARAMS")
+    data = _side_data(picture).get("VIDEO_ENC_PARAMS")
     if not isinstance(data, VideoEncParams) or data.nb_blocks == 0:
         return None
     raw, start, stride = bytes(cast(Any, data)), data.blocks_offset, data.block_size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import av
 from av.video.codeccontext import VideoCodecContext
 
@@ -43,7 +45,7 @@ class StructureWatcher:
             return MotionAbsence.B_FRAMES
         return MotionAbsence.REFERENCES if self._references > 1 else None
 
-    def see_packet(self, packet: av.Packet) -> None:
+    def see_packet(self, packet: av.Packet[Any]) -> None:
         """Look for parameter sets inside a keyframe's packet, and for pictures that later ones cannot refer to.
 
         After such a picture (as in temporal layers) "the frame before" and "the reference" are no longer the same.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from fractions import Fraction
 from pathlib import Path
@@ -155,6 +156,22 @@ def test_frames_are_not_kept(sliding_clip: Path) -> None:
             assert sum(ref() is not None for ref in alive) == 2
     del frame
     assert not any(ref() is not None for ref in alive)
+
+
+def test_decoded_pictures_are_not_kept(make: Any) -> None:
+    """Nor does FFmpeg's picture under a frame wait for Python's cycle collector."""
+    path = make.clip("many.mp4", make.sliding(96, 128, 60, (2, 1)), profile="ippp")
+    gc.collect()
+    gc.disable()
+    try:
+        with open_video(path, qp=True) as video:
+            most = 0
+            for frame in video:
+                assert frame.image is not None
+                most = max(most, sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()))
+    finally:
+        gc.enable()
+    assert most < 8  # what the decoder's threads give at a time
 
 
 def test_an_image_outlives_the_video(sliding_clip: Path) -> None:
