@@ -11,10 +11,13 @@ from typing import NamedTuple
 import av
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from .errors import EncodeError
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_LEAST_BUFFER_FRAMES = 10
+_BUFFER_START = 0.75  # about how full it is at the end, so that what it starts with does not raise the rate
 _TYPES = {1: "I", 2: "P", 3: "B"}
 
 
@@ -23,10 +26,11 @@ class EncodeSettings:
     """What an encoder is asked for; ValueError for impossible values.
 
     Keyframes (IDR) come every `gop` frames exactly, P-frames between them predict from the previous frame only.
-    `bitrate_bps` (bits per second) is held by a constant-rate buffer of `buffer_seconds`; None asks for constant
-    quality `crf` (x264's scale, 0 is lossless, 51 the worst) instead. `slots` encoders of one thread each take whole
-    GOPs in turn: libx264's own frame threads make rate control depend on timing, so the same input would give other
-    bytes on every run. `low_delay` gives every packet at once, for live use.
+    `bitrate_bps` (bits per second) is held by a constant-rate buffer of `buffer_seconds` (but ten frames at least,
+    where frames are few); None asks for constant quality `crf` (x264's scale, 0 is lossless, 51 the worst) instead.
+    `slots` encoders of one thread each take whole GOPs in turn: libx264's own frame threads make such rate control
+    depend on timing, so that the same input would give other bytes on every run. `low_delay` gives every packet at
+    once, for live use.
     """
 
     gop: int = 12
@@ -56,9 +60,9 @@ class EncodeSettings:
         """Encoders that run side by side; one where every packet must come at once, or where every frame is a key."""
         return 1 if self.low_delay or self.gop == 1 else self.slots
 
-    def x264_options(self) -> dict[str, str]:
-        """The private options of FFmpeg's libx264 wrapper, as its command line takes them too."""
-        parameters = {
+    def x264_options(self, frame_rate: Fraction) -> dict[str, str]:
+        """The private options of FFmpeg's libx264 wrapper at `frame_rate`, as its command line takes them too."""
+        parameters: dict[str, float] = {
             "keyint": self.gop,
             "min-keyint": self.gop,
             "scenecut": 0,
@@ -74,15 +78,18 @@ class EncodeSettings:
             options["crf"] = f"{self.crf:g}"
         else:
             rate = self.bitrate_bps // 1000
-            size = max(1, round(self.bitrate_bps * self.buffer_seconds / 1000))
-            parameters |= {"vbv-maxrate": rate, "vbv-bufsize": size}
+            seconds = max(self.buffer_seconds, float(_LEAST_BUFFER_FRAMES / frame_rate))
+            size = max(1, round(self.bitrate_bps * seconds / 1000))
+            parameters |= {"vbv-maxrate": rate, "vbv-bufsize": size, "vbv-init": _BUFFER_START}
         options["x264-params"] = ":".join(f"{name}={value}" for name, value in parameters.items())
         return options
 
-    def ffmpeg_command(self, source: str, output: str, filters: str = "", before: str = "", after: str = "") -> str:
+    def ffmpeg_command(
+        self, source: str, output: str, frame_rate: Fraction, filters: str = "", before: str = "", after: str = ""
+    ) -> str:
         """The ffmpeg command line that encodes `source` with these settings (same structure and rate, other bytes).
 
-        `before` and `after` are more options for the input and the output.
+        `frame_rate` is the output's; `before` and `after` are more options for the input and the output.
         """
         words = ["ffmpeg", *before.split(), "-i", _quoted(source), "-an", *after.split()]
         if filters:
@@ -90,7 +97,7 @@ class EncodeSettings:
         words += ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-threads", "1"]
         if self.bitrate_bps is not None:
             words += ["-b:v", str(self.bitrate_bps)]
-        for name, value in self.x264_options().items():
+        for name, value in self.x264_options(frame_rate).items():
             words += [f"-{name}", _quoted(value)]
         return " ".join([*words, "-movflags", "+faststart", _quoted(output)])
 
@@ -162,13 +169,13 @@ class H264Encoder:
             raise ValueError("the encoder is closed")
         return self._context
 
-    def encode(self, picture: av.VideoFrame, pts: int) -> list[av.Packet]:
+    def encode(self, picture: av.VideoFrame, pts: int) -> list[av.Packet[VideoStream]]:
         """Give one picture; returns the packets that are ready (none at first, unless `low_delay`)."""
         picture.pts, picture.time_base = pts, self.time_base
         picture.pict_type = 0  # a decoded picture's type would otherwise be forced on the encoder
         return self.context.encode(picture)
 
-    def flush(self) -> list[av.Packet]:
+    def flush(self) -> list[av.Packet[VideoStream]]:
         """The packets still inside; no picture can be given afterwards."""
         return self.context.encode(None)
 
@@ -210,10 +217,10 @@ def configure(
     context.colorspace, context.color_primaries, context.color_trc = colour.matrix, colour.primaries, colour.transfer
     if sample_aspect:
         context.sample_aspect_ratio = sample_aspect
-    context.options = settings.x264_options()
+    context.options = settings.x264_options(frame_rate)
 
 
-def coded_stats(packet: av.Packet) -> CodedStats:
+def coded_stats(packet: av.Packet[VideoStream]) -> CodedStats:
     """Read the encoder's own account of a packet (`AV_PKT_DATA_QUALITY_STATS`)."""
     data = bytes(packet.get_sidedata("quality_stats")) if packet.has_sidedata("quality_stats") else b""
     if len(data) < 8:

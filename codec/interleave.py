@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
+from av.video.stream import VideoStream
 
 from .encoder import ColourTags, EncodeSettings, H264Encoder, coded_stats
 
@@ -20,7 +21,7 @@ class CodedPacket:
 
     __slots__ = ("duration", "packet", "pict_type", "pts", "squared_errors")
 
-    def __init__(self, packet: av.Packet, pts: int, duration: int) -> None:
+    def __init__(self, packet: av.Packet[VideoStream], pts: int, duration: int) -> None:
         self.packet, self.pts, self.duration = packet, pts, duration
         self.pict_type, self.squared_errors = coded_stats(packet)
 
@@ -101,7 +102,7 @@ class _Slot:
         self.count = 0
         self._time = 0
         self._pictures: queue.Queue[tuple[av.VideoFrame, int] | None] = queue.Queue(places)
-        self._packets: queue.SimpleQueue[av.Packet | None] = queue.SimpleQueue()
+        self._packets: queue.SimpleQueue[av.Packet[VideoStream] | None] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._stopped = False
         self._finished = False
@@ -114,7 +115,7 @@ class _Slot:
         self._time += duration
         self.count += 1
 
-    def take(self, wait: bool = False) -> av.Packet | None:
+    def take(self, wait: bool = False) -> av.Packet[VideoStream] | None:
         self._raise()
         try:
             packet = self._packets.get(block=wait)

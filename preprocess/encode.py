@@ -51,7 +51,7 @@ class EncodeJob:
             "fps": None if self.frame_rate is None else str(self.frame_rate),
             "preset": self.settings.preset,
             "slots": self.settings.slots,
-            "x264_options": self.settings.x264_options(),
+            "buffer_seconds": self.settings.buffer_seconds,
         }
 
     def open(self) -> Pictures:
@@ -68,7 +68,7 @@ class EncodeJob:
         files = self.source.files
         return sha256_of(self.source.path) if files is None else sha256_of_frames(files)
 
-    def ffmpeg_command(self, filters: str) -> str:
+    def ffmpeg_command(self, frame_rate: Fraction, filters: str) -> str:
         """The equivalent ffmpeg command line (without frame files that a glob in name order would mix up)."""
         if self.source.files is None:
             rotated = "transpose" in filters or "flip" in filters
@@ -77,7 +77,7 @@ class EncodeJob:
         else:
             before = f"-framerate {self.frame_rate or FOLDER_RATE} -pattern_type glob"
             source, after = str(self.source.path / f"*{self.source.files[0].suffix}"), ""
-        return self.settings.ffmpeg_command(source, str(self.video), filters, before, after)
+        return self.settings.ffmpeg_command(source, str(self.video), frame_rate, filters, before, after)
 
 
 def run_job(job: EncodeJob, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
@@ -137,7 +137,8 @@ def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path)
             "repaired_timestamps": pictures.counts.repaired_timestamps,
         },
         "settings": job.settings_record(),
-        "ffmpeg_command": job.ffmpeg_command(pictures.filters),
+        "x264_options": job.settings.x264_options(pictures.frame_rate),
+        "ffmpeg_command": job.ffmpeg_command(pictures.frame_rate, pictures.filters),
         "size_hw": list(result.size_hw),
         "padding": {"bottom": bottom, "right": right},
         "frame_rate": str(pictures.frame_rate),

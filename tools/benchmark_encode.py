@@ -83,7 +83,8 @@ def _libx264_alone(source: Path, target: Path, settings: EncodeSettings) -> int:
     with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
         stream = reader.streams.video[0]
         stream.thread_type = "AUTO"
-        encoder = writer.add_stream("libx264", rate=stream.average_rate, options=settings.x264_options())
+        rate = Fraction(stream.average_rate or 25)
+        encoder = writer.add_stream("libx264", rate=rate, options=settings.x264_options(rate))
         encoder.height, encoder.width, encoder.pix_fmt = stream.height, stream.width, "yuv420p"
         encoder.codec_context.time_base = Fraction(stream.time_base or Fraction(1, 90000))
         encoder.bit_rate = settings.bitrate_bps
