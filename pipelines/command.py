@@ -19,15 +19,19 @@ from .request import KINDS, StreamRequest, segment_stream
 
 INTERRUPTED = 130
 _INPUT_ERRORS = (StreamUsageError, ModelError, SourceError, InvalidDataError, DatasetError, PaletteError)
-_ERRORS = (*_INPUT_ERRORS, StreamError, EncodeError)
 
 
 class CommandError(click.ClickException):
-    """One line on standard error, and the exit status."""
+    """One line on standard error, exit status 1: something failed on the way."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
-        self.exit_code = exit_code
+
+
+class InputError(CommandError):
+    """One line on standard error, exit status 2: bad usage or input."""
+
+    exit_code = 2
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,12 +91,13 @@ def main(debug: bool, save: str, **options: Any) -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if isinstance(error, _ERRORS):
-            raise CommandError(str(error), 2 if isinstance(error, _INPUT_ERRORS) else 1) from error
-        raise CommandError(
-            f"{options['source']}: {type(error).__name__}: {error}; --debug shows where, please report it", 1
-        ) from error
+        if isinstance(error, _INPUT_ERRORS):
+            raise InputError(str(error)) from error
+        if isinstance(error, StreamError | EncodeError):
+            raise CommandError(str(error)) from error
+        where = "--debug shows where, please report it"
+        raise CommandError(f"{options['source']}: {type(error).__name__}: {error}; {where}") from error
     if outcome.broken is not None:
-        raise CommandError(f"{outcome.broken}; the outputs hold the frames before that", 1)
+        raise CommandError(f"{outcome.broken}; the outputs hold the frames before that")
     if outcome.interrupted:
         sys.exit(INTERRUPTED)

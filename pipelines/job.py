@@ -17,6 +17,7 @@ from ..codec.frame import Frame
 from .errors import StreamError, StreamUsageError
 from .outputs import OutputSet
 from .pipeline import Pipeline
+from .prediction import Prediction
 from .sources import Opened
 from .stats import StreamStats
 from .stream import ReadAhead, WriteBehind
@@ -28,9 +29,11 @@ WRITE_BEHIND = 8
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: seconds it took, whether it was interrupted, and what broke the source off, if anything did."""
+    """How a run ended: seconds it took, by the clock and of all cores together, whether it was interrupted, and what
+    broke the source off, if anything did."""
 
     wall_seconds: float
+    cpu_seconds: float = 0.0
     interrupted: bool = False
     broken: Exception | None = None
 
@@ -52,9 +55,9 @@ def run_job(
     is finished and published. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot be
     written; nothing is published then.
     """
-    begin = time.perf_counter()
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     interrupted, broken = False, None
-    writer = WriteBehind(lambda item: outputs.write(*item), WRITE_BEHIND)
+    writer: WriteBehind[tuple[Frame, Prediction]] = WriteBehind(lambda item: outputs.write(*item), WRITE_BEHIND)
     reader = ReadAhead(frames, READ_AHEAD, lambda milliseconds: stats.add("read", milliseconds))
     try:
         try:
@@ -90,7 +93,7 @@ def run_job(
     finally:
         if reader.is_stopped:
             source.close()
-    return Outcome(time.perf_counter() - begin, interrupted, broken)
+    return Outcome(time.perf_counter() - begin, time.process_time() - cpu_begin, interrupted, broken)
 
 
 @contextmanager

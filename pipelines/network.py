@@ -43,6 +43,10 @@ class NetworkRunner:
             array: NDArray[np.float32] = output.permute(1, 2, 0).float().cpu().contiguous().numpy()
         return array
 
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        """Run once on a black picture, so that one-time preparations are not counted with the first frame."""
+        self.logits(np.zeros((*size_hw, 3), np.uint8))
+
     def _run(self, image: torch.Tensor, precision: str) -> torch.Tensor:
         """(H, W, 3) uint8 to (classes, h, w) in the dtype of `precision`."""
         context: AbstractContextManager[object] = nullcontext()

@@ -24,7 +24,7 @@ from .outputs import ColourImages, LabelImages, Output, OutputSet, RunLengths
 from .overlay import Painter
 from .registry import MODES
 from .sources import Opened, is_live, of_one_size, open_source, plan_reencode, reencoded, source_stem, within
-from .stats import StreamStats
+from .stats import StreamStats, peak_memory_mib
 from .video_output import OverlayVideo
 
 KINDS = ("overlay", "labels", "color", "rle")
@@ -97,6 +97,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
     try:
         mode, reason = _plan(request, source)
         runner = NetworkRunner(load_model(request.model), device=request.device, precision=request.precision)
+        runner.warm_up(source.size_hw)
         pipeline = MODES[mode](runner)
         palette = _palette(request, runner.classes)
         stats = StreamStats()
@@ -128,7 +129,9 @@ def segment_stream(request: StreamRequest) -> Outcome:
             "reencode_reason": reason,
             "interrupted": outcome.interrupted,
             "decode_errors": errors,
+            "peak_memory_mib": peak_memory_mib(),
             "version": __version__,
+            "cpu_ms_per_frame": round(1e3 * outcome.cpu_seconds / max(1, stats.frames), 3),
             **stats.report(outcome.wall_seconds),
         }
         _write_stats(request.stats_file, report)

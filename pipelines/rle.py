@@ -63,4 +63,5 @@ def _compress(runs: NDArray[np.int64]) -> str:
     more = np.where(negative, rest != -1, rest != 0)
     codes = ((groups & 0x1F) + np.where(more, 0x20, 0) + ord("0")).astype(np.uint8)
     written = np.cumsum(~more, axis=1) - ~more == 0  # up to and including the first group without a successor
-    return codes[written].tobytes().decode("ascii")
+    text: bytes = codes[written].tobytes()
+    return text.decode("ascii")

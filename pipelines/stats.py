@@ -6,6 +6,7 @@ import random
 import statistics
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from .prediction import Prediction
@@ -77,3 +78,11 @@ class StreamStats:
             "pict_types": dict(self.pict_types),
             "stages_ms": stages,
         }
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held at once, in MiB; None where the system does not tell (not Linux)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+    return round(peaks[0], 1) if peaks else None

@@ -48,7 +48,7 @@ class OverlayVideo(Output):
         self._painter, self._frame_rate, self._on_stage = painter, frame_rate, on_stage
         self._reformatter = VideoReformatter()
         self._stream: VideoStream | None = None
-        self._held: av.Packet | None = None
+        self._held: av.Packet[VideoStream] | None = None
         self._first_pts = self._last_pts = 0
         self._last_step = 1
 
@@ -134,7 +134,7 @@ class OverlayVideo(Output):
             threads=1,
         )
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[av.Packet[VideoStream]]) -> None:
         """Write packets one late, each as long as the way to the next, the last as long as the one before it."""
         for packet in packets:
             if self._held is not None and packet.dts is not None and self._held.dts is not None:
