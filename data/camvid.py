@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .class_lists import CAMVID, CAMVID_AUTHORS
+from .image import read_image
 from .pairing import load_pair, pair_by_stem
 from .palettes import Palette, PaletteError, load_palette
-from .sample import VOID, DatasetError, Sample, read_image, read_labels
+from .sample import VOID, DatasetError, Sample, read_labels
 
 CLASSES = tuple(CAMVID)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .image import read_image
 from .pairing import list_files, load_pair, pair_by_stem
-from .sample import VOID, DatasetError, Sample, read_image, read_labels
+from .sample import VOID, DatasetError, Sample, read_labels
 
 
 class FolderDataset(Sequence[Sample]):

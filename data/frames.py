@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from glob import glob, has_magic
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..codec.errors import InvalidDataError, SourceError
 from ..codec.frame import Frame, MotionAbsence
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-
-
-def natural_key(path: str | os.PathLike[str]) -> tuple[list[tuple[int, int, str]], str]:
-    """A sort key that orders numbers in names by value: f2 before f10; case decides only between equals."""
-    text = os.fspath(path)
-    parts = re.split(r"([0-9]+)", text.lower())
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts], text
+from .image import IMAGE_SUFFIXES, is_image, natural_key, read_image
 
 
 def list_images(path_or_glob: str | os.PathLike[str]) -> list[Path]:
@@ -42,27 +32,11 @@ def list_images(path_or_glob: str | os.PathLike[str]) -> list[Path]:
         found = [Path(match) for match in glob(name, recursive=True)]  # noqa: PTH207 - as the shell does
     else:
         raise SourceError(f"{name}: no such folder; check the path")
-    images = [file for file in found if _is_image(file)]
+    images = [file for file in found if is_image(file)]
     if not images:
         suffixes = " ".join(sorted(IMAGE_SUFFIXES))
         raise InvalidDataError(f"{name}: no image in it; give a folder or glob of frames ({suffixes})")
     return sorted(images, key=natural_key)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB, turned as its EXIF data ask; InvalidDataError where it is damaged."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise InvalidDataError(f"{path}: is no image that can be decoded ({data.size} bytes); copy or make it again")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def open_frames(path_or_glob: str | os.PathLike[str], frame_rate: Fraction | float = Fraction(25)) -> FrameFolder:

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import natural_key
-from .sample import IMAGE_SUFFIXES, DatasetError, Sample, read_image
+from .image import is_image, natural_key, read_image
+from .sample import DatasetError, Sample
 
 
 def list_files(folder: Path) -> list[Path]:
     """The image files of a folder in natural order, hidden ones passed over."""
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    return sorted(files, key=natural_key)
+    return sorted(filter(is_image, folder.iterdir()), key=natural_key)
 
 
 def pair_by_stem(images: Path, labels: Path, *, suffix: str = "") -> list[tuple[Path, Path]]:

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codec.errors import InvalidDataError
+
 VOID = 255
 """The label of pixels that count for nothing, in every array that this package passes around."""
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 
-
-class DatasetError(ValueError):
+class DatasetError(InvalidDataError):
     """A data set's folder does not hold what its layout promises."""
 
 
@@ -27,14 +27,6 @@ class Sample:
     name: str
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB; DatasetError if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DatasetError(f"'{path}' is not an image that can be read; copy or make it again")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:

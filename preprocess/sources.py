@@ -8,7 +8,8 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from ..codec.errors import InvalidDataError, SourceError
-from ..data.frames import IMAGE_SUFFIXES, list_images, natural_key
+from ..data.frames import list_images
+from ..data.image import IMAGE_SUFFIXES, natural_key
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from ..codec import open_video
 from ..data import load_palette
-from ..data.sample import read_image, read_labels
+from ..data.image import read_image
+from ..data.sample import read_labels
 from ..data.synthetic import SyntheticStreet
 from ..segnet import ConfusionMatrix, read_card
 from . import html

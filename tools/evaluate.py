@@ -17,8 +17,9 @@ import torch
 from tqdm import tqdm
 
 from .. import __version__
+from ..codec import CodecError
 from ..data.camvid import CamVid
-from ..data.sample import DatasetError, Sample
+from ..data.sample import Sample
 from ..pipelines import MODES, NetworkRunner, Pipeline, upsample_labels
 from ..preprocess.command import Bitrate
 from ..segnet import ConfusionMatrix, ModelError, SegmentationNetwork, find_weights, load_model
@@ -66,7 +67,7 @@ def main(
         samples = list(CamVid(root, split))
         network = load_model(model)
         runner = NetworkRunner(network, device=device, precision=precision)
-    except (DatasetError, ModelError, ValueError) as error:
+    except (CodecError, ModelError, ValueError) as error:
         raise InputError(str(error)) from error
     check_classes(network, samples)
     settings: dict[str, Any] = {"dataset": dataset, "split": split, "model": model, "precision": runner.precision}

@@ -16,8 +16,9 @@ import torch
 from tqdm import tqdm
 
 from .. import __version__
+from ..codec import CodecError
 from ..data.camvid import CamVid
-from ..data.sample import DatasetError, Sample
+from ..data.sample import Sample
 from ..data.synthetic import SyntheticStreet
 from ..segnet import (
     ARCHITECTURES,
@@ -118,7 +119,7 @@ def hr(
         if init is not None and not resume:
             taken = initialise(network, init)
             click.echo(f"took {taken} tensors from {init}", err=True)
-    except (DatasetError, ModelError) as error:
+    except (CodecError, ModelError) as error:
         raise InputError(str(error)) from error
     extra = synthetic_samples(output / "synthetic.npz", synthetic_frames, settings.seed, train[0]) if synthetic else []
     trainer = Trainer(network, train, val, settings, output, extra)

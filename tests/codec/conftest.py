@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROFILES = {
@@ -38,7 +39,7 @@ def write_clip(
 ) -> Path:
     """Encode (H, W, 3) RGB frames (or planes of `source_format`); `pts` in units of 1/rate second."""
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = None
+        stream, reformatter = None, VideoReformatter()
         for index, image in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(image, format=source_format)
             if stream is None:
@@ -54,6 +55,8 @@ def write_clip(
                 if rotation is not None:
                     stream.set_display_rotation(rotation[0], hflip=rotation[1], vflip=rotation[2])
             picture.pts, picture.time_base = (index if pts is None else pts[index]), Fraction(1, rate)
+            # converted here, because PyAV's own conversion in threads does not always give the same bytes
+            picture = reformatter.reformat(picture, format=pix_fmt, threads=1)
             container.mux(stream.encode(picture))
         assert stream is not None
         container.mux(stream.encode(None))

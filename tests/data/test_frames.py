@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gopseg.codec import CompressedVideo, InvalidDataError, MotionAbsence, SourceError
 from gopseg.data import FrameFolder, open_frames
-from gopseg.data.frames import natural_key
+from gopseg.data.image import natural_key
 
 
 def image(value: int, height: int = 12, width: int = 16) -> np.ndarray:
