@@ -50,12 +50,12 @@ def write_clip(
                 stream.codec_context.gop_size = gop
                 stream.thread_count = 1  # libx264's threads would give other bytes on every run
                 stream.codec_context.time_base = Fraction(1, rate)
-                if bit_rate:
-                    stream.bit_rate = bit_rate
                 if rotation is not None:
                     stream.set_display_rotation(rotation[0], hflip=rotation[1], vflip=rotation[2])
+                if bit_rate:
+                    stream.bit_rate = bit_rate
             picture.pts, picture.time_base = (index if pts is None else pts[index]), Fraction(1, rate)
-            # converted here, because PyAV's own conversion in threads does not always give the same bytes
+            # converted here in one thread: encodings of the same frames by PyAV's conversion were seen to differ
             picture = reformatter.reformat(picture, format=pix_fmt, threads=1)
             container.mux(stream.encode(picture))
         assert stream is not None
