@@ -17,5 +17,5 @@ class PerFramePipeline(Pipeline):
     def _observe(self, frame: Frame) -> None:
         """Nothing is carried between frames."""
 
-    def _logits(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
+    def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
         return self._network(frame.image), True

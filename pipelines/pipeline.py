@@ -21,7 +21,7 @@ class Pipeline(ABC):
     """Frames in display order to predictions.
 
     A mode is a subclass with a `mode` name, `needs_motion` (whether P-frames must carry vectors that mean 'the previous
-    frame'), and the two methods `_observe` and `_logits`; `registry.MODES` lists it. One pipeline serves one stream.
+    frame'), and the two methods `_observe` and `_scores`; `registry.MODES` lists it. One pipeline serves one stream.
     """
 
     mode: ClassVar[str]
@@ -37,16 +37,21 @@ class Pipeline(ABC):
         """Update the state from the next frame of the stream; cheap, and never the network."""
 
     @abstractmethod
-    def _logits(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
-        """Logits (h, w, classes) of the frame observed last, and whether the network saw this very frame."""
+    def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
+        """Scores (h, w, classes) of the frame observed last, whose upsampled argmax is the labels, and whether the
+        network saw this very frame."""
+
+    def _as_logits(self, scores: NDArray[np.float32], from_network: bool) -> NDArray[np.float32]:  # noqa: ARG002
+        """Scores as logits, for a mode whose scores are something else."""
+        return scores
 
     def step(self, frame: Frame) -> Prediction:
         """Segment the next frame. Frames must come in display order, none left out but through `skip`."""
         self._timings = {}
         self._observe(frame)
-        logits, from_network = self._logits(frame)
+        scores, from_network = self._scores(frame)
         with self._clock("labels"):
-            labels = upsample_labels(logits, self.runner.stride, frame.size_hw)
+            labels = upsample_labels(scores, self.runner.stride, frame.size_hw)
         return Prediction(
             index=frame.index,
             pts=frame.pts,
@@ -54,7 +59,7 @@ class Pipeline(ABC):
             pict_type=frame.pict_type,
             distance=frame.distance,
             labels=labels,
-            logits=logits if self.keep_logits else None,
+            logits=self._as_logits(scores, from_network) if self.keep_logits else None,
             from_network=from_network,
             timings=self._timings,
         )

@@ -15,8 +15,9 @@ class Prediction:
     """The labels of one frame, and how they came about.
 
     `index`, `pts` (units of `time_base`), `pict_type` and `distance` are the frame's own. `labels` is (H, W) uint8, one
-    class index a pixel, of the displayed size. `logits` is (h, w, classes) float32 at the network's stride, or None
-    where the pipeline was not asked to keep them. `from_network` tells whether the network saw this very frame.
+    class index a pixel, of the displayed size. `logits` is (h, w, classes) float32 at the network's stride
+    (logarithms of probabilities where they were carried from another frame), or None where the pipeline was not asked
+    to keep them. `from_network` tells whether the network saw this very frame.
     `timings` maps each stage's name to its milliseconds.
     """
 

@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 from gopseg.codec import MotionAbsence, open_video
-from gopseg.pipelines import MODES, MotionPipeline, PerFramePipeline
+from gopseg.pipelines import MODES, MotionPipeline, PerFramePipeline, upsample_labels
 
 
 def frames_of(clip):
     with open_video(clip) as video:
         return list(video)
+
+
+def moving_square_at(x):
+    rng = np.random.default_rng(0)
+    image = np.clip(rng.integers(-12, 13, (64, 96, 1)) + 40, 0, 255).repeat(3, 2).astype(np.uint8)
+    image[16:40, x : x + 24] = (230, 60, 60)
+    return image
 
 
 def truth(image):
@@ -93,3 +100,15 @@ def test_logits_are_kept_on_demand(runner, square_clip):
     assert all(p.logits is None for p in MotionPipeline(runner).run(frames))
     kept = list(MotionPipeline(runner, keep_logits=True).run(frames))
     assert [p.logits.shape for p in kept] == [(16, 24, 3)] * 2
+    assert all(np.array_equal(upsample_labels(p.logits, 4, (64, 96)), p.labels) for p in kept[:1])
+    assert np.allclose(np.exp(kept[1].logits).sum(2), 1, atol=1e-3), "carried: logarithms of probabilities"
+
+
+def test_what_is_uncovered_is_not_the_thing_that_left(runner, tmp_path, make_clip):
+    """The square jumps away in one frame: intra blocks where it was must not keep its label."""
+    still = moving_square_at(8)
+    away = moving_square_at(60)
+    clip = make_clip(tmp_path / "jump.mp4", [still, away, away], gop=50)
+    prediction = list(MotionPipeline(runner, refresh_above=1.0).run(frames_of(clip)))[1]
+    was = prediction.labels[16:40, 8:32]
+    assert np.count_nonzero(was == 1) < 0.2 * was.size
