@@ -165,3 +165,7 @@ def write_report(folder: Path, records: Sequence[dict[str, Any]], settings: dict
     for record in records:
         values = [*record.get("miou_d", []), record.get("miou_mean", record.get("miou"))]
         (folder / f"{record['mode']}.txt").write_text("".join(f"{value:.6f}\n" for value in values))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -148,7 +149,7 @@ def synthetic_samples(cache: Path, count: int, seed: int, like: Sample) -> list[
                 street = SyntheticStreet(seed=1000 * (seed + 1) + number // 4, size_hw=(height, width))
             assert street is not None
             images[number], labels[number] = street.frame(40 * (number % 4))
-        part = cache.with_suffix(".part.npz")
+        part = cache.with_suffix(f".{os.getpid()}.npz")  # each process of a distributed run renders for itself
         np.savez(part, images=images, labels=labels)
         part.replace(cache)
     with np.load(cache) as arrays:
@@ -186,3 +187,7 @@ def model_card(
         "versions": {"gopseg": __version__, "torch": torch.__version__},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,9 @@ from ..data.augment import Augmentation, augment
 from ..data.sample import Sample
 from ..segnet import ConfusionMatrix, SegmentationLoss, SegmentationNetwork, class_weights, resize_logits
 
+SUPERVISED_MAPS = ("backbone.spp", "backbone.upsample.0", "backbone.upsample.1")
+"""SwiftNet's decoder maps at strides 32, 16 and 8, which auxiliary heads classify in training."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
@@ -80,10 +83,10 @@ class AuxiliaryHeads(nn.Module):
 class Supervised(nn.Module):
     """The network with its auxiliary heads: one module for the optimiser and for data-parallel wrapping."""
 
-    def __init__(self, network: SegmentationNetwork) -> None:
+    def __init__(self, network: SegmentationNetwork, heads: Sequence[str]) -> None:
         super().__init__()
         self.network = network
-        self.auxiliary = AuxiliaryHeads(network, ("backbone.spp", "backbone.upsample.0", "backbone.upsample.1"))
+        self.auxiliary = AuxiliaryHeads(network, heads)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits of the network, then of the auxiliary heads."""
@@ -114,7 +117,9 @@ class Trainer:
             counts += np.bincount(sample.labels.ravel(), minlength=256)
         weights = class_weights(counts[: len(network.classes)], settings.balance)
         self.loss = SegmentationLoss(weights, settings.keep).to(self.accelerator.device)
-        model = Supervised(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = Supervised(network, SUPERVISED_MAPS if settings.auxiliary > 0 else ()).to(
+            memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         optimiser = make_optimiser(model, settings)
         self.model, self.optimiser = self.accelerator.prepare(model, optimiser)
         self.bare: Supervised = self.accelerator.unwrap_model(self.model)
@@ -161,7 +166,7 @@ class Trainer:
 
     def run(self, on_validation: Callable[[SegmentationNetwork, ConfusionMatrix], None]) -> None:
         """Train to the end; `on_validation` is called whenever the average is the best so far on `val`."""
-        writer = SummaryWriter(str(self.folder / "tensorboard"))
+        writer = SummaryWriter(str(self.folder / "tensorboard")) if self.accelerator.is_main_process else None
         first = self.progress.step
         bar = tqdm(total=self.total_steps, initial=first, unit="step", disable=not self.accelerator.is_main_process)
         for images, labels in self.batches():
@@ -170,15 +175,18 @@ class Trainer:
             bar.update()
             if self.progress.step % 20 == 0:
                 bar.set_postfix(loss=f"{losses:.3f}", miou=f"{self.progress.best_miou:.3f}")
-                writer.add_scalar("loss/train", losses, self.progress.step)
-                writer.add_scalar("lr", self.optimiser.param_groups[0]["lr"], self.progress.step)
-            if self.progress.step % self.steps_per_epoch == 0 and self.accelerator.is_main_process:
+                if writer is not None:
+                    writer.add_scalar("loss/train", losses, self.progress.step)
+                    writer.add_scalar("lr", self.optimiser.param_groups[0]["lr"], self.progress.step)
+            if self.progress.step % self.steps_per_epoch == 0 and writer is not None:
                 epoch = self.progress.step // self.steps_per_epoch
                 if epoch % self.settings.validate_every == 0 or self.progress.step == self.total_steps:
                     self.validate(epoch, losses, writer, on_validation)
                 self.save(self.folder / "last.pt")
         bar.close()
-        writer.close()
+        if writer is not None:
+            writer.close()
+        self.accelerator.end_training()
 
     def train_step(self, images: Tensor, labels: Tensor) -> float:
         """One optimiser step; returns the loss."""
@@ -189,7 +197,7 @@ class Trainer:
         with self.accelerator.autocast():
             outputs = self.model(self.bare.network.normalise(images))
         loss = self.loss(outputs[0], labels)
-        if self.settings.auxiliary > 0:
+        if len(outputs) > 1:
             coarse = labels[:, 2::4, 2::4]
             loss = loss + self.settings.auxiliary / len(outputs[1:]) * sum(self.loss(o, coarse) for o in outputs[1:])
         self.optimiser.zero_grad()
