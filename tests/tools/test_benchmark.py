@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from gopseg.segnet import SwiftNet, save_model
 from gopseg.tools.benchmark import main
 
-
 torch.set_num_threads(1)  # the pictures are tiny, and a busy machine makes threads wait for each other
 
 
