@@ -116,6 +116,9 @@ def segment_stream(request: StreamRequest) -> Outcome:
     errors = source.decode_errors
     if errors:
         _say(request, f"{source.name}: {errors} packets could not be decoded; their frames are missing")
+    whole = request.start is None and request.end is None and request.max_frames is None
+    if whole and not outcome.interrupted and stats.frames + stats.dropped_frames < (source.frame_count or 0):
+        _say(request, f"{source.name}: ends after {stats.frames} of {source.frame_count} frames; it may be cut off")
     if request.stats_file is not None:
         report = {
             "source": source.name,

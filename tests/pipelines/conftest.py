@@ -84,9 +84,12 @@ def write_clip(
     time_base: Fraction | None = None,
     pts: Sequence[int] | None = None,
     container: str | None = None,
+    muxer: dict[str, str] | None = None,
+    crf: str = "10",
 ) -> Path:
-    with av.open(str(file), "w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate, options=OURS if options is None else options)
+    """Encode pictures; by default as our own encoder would."""
+    with av.open(str(file), "w", format=container, options=muxer or {}) as output:
+        stream = output.add_stream(codec, rate=rate, options={**OURS, "crf": crf} if options is None else options)
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt, stream.gop_size = pixel_format, gop
         stream.codec_context.time_base = stream.time_base = time_base or 1 / rate

@@ -228,6 +228,17 @@ def test_bad_input(stream, bad, tmp_path, name, mode, words):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_video_cut_off_behind_its_index_gives_what_it_has(stream, tmp_path, make_clip, square_images):
+    clip = make_clip(tmp_path / "x.mp4", square_images * 2, crf="1", muxer={"movflags": "faststart"})
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) * 2 // 3])
+    result = stream(clip, "--mode", "motion")
+    assert result.exit_code == 0
+    frames = len(facts("x_segmented.mp4")[1])
+    assert 4 < frames < 24
+    assert f"ends after {frames} of 24 frames" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
