@@ -45,6 +45,11 @@ class StructureWatcher:
             return MotionAbsence.B_FRAMES
         return MotionAbsence.REFERENCES if self._references > 1 else None
 
+    @property
+    def references(self) -> int | None:
+        """The most reference frames that headers so far allow; None for codecs other than H.264."""
+        return self._references if self._is_h264 else None
+
     def see_packet(self, packet: av.Packet[Any]) -> None:
         """Look for parameter sets inside a keyframe's packet, and for pictures that later ones cannot refer to.
 

@@ -199,6 +199,11 @@ class CompressedVideo(Iterator[Frame]):
         """
         return self._structure.absence or (None if self._motion else MotionAbsence.NOT_READ)
 
+    @property
+    def reference_frames(self) -> int | None:
+        """The most reference frames that an H.264 stream's headers allow, as judged so far; None for other codecs."""
+        return self._structure.references
+
     def __iter__(self) -> CompressedVideo:
         return self
 

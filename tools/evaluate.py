@@ -21,7 +21,7 @@ from ..codec import CodecError
 from ..data.camvid import CamVid
 from ..data.sample import Sample
 from ..pipelines import MODES, NetworkRunner, Pipeline, upsample_labels
-from ..preprocess.command import Bitrate
+from ..preprocess.cli import Bitrate
 from ..segnet import ConfusionMatrix, ModelError, SegmentationNetwork, find_weights, load_model
 from .cli import InputError, hardware, sha256
 from .evaluation import ModeResult, encode_samples, evaluate_dense, network_gflops
