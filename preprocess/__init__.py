@@ -1,0 +1,3 @@
+from .archive import Metadata, load_metadata
+
+__all__ = ["Metadata", "load_metadata"]

@@ -38,7 +38,7 @@ def extract(source: str, output: Path, without: frozenset[str], existing: Existi
 
     Over the N frames in display order: pict_type, pts, packet_bytes, key_index, qp for each macroblock, motion to the
     previous frame, composed motion to the keyframe, intra, and meta, a JSON string. docs/extract.md has the schema;
-    gopseg.preprocess.archive.load_metadata reads it. SOURCE is one whose vectors mean the frame before, such as
+    gopseg.preprocess.load_metadata reads it. SOURCE is one whose vectors mean the frame before, such as
     `preprocess encode` writes.
     """
     check_video(source)

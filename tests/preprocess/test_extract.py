@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 
 from gopseg.codec import InvalidDataError, MotionField, SourceError, open_video
-from gopseg.preprocess.archive import load_metadata
+from gopseg.preprocess import load_metadata
 from gopseg.preprocess.extract import extract as extract_metadata
 
 Command = Callable[..., Result]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from gopseg.preprocess.archive import load_metadata
+from gopseg.preprocess import load_metadata
 from gopseg.preprocess.command import main
 
 Command = Callable[..., Result]
