@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,17 @@ from ..codec import MotionChain, MotionField
 from ..codec.frame import Frame
 from .network import NetworkRunner
 from .pipeline import Pipeline
-from .warp import mismatch, mix_with_nearest, thumbnail, warp_map
+from .warp import mix_with_nearest, warp_map
 
-REFRESH_ABOVE = 0.35
-"""Share of cells without reference above which a frame counts as a new scene, and the network sees it."""
+REFRESH_ABOVE = 0.29
+"""Share of cells without reference above which motion no longer explains a frame, and the network sees it."""
+
+REFRESH_FRAMES = 4
+"""Frames that must be left until the next keyframe, as far as the last GOP's length tells, for that to be worth it."""
+
+
+CUT_ABOVE = 0.6
+"""Share of cells without reference above which the network sees a frame however near the next keyframe is."""
 
 
 class MotionPipeline(Pipeline):
@@ -22,15 +29,13 @@ class MotionPipeline(Pipeline):
 
     Each frame's motion is followed back to the keyframe (`MotionChain`), and the keyframe's class probabilities are
     sampled there once, bilinearly at the network's stride. What motion cannot know is filled from what it knows nearby:
-
-    - A block without reference moves like the nearest block that has one, and a cell whose way met such a block is
-      mixed half and half with the nearest cell whose way did not.
-    - A cell whose colour is not what motion has expected (`warp.mismatch`), as where something was uncovered, takes the
-      nearest cell's probabilities instead of its own. "Nearest" is among the cells to which neither applies.
+    a block without reference moves like the nearest block that has one, and a cell whose way met such a block is mixed
+    half and half with the nearest cell whose way did not.
 
     The network also sees a frame of which more than `refresh_above` of the cells are without reference (a cut that the
-    encoder did not mark), and one whose vectors are missing; that frame is then the new reference. Needs a stream whose
-    vectors mean 'the previous frame'; B-frames and several references do not.
+    encoder did not mark, or much that was uncovered; the bound is CUT_ABOVE where, by the last GOP's length, a keyframe
+    is due within REFRESH_FRAMES frames), and one whose vectors are missing. That frame is then the new reference. Needs a
+    stream whose vectors mean 'the previous frame'; B-frames and several references do not.
     """
 
     mode = "motion"
@@ -42,10 +47,15 @@ class MotionPipeline(Pipeline):
         super().__init__(runner, keep_logits=keep_logits)
         self.refresh_above = refresh_above
         self._chain: MotionChain | None = None
+        self._distance = 0
+        self._last_gop: int | None = None
         self._reference: Frame | None = None
-        self._carried: _Carried | None = None
+        self._carried: NDArray[np.float32] | None = None
 
     def _observe(self, frame: Frame) -> None:
+        if frame.distance == 0:
+            self._last_gop = self._distance + 1 if self._chain is not None else None
+        self._distance = frame.distance
         with self._clock("motion"):
             if self._chain is None or frame.is_keyframe or frame.pict_type == "I" or not _has_motion(frame):
                 self._refer_to(frame)
@@ -59,22 +69,24 @@ class MotionPipeline(Pipeline):
             with self._clock("motion"):
                 assert self._chain is not None
                 field = self._chain.compose(self.runner.stride)
-            if field.unreferenced.mean() <= self.refresh_above:
-                carried = self._carried or self._look_at_reference()[1]
+            if field.unreferenced.mean() <= self._limit():
+                carried = self._look_at_reference()[1] if self._carried is None else self._carried
                 with self._clock("warp"):
-                    return self._warp(carried, field, frame.image), False
+                    return self._warp(carried, field), False
             self._refer_to(frame)
         return self._look_at_reference()[0], True
 
     def _as_logits(self, scores: NDArray[np.float32], from_network: bool) -> NDArray[np.float32]:
         return scores if from_network else np.log(np.maximum(scores, np.float32(1e-6)))
 
-    def _warp(self, carried: _Carried, field: MotionField, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        stride = self.runner.stride
-        warped = warp_map(carried.probabilities, field.displacement, stride)
-        wrong = mismatch(thumbnail(image, stride), warp_map(carried.colours, field.displacement, stride))
-        share = np.where(wrong, np.float32(1), np.float32(0.5))
-        return mix_with_nearest(warped, field.unreferenced | wrong, share)
+    def _warp(self, probabilities: NDArray[np.float32], field: MotionField) -> NDArray[np.float32]:
+        warped = warp_map(probabilities, field.displacement, self.runner.stride)
+        return mix_with_nearest(warped, field.unreferenced, 0.5)
+
+    def _limit(self) -> float:
+        """The share of cells without reference that this frame may have."""
+        left = 0 if self._last_gop is None else self._last_gop - self._distance
+        return max(self.refresh_above, CUT_ABOVE) if 0 < left < REFRESH_FRAMES else self.refresh_above
 
     def _refer_to(self, frame: Frame) -> None:
         """Make `frame` the one that motion leads back to; the network runs on it once that is needed."""
@@ -83,22 +95,13 @@ class MotionPipeline(Pipeline):
         self._chain.reset()
         self._reference, self._carried = frame, None
 
-    def _look_at_reference(self) -> tuple[NDArray[np.float32], _Carried]:
-        """The network's logits of the reference, and what is carried from it."""
+    def _look_at_reference(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The network's logits (h, w, classes) of the reference, and the probabilities that are carried from it."""
         assert self._reference is not None
-        image = self._reference.image
-        logits = self._network(image)
+        logits = self._network(self._reference.image)
         with self._clock("warp"):
-            self._carried = _Carried(_softmax(logits), thumbnail(image, self.runner.stride))
+            self._carried = _softmax(logits)
         return logits, self._carried
-
-
-@dataclass(frozen=True)
-class _Carried:
-    """What motion carries: class probabilities (h, w, classes) and mean colours (h, w, 3) of the reference's cells."""
-
-    probabilities: NDArray[np.float32]
-    colours: NDArray[np.float32]
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -91,7 +91,7 @@ class OverlayVideo(Output):
         stream = self._container.add_stream(
             "libx264",
             rate=self._frame_rate,
-            options={"preset": "superfast", "crf": "22", "bf": "0"},
+            options={"preset": "ultrafast", "crf": "22", "bf": "0"},
         )
         context = stream.codec_context
         context.width, context.height = width, height

@@ -25,11 +25,11 @@ def warp_map(values: NDArray[np.float32], displacement: NDArray[np.float32], cel
 
 
 def mix_with_nearest(
-    values: NDArray[np.float32], unknown: NDArray[np.bool_], share: float | NDArray[np.float32] = 0.5
+    values: NDArray[np.float32], unknown: NDArray[np.bool_], share: float = 0.5
 ) -> NDArray[np.float32]:
     """`values` (h, w, channels) with every cell of `unknown` (h, w) mixed with the nearest known cell's values.
 
-    `share` 0..1, one number or (h, w), is the nearest cell's part. Known cells stay as they are; all unknown: returned
+    `share` 0..1 is the nearest cell's part. Known cells stay as they are; all unknown: returned
     as they are, for there is nothing to take from.
     """
     at = np.flatnonzero(unknown)
@@ -43,29 +43,6 @@ def mix_with_nearest(
     source[label.ravel()[known]] = known
     mixed = values.copy()
     flat = mixed.reshape(-1, values.shape[-1])
-    part = np.float32(share) if isinstance(share, float) else share.ravel()[at, None]
     own = flat[at]
-    flat[at] = own + part * (flat[source[label.ravel()[at]]] - own)
+    flat[at] = own + np.float32(share) * (flat[source[label.ravel()[at]]] - own)
     return mixed
-
-
-def thumbnail(image: NDArray[np.uint8], cell: int) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 RGB to each cell's mean colour, (ceil(H / cell), ceil(W / cell), 3) float32."""
-    height, width = image.shape[:2]
-    rows, columns = -(-height // cell), -(-width // cell)
-    missing = rows * cell - height, columns * cell - width
-    if any(missing):
-        image = np.asarray(cv2.copyMakeBorder(image, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE), np.uint8)
-    return np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def mismatch(seen: NDArray[np.float32], expected: NDArray[np.float32], floor: float = 8.0) -> NDArray[np.bool_]:
-    """(h, w) bool: cells whose colour (0..255) differs more than texture explains from what motion has expected there.
-
-    The bound on the mean difference over channels is `floor` plus the local contrast of `seen`, the mean distance to
-    the 3 x 3 cells around.
-    """
-    mean = np.full((1, 3), 1 / 3, np.float32)
-    contrast = cv2.blur(cv2.transform(cv2.absdiff(seen, cv2.blur(seen, (3, 3))), mean), (3, 3))
-    wrong: NDArray[np.bool_] = cv2.transform(cv2.absdiff(seen, expected), mean) > contrast + np.float32(floor)
-    return wrong

@@ -137,8 +137,8 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
     card = read_card(model)
     lead = (
         f"{len(frames)} frames of a synthetic street (seed {seed}, not trained on), H.264 with a keyframe every {GOP} "
-        f"frames. In mode motion the network sees {stats['motion']['network_frames']} of them, and motion vectors carry "
-        f"what it saw to the others: {speed:.1f} times as fast as the network on every frame."
+        f"frames. In mode motion the network sees {stats['motion']['network_frames']} of them, and motion vectors "
+        f"carry what it saw to the others: {speed:.1f} times as fast as the network on every frame."
     )
     return html.page(
         "gopseg demo",
