@@ -34,8 +34,8 @@ class MotionPipeline(Pipeline):
 
     The network also sees a frame of which more than `refresh_above` of the cells are without reference (a cut that the
     encoder did not mark, or much that was uncovered; the bound is CUT_ABOVE where, by the last GOP's length, a keyframe
-    is due within REFRESH_FRAMES frames), and one whose vectors are missing. That frame is then the new reference. Needs a
-    stream whose vectors mean 'the previous frame'; B-frames and several references do not.
+    is due within REFRESH_FRAMES frames), and one whose vectors are missing. That frame is then the new reference. Needs
+    a stream whose vectors mean 'the previous frame'; B-frames and several references do not.
     """
 
     mode = "motion"
