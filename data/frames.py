@@ -61,6 +61,7 @@ class FrameFolder(Iterator[Frame]):
     pixel_format = "rgb24"
     rotation_degrees = 0
     decode_errors = 0
+    reference_frames = None
     motion_absence = MotionAbsence.STILLS
 
     def __init__(self, name: str, files: list[Path], frame_rate: Fraction) -> None:

@@ -41,7 +41,7 @@ def main(output: Path, frames: int, seed: int, model: str) -> None:
     output.mkdir(parents=True, exist_ok=True)
     truth = render(output / "street", frames, seed)
     commands = [
-        ["preprocess", "encode", "street", "-o", ".", "--gop", str(GOP), "--bitrate", "3M", "--fps", "15", "-y"]
+        ["preprocess", "encode", "street", "-o", ".", "--gop", str(GOP), "--bitrate", "1M", "--fps", "15", "-y"]
     ]
     for mode in MODES:
         commands.append(

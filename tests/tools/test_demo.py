@@ -41,6 +41,6 @@ def test_the_street_comes_out_right(demo):
 
 def test_the_report_is_self_contained_and_its_picture_is_three_frames_wide(demo):
     report = (demo / "report.html").read_text()
-    assert report.count("data:image/webp;base64,") == 8
+    assert report.count("data:image/webp;base64,") == 16
     assert "http" not in report
     assert read_image(demo / "picture.webp").shape == (360, 3 * 480, 3)
