@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, ABC):
     """A network split at `p`, so that features or logits can be carried between frames and fused.
 
     `forward(images)` is `classify(features(images))`: images (N, 3, H, W), normalised RGB (see `normalise`), to logits
@@ -22,27 +23,27 @@ class SegmentationNetwork(nn.Module):
     feature_stride: int
     classes: tuple[str, ...]
 
+    @abstractmethod
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, feature_channels, ceil(H / s), ceil(W / s))."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def classify(self, p: Tensor) -> Tensor:
         """Features `p` to logits (N, len(classes), h, w), position by position."""
-        raise NotImplementedError(type(self).__name__)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to logits at stride `feature_stride`."""
         return self.classify(self.features(images))
 
     @property
+    @abstractmethod
     def mean(self) -> Tensor:
         """Per-channel mean of the training images, RGB, 0..255, shape (1, 3, 1, 1)."""
-        raise NotImplementedError(type(self).__name__)
 
     @property
+    @abstractmethod
     def std(self) -> Tensor:
         """Per-channel standard deviation of the training images, RGB, 0..255, shape (1, 3, 1, 1)."""
-        raise NotImplementedError(type(self).__name__)
 
     def normalise(self, images: Tensor) -> Tensor:
         """RGB images (N, H, W, 3) in 0..255, uint8 or float, to the network's input (N, 3, H, W), channels-last."""

@@ -22,7 +22,7 @@ from ..data.camvid import CamVid
 from ..data.sample import Sample
 from ..pipelines import MODES, NetworkRunner, Pipeline, upsample_labels
 from ..preprocess.cli import Bitrate
-from ..segnet import ConfusionMatrix, ModelError, SegmentationNetwork, find_weights, load_model
+from ..segnet import ConfusionMatrix, SegmentationNetwork, find_weights, load_model
 from .cli import InputError, hardware, sha256
 from .evaluation import ModeResult, encode_samples, evaluate_dense, network_gflops
 
@@ -67,7 +67,7 @@ def main(
         samples = list(CamVid(root, split))
         network = load_model(model)
         runner = NetworkRunner(network, device=device, precision=precision)
-    except (CodecError, ModelError, ValueError) as error:
+    except (CodecError, ValueError) as error:
         raise InputError(str(error)) from error
     check_classes(network, samples)
     settings: dict[str, Any] = {"dataset": dataset, "split": split, "model": model, "precision": runner.precision}
