@@ -41,10 +41,7 @@ class RgbConverter:
 
     def convert(self, picture: av.VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
         """The picture as displayed. Transfer and primaries are kept as they are: no tone mapping."""
-        reformatter = getattr(self._local, "reformatter", None)
-        if reformatter is None:
-            reformatter = self._local.reformatter = VideoReformatter()
-        rgb = reformatter.reformat(
+        rgb = self._reformatter("rgb").reformat(
             picture,
             format="rgb24",
             src_colorspace=matrix_of(picture.colorspace, (picture.height, picture.width)),
@@ -56,3 +53,31 @@ class RgbConverter:
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             image = _LIMITED_TO_FULL[image]  # swscale takes every grey picture for full range
         return orientation.array(image)
+
+    def luma(self, picture: av.VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
+        """The picture's luma as displayed, (H, W) uint8 in the stream's range: a copy of the plane where that is it."""
+        if not _has_luma_plane(picture.format):
+            picture = self._reformatter("luma").reformat(
+                picture,
+                format="yuv420p",
+                dst_color_range=picture.color_range,
+                interpolation=_FLAGS,
+                threads=1,
+            )
+        plane = picture.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        luma: NDArray[np.uint8] = orientation.array(rows[: picture.height, : picture.width]).copy()
+        return luma
+
+    def _reformatter(self, use: str) -> VideoReformatter:
+        """One for each thread and use: it keeps swscale's context for the formats that it last saw."""
+        reformatter = getattr(self._local, use, None)
+        if reformatter is None:
+            reformatter = VideoReformatter()
+            setattr(self._local, use, reformatter)
+        return reformatter
+
+
+def _has_luma_plane(format: av.VideoFormat) -> bool:
+    first = format.components[0]
+    return first.bits == 8 and first.is_luma and (format.is_planar or format.name == "gray")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +56,7 @@ class Frame:
     order (0 on a keyframe); `packet_bytes` is the size of the coded frame. `motion` is None where there is none, and
     `motion_absence` then says why; it may also be set beside vectors that cannot be read as "to the previous frame".
     `qp` is the (ceil(H/16), ceil(W/16)) int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
-    converted when first asked for.
+    converted when first asked for, and `luma`, (H, W) uint8, copied.
     """
 
     index: int
@@ -71,6 +72,7 @@ class Frame:
     qp: NDArray[np.int8] | None = field(default=None, repr=False)
     is_corrupt: bool = False
     load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
+    load_luma: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
@@ -78,6 +80,17 @@ class Frame:
         if self.load_image is None:
             raise ValueError(f"frame {self.index} was read without pixels; open the video with pixels=True")
         return self.load_image()
+
+    @cached_property
+    def luma(self) -> NDArray[np.uint8]:
+        """The decoded luma, (H, W) uint8 in the stream's own range, rotated as the container asks.
+
+        Costs a copy, no conversion; more than 8 bits are reduced to 8. Where no decoder made the frame it is the
+        image's BT.601 luma in full range. ValueError if pixels were not decoded.
+        """
+        if self.load_luma is not None:
+            return self.load_luma()
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
 
     @property
     def pts_seconds(self) -> float | None:

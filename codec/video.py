@@ -244,6 +244,7 @@ class CompressedVideo(Iterator[Frame]):
         coded_hw = (picture.height, picture.width)
         motion, absence = self._motion_of(picture, pict_type, coded_hw)
         tag = picture.opaque
+        pixels = _Pixels(picture, self._converter, self._orientation) if self._pixels else None
         frame = Frame(
             index=self._index,
             pts=picture.pts,
@@ -257,7 +258,8 @@ class CompressedVideo(Iterator[Frame]):
             motion_absence=absence,
             qp=self._qp_of(picture, coded_hw),
             is_corrupt=picture.is_corrupt,
-            load_image=_Image(picture, self._converter, self._orientation) if self._pixels else None,
+            load_image=pixels.image if pixels else None,
+            load_luma=pixels.luma if pixels else None,
         )
         self._index += 1
         return frame
@@ -288,18 +290,31 @@ class _Tag:
         self.packet_bytes = packet_bytes
 
 
-class _Image:
-    """Converts a picture once, when asked, and then lets the decoder's buffer go."""
+class _Pixels:
+    """Converts a picture once, when asked, and lets the decoder's buffer go when nothing more can be asked of it."""
 
     def __init__(self, picture: av.VideoFrame, converter: RgbConverter, orientation: Orientation) -> None:
         self._picture: av.VideoFrame | None = picture
         self._converter, self._orientation = converter, orientation
         self._image: NDArray[np.uint8] | None = None
+        self._luma: NDArray[np.uint8] | None = None
 
-    def __call__(self) -> NDArray[np.uint8]:
-        picture = self._picture
-        if self._image is None and picture is not None:
-            self._image = self._converter.convert(picture, self._orientation)
-            self._picture = None
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+        if self._image is None and self._picture is not None:
+            self._image = self._converter.convert(self._picture, self._orientation)
+            self._release()
         assert self._image is not None
         return self._image
+
+    def luma(self) -> NDArray[np.uint8]:
+        """(H, W) as decoded."""
+        if self._luma is None and self._picture is not None:
+            self._luma = self._converter.luma(self._picture, self._orientation)
+            self._release()
+        assert self._luma is not None
+        return self._luma
+
+    def _release(self) -> None:
+        if self._image is not None and self._luma is not None:
+            self._picture = None
