@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from gopseg.segnet import parameter_count
+from gopseg.segnet.bisenet_gsvnet import BiSeNetGSVNet
+from gopseg.segnet.swiftnet_pyramid import SwiftNetPyramid
+
+
+def test_sizes_are_the_published_ones():
+    pyramid, bisenet = SwiftNetPyramid(19), BiSeNetGSVNet(19)
+    assert (parameter_count(pyramid), len(pyramid.state_dict())) == (12_056_275, 333)
+    assert (parameter_count(bisenet), len(bisenet.state_dict())) == (13_494_777, 218)
+    inference = bisenet.state_dict()
+    without_auxiliary = sum(
+        p.numel() for key, p in bisenet.named_parameters() if not key.startswith(("heads.0", "heads.1"))
+    )
+    assert round(4e-6 * without_auxiliary, 2) == 51.58
+    assert "ffm.channel_attention.2.conv.weight" in inference
+    assert "global_context.1.bn.running_var" in inference
+
+
+@torch.inference_mode()
+def test_pyramid_fingerprint(fill, draw, matches):
+    network = fill(SwiftNetPyramid(19))
+    images = (80 + 40 * draw(1, (1, 3, 128, 256))).permute(0, 2, 3, 1)
+    matches(
+        network(network.normalise(images)),
+        (1, 19, 32, 64),
+        "5.671556 36.691136 -112.991554 98.989349 -8.06355 7.92081 11.48508",
+    )
+
+
+@torch.inference_mode()
+def test_bisenet_fingerprint(fill, draw, matches):
+    network = fill(BiSeNetGSVNet(19))
+    matches(
+        network(draw(1, (1, 3, 128, 256))),
+        (1, 19, 16, 32),
+        "21.530768 61.126337 -129.022461 200.238754 11.51616 20.9994 28.76196",
+    )
+
+
+@pytest.mark.parametrize("build", [SwiftNetPyramid, BiSeNetGSVNet])
+@pytest.mark.parametrize("size", [(64, 96), (75, 101), (33, 47)])
+@torch.inference_mode()
+def test_any_size_and_the_split_at_p(build, size):
+    network = build(["a", "b", "c"]).eval()
+    images, stride = torch.randn(2, 3, *size), network.feature_stride
+    p = network.features(images)
+    assert p.shape == (2, network.feature_channels, -(-size[0] // stride), -(-size[1] // stride))
+    logits = network.classify(p)
+    assert logits.shape == (2, 3, *p.shape[-2:])
+    torch.testing.assert_close(logits, network(images))
+
+
+def test_the_levels_of_the_pyramid_have_their_own_norms():
+    network = SwiftNetPyramid(2)
+    network.train()(torch.randn(2, 3, 64, 64))
+    means = [norm.running_mean for norm in network.backbone.bn1]
+    assert not torch.allclose(means[0], means[1])
+    assert all(norm.num_batches_tracked == 1 for norm in network.backbone.bn1)
+    assert network.backbone.get_submodule("layer2.0.downsample.1").num_batches_tracked == 3
+
+
+def test_bisenet_means_are_imagenets():
+    network = BiSeNetGSVNet(2)
+    grey = network.normalise(torch.full((1, 1, 1, 3), 127.5)).flatten()
+    torch.testing.assert_close(grey, (0.5 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225]))
+
+
+@torch.inference_mode()
+def test_bisenet_auxiliary_logits():
+    coarse, fine = BiSeNetGSVNet(5).eval().auxiliary_logits(torch.randn(1, 3, 72, 104))
+    assert coarse.shape == (1, 5, 5, 7)
+    assert fine.shape == (1, 5, 9, 13)
