@@ -15,7 +15,10 @@ class SequenceParameters:
     """The part of a sequence parameter set that motion depends on.
 
     `max_references` is max_num_ref_frames; `is_frames_only` frame_mbs_only_flag; `crop_left` and `crop_top` the pixels
-    that are cut off the coded picture before it is shown.
+    that are cut off the coded picture before it is shown. The rest is what slice headers are read by: `chroma` is
+    ChromaArrayType, `order_type` pic_order_cnt_type, `order_bits` the width of pic_order_cnt_lsb; `has_order_deltas`
+    is false where delta_pic_order_always_zero_flag is set, `order_offset` is offset_for_non_ref_pic and `order_cycle`
+    offset_for_ref_frame.
     """
 
     profile: int
@@ -23,6 +26,15 @@ class SequenceParameters:
     is_frames_only: bool
     crop_left: int
     crop_top: int
+    identifier: int
+    chroma: int
+    has_separate_planes: bool
+    frame_num_bits: int
+    order_type: int
+    order_bits: int = 0
+    has_order_deltas: bool = False
+    order_offset: int = 0
+    order_cycle: tuple[int, ...] = ()
 
 
 def split_nal_units(data: bytes, length_size: int | None) -> Iterator[memoryview]:
@@ -76,39 +88,46 @@ def is_reference(data: bytes, length_size: int | None) -> bool:
 def parse_sps(unit: bytes) -> SequenceParameters | None:
     """Parse a sequence parameter set, NAL header included; None where it is damaged."""
     try:
-        return _parse(_Bits(unit[1:].replace(b"\0\0\3", b"\0\0")))
+        return _parse(Bits(unit))
     except EOFError:
         return None
 
 
-class _Bits:
-    """Bits of a byte string, most significant first, with Exp-Golomb codes (H.264, 9.1)."""
+class Bits:
+    """Bits of a NAL unit after its header byte, most significant first, with Exp-Golomb codes (H.264, 7.3.1 and 9.1).
 
-    def __init__(self, data: bytes) -> None:
+    Reading past the end raises EOFError.
+    """
+
+    def __init__(self, unit: bytes) -> None:
+        data = unit[1:].replace(b"\0\0\3", b"\0\0")
         self._value = int.from_bytes(data, "big")
         self._left = len(data) * 8
 
     def u(self, count: int) -> int:
+        """An unsigned number of `count` bits."""
         self._left -= count
         if self._left < 0:
             raise EOFError
         return self._value >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:
+        """An unsigned Exp-Golomb code."""
         zeros = 0
         while not self.u(1):
             zeros += 1
         return (1 << zeros) - 1 + self.u(zeros)
 
     def se(self) -> int:
+        """A signed Exp-Golomb code."""
         code = self.ue()
         return (code + 1) // 2 if code & 1 else -(code // 2)
 
 
-def _parse(bits: _Bits) -> SequenceParameters:
+def _parse(bits: Bits) -> SequenceParameters:
     profile = bits.u(8)
     bits.u(16)  # constraint flags and level
-    bits.ue()  # its own number
+    identifier = bits.ue()
     chroma, separate = 1, 0
     if profile in _HIGH_PROFILES:
         chroma = bits.ue()
@@ -119,14 +138,15 @@ def _parse(bits: _Bits) -> SequenceParameters:
             for index in range(12 if chroma == 3 else 8):
                 if bits.u(1):
                     _skip_scaling_list(bits, 16 if index < 6 else 64)
-    bits.ue()  # log2_max_frame_num
-    order = bits.ue()
-    if order == 0:
-        bits.ue()
-    elif order == 1:
-        bits.u(1), bits.se(), bits.se()
-        for _ in range(bits.ue()):
-            bits.se()
+    frame_num_bits = bits.ue() + 4
+    order_type = bits.ue()
+    order_bits = order_offset = always_zero = 0
+    cycle: list[int] = []
+    if order_type == 0:
+        order_bits = bits.ue() + 4
+    elif order_type == 1:
+        always_zero, order_offset, _ = bits.u(1), bits.se(), bits.se()
+        cycle = [bits.se() for _ in range(bits.ue())]
     references = bits.ue()
     bits.u(1), bits.ue(), bits.ue()  # gaps in frame_num allowed; width and height in macroblocks
     frames_only = bits.u(1)
@@ -138,10 +158,25 @@ def _parse(bits: _Bits) -> SequenceParameters:
         left, _, top, _ = (bits.ue() for _ in range(4))
     chroma = 0 if separate else chroma
     unit_x, unit_y = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (2 - frames_only)
-    return SequenceParameters(profile, references, bool(frames_only), left * unit_x, top * unit_y)
+    return SequenceParameters(
+        profile=profile,
+        max_references=references,
+        is_frames_only=bool(frames_only),
+        crop_left=left * unit_x,
+        crop_top=top * unit_y,
+        identifier=identifier,
+        chroma=chroma,
+        has_separate_planes=bool(separate),
+        frame_num_bits=frame_num_bits,
+        order_type=order_type,
+        order_bits=order_bits,
+        has_order_deltas=order_type == 1 and not always_zero,
+        order_offset=order_offset,
+        order_cycle=tuple(cycle),
+    )
 
 
-def _skip_scaling_list(bits: _Bits, count: int) -> None:
+def _skip_scaling_list(bits: Bits, count: int) -> None:
     last = following = 8
     for _ in range(count):
         if following:
