@@ -1,6 +1,7 @@
 from .chain import MotionChain
 from .encoder import EncodeSettings, H264Encoder
 from .errors import CodecError, EncodeError, InvalidDataError, MotionUnavailableError, SourceError
+from .filling import filled, mix_with_nearest
 from .frame import Frame, MotionAbsence, MotionVectors
 from .motion import MotionField
 from .orientation import Orientation
@@ -23,6 +24,8 @@ __all__ = [
     "MotionVectors",
     "Orientation",
     "SourceError",
+    "filled",
+    "mix_with_nearest",
     "open_video",
     "reencode",
 ]

@@ -7,7 +7,7 @@ from .pipeline import Pipeline
 from .prediction import Prediction
 from .registry import MODES
 from .rle import decode_mask, encode_labels, encode_mask
-from .warp import mix_with_nearest, warp_map
+from .warp import warp_map
 
 __all__ = [
     "MODES",
@@ -21,7 +21,6 @@ __all__ = [
     "decode_mask",
     "encode_labels",
     "encode_mask",
-    "mix_with_nearest",
     "upsample_labels",
     "warp_map",
 ]

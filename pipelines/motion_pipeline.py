@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import MotionChain, MotionField
+from ..codec import MotionChain, MotionField, filled, mix_with_nearest
 from ..codec.frame import Frame
 from .network import NetworkRunner
 from .pipeline import Pipeline
-from .warp import mix_with_nearest, warp_map
+from .warp import warp_map
 
 REFRESH_ABOVE = 0.29
 """Share of cells without reference above which motion no longer explains a frame, and the network sees it."""
@@ -60,9 +58,7 @@ class MotionPipeline(Pipeline):
             if self._chain is None or frame.is_keyframe or frame.pict_type == "I" or not _has_motion(frame):
                 self._refer_to(frame)
             elif frame.motion is not None:
-                field = MotionField.from_vectors(frame.motion)
-                moved = mix_with_nearest(field.displacement, field.unreferenced, 1.0)
-                self._chain.push(replace(field, displacement=moved))
+                self._chain.push(filled(MotionField.from_vectors(frame.motion)))
 
     def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
         if self._reference is not frame:

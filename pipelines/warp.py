@@ -1,4 +1,4 @@
-"""Maps carried along motion: a backward bilinear warp, and the filling of cells that motion cannot reach."""
+"""Maps carried along motion: a backward bilinear warp."""
 
 from __future__ import annotations
 
@@ -22,27 +22,3 @@ def warp_map(values: NDArray[np.float32], displacement: NDArray[np.float32], cel
     map_y = displacement[..., 1] / np.float32(cell) + np.arange(rows, dtype=np.float32)[:, None]
     warped = cv2.remap(values, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32).reshape(values.shape)
-
-
-def mix_with_nearest(
-    values: NDArray[np.float32], unknown: NDArray[np.bool_], share: float = 0.5
-) -> NDArray[np.float32]:
-    """`values` (h, w, channels) with every cell of `unknown` (h, w) mixed with the nearest known cell's values.
-
-    `share` 0..1 is the nearest cell's part. Known cells stay as they are; all unknown: returned
-    as they are, for there is nothing to take from.
-    """
-    at = np.flatnonzero(unknown)
-    if len(at) in (0, unknown.size):
-        return values
-    _, label = cv2.distanceTransformWithLabels(
-        unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    known = np.flatnonzero(~unknown)
-    source = np.zeros(len(known) + 1, np.intp)
-    source[label.ravel()[known]] = known
-    mixed = values.copy()
-    flat = mixed.reshape(-1, values.shape[-1])
-    own = flat[at]
-    flat[at] = own + np.float32(share) * (flat[source[label.ravel()[at]]] - own)
-    return mixed

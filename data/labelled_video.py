@@ -1,0 +1,114 @@
+"""Labelled videos: `NAME.mp4` beside `NAME_labels/000000.png`, ..., as `preprocess stills` and `segment-stream` write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import MotionChain, MotionField, filled, open_video
+from .sample import DatasetError, Sample, read_labels
+
+
+@dataclass(frozen=True)
+class KeyedSample:
+    """A labelled frame with the keyframe it refers to: what fusion and propagation are trained on.
+
+    `image` and `key_image` are (H, W, 3) uint8 RGB, decoded; `labels` (H, W) uint8, 255 void. `displacement` (h, w, 2)
+    float32 is the composed backward motion to the keyframe in pixels, x first, holes filled, and `unreferenced` (h, w)
+    bool where it was lost, on the grid of cells that was asked for. `distance` is the number of frames between them.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    key_image: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    displacement: NDArray[np.float32]
+    unreferenced: NDArray[np.bool_]
+    distance: int
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """One video and the label images of its frames, in order. DatasetError where a file is missing or does not fit."""
+
+    video: Path
+    label_files: tuple[Path, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        """The number of labelled frames."""
+        return len(self.label_files)
+
+    def sample(self, index: int) -> Sample:
+        """Frame `index`, decoded, with its labels."""
+        with open_video(self.video, motion=False, qp=False) as frames:
+            for frame in frames:
+                if frame.index == index:
+                    return Sample(f"{self.video.stem}:{index}", frame.image, self._labels(index, frame.size_hw))
+        raise DatasetError(f"'{self.video}' ends before frame {index}, which has labels; make it again")
+
+    def keyed(self, indices: Iterable[int], cell: int) -> Iterator[KeyedSample]:
+        """The frames of `indices`, in display order, with their keyframes; motion on cells of `cell` pixels."""
+        wanted = set(indices)
+        last = max(wanted)
+        with open_video(self.video, qp=False) as frames:
+            chain, key_image = MotionChain(frames.size_hw), None
+            for frame in frames:
+                if frame.is_keyframe:
+                    chain.reset()
+                    key_image = frame.image
+                elif frame.motion is not None:
+                    chain.push(filled(MotionField.from_vectors(frame.motion)))
+                else:
+                    chain.push(None)
+                if frame.index in wanted and key_image is not None:
+                    motion = chain.compose(cell)
+                    yield KeyedSample(
+                        f"{self.video.stem}:{frame.index}",
+                        frame.image,
+                        key_image,
+                        self._labels(frame.index, frame.size_hw),
+                        motion.displacement,
+                        motion.unreferenced,
+                        frame.distance,
+                    )
+                if frame.index == last:
+                    return
+
+    def _labels(self, index: int, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        labels = read_labels(self.label_files[index])
+        if labels.shape != size_hw:
+            raise DatasetError(f"'{self.label_files[index]}' is {labels.shape}, but its video is {size_hw}")
+        return labels
+
+
+def find_labelled_videos(folder: str | Path) -> list[LabelledVideo]:
+    """The labelled videos of a folder, by name. DatasetError where there is none."""
+    found = []
+    for video in sorted(Path(folder).glob("*.mp4")):
+        labels = tuple(sorted((video.parent / f"{video.stem}_labels").glob("*.png")))
+        if labels:
+            found.append(LabelledVideo(video, labels))
+    if not found:
+        raise DatasetError(
+            f"'{folder}' holds no labelled videos (NAME.mp4 beside NAME_labels/); make some with `preprocess stills`"
+        )
+    return found
+
+
+class LabelledVideoFrames(Sequence[Sample]):
+    """All labelled frames of several videos as one data set of single frames, decoded when asked for."""
+
+    def __init__(self, videos: Sequence[LabelledVideo]) -> None:
+        self.videos = videos
+        self._ends = np.cumsum([len(video) for video in videos])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        which = int(np.searchsorted(self._ends, index, side="right"))
+        return self.videos[which].sample(index - int(self._ends[which]) + len(self.videos[which]))
