@@ -7,6 +7,7 @@ import click
 from .encode_command import encode
 from .extract_command import extract
 from .inspect_command import inspect
+from .stills_command import stills
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,5 +16,5 @@ def main() -> None:
     """Make videos and frames ready for segmentation in the compressed domain."""
 
 
-for _command in (encode, extract, inspect):
+for _command in (encode, extract, inspect, stills):
     main.add_command(_command)
