@@ -1,0 +1,42 @@
+"""Cross Resolution Feature Fusion of AR-Seg (Hu et al., CVPR 2023)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .attention import local_attention
+from .resize import resize_aligned
+
+
+class CReFF(nn.Module):
+    """Fuses a frame's low-resolution features with the warped features of its keyframe.
+
+    `window` is the side of the neighbourhood that each position attends to. Parameters carry the published names;
+    30 values a channel. Convolutions start Kaiming-normal, biases at 0.
+    """
+
+    def __init__(self, channels: int, window: int = 7) -> None:
+        super().__init__()
+        self.window = window
+        self.lr_query_conv = depthwise(channels)
+        self.hr_key_conv = depthwise(channels)
+        self.hr_value_conv = depthwise(channels)
+
+    def forward(self, warped: Tensor, low: Tensor) -> Tensor:
+        """`warped` keyframe features (N, C, H, W) and `low` (N, C, h, w) of the frame itself to fused (N, C, H, W).
+
+        `low` is resized to H x W (bilinear, `align_corners=True`), queries the neighbourhoods of `warped`, and is added
+        to what it finds.
+        """
+        low = resize_aligned(low, (warped.shape[-2], warped.shape[-1]))
+        query, key, value = self.lr_query_conv(low), self.hr_key_conv(warped), self.hr_value_conv(warped)
+        return low + local_attention(query, key, value, self.window)
+
+
+def depthwise(channels: int) -> nn.Conv2d:
+    """A 3x3 convolution of each channel by itself, with bias."""
+    conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+    nn.init.kaiming_normal_(conv.weight, a=1)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv
