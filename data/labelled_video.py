@@ -1,4 +1,4 @@
-"""Labelled videos: `NAME.mp4` beside `NAME_labels/000000.png`, ..., as `preprocess stills` and `segment-stream` write."""
+"""Labelled videos: `NAME.mp4` beside `NAME_labels/000000.png`, ..., as `preprocess stills` writes them."""
 
 from __future__ import annotations
 

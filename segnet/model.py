@@ -57,6 +57,19 @@ def load_model(name_or_file: str | Path, device: str | torch.device = "cpu") -> 
     ModelError where it is neither.
     """
     path = find_weights(name_or_file)
+    tensors, metadata = load_tensors(path)
+    if "kind" in metadata:
+        raise ModelError(f"'{path}' is an {metadata['kind'].upper()} branch; the model is the HR network it belongs to")
+    network = build_network(metadata["architecture"], json.loads(metadata["classes"]))
+    try:
+        network.load_state_dict(restore_dtypes(tensors, network.state_dict()))
+    except RuntimeError as error:
+        raise ModelError(f"'{path}' does not fit {metadata['architecture']}: {error}") from error
+    return network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file that gopseg wrote, and its metadata; ModelError where it is none."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -65,12 +78,7 @@ def load_model(name_or_file: str | Path, device: str | torch.device = "cpu") -> 
         raise ModelError(f"'{path}' is not a readable safetensors file: {error}") from error
     if "architecture" not in metadata or "classes" not in metadata:
         raise ModelError(f"'{path}' names no architecture and classes; it was not written by gopseg")
-    network = build_network(metadata["architecture"], json.loads(metadata["classes"]))
-    try:
-        network.load_state_dict(restore_dtypes(tensors, network.state_dict()))
-    except RuntimeError as error:
-        raise ModelError(f"'{path}' does not fit {metadata['architecture']}: {error}") from error
-    return network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return tensors, metadata
 
 
 def restore_dtypes(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -82,12 +90,17 @@ def save_model(
     network: SegmentationNetwork, file: Path, architecture: str, state: Mapping[str, Tensor] | None = None
 ) -> None:
     """Write weights (`state`, or the network's own) as fp16 safetensors with architecture and class names inside."""
+    metadata = {"architecture": architecture, "classes": json.dumps(network.classes)}
+    save_tensors(state or network.state_dict(), file, metadata)
+
+
+def save_tensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    """Write tensors, floating ones as fp16, with metadata, beside the file first so that it is never half written."""
     tensors = {
         key: (value.detach().half() if value.is_floating_point() else value.detach()).cpu().contiguous().clone()
-        for key, value in (state or network.state_dict()).items()
+        for key, value in state.items()
     }
     part = file.with_name(file.name + ".part")
-    metadata = {"architecture": architecture, "classes": json.dumps(network.classes)}
     save_file(tensors, part, metadata)
     part.replace(file)
 

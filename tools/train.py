@@ -1,59 +1,13 @@
-"""`train-segnet`: train a network and leave weights with their card."""
+"""`train-segnet`: train networks and leave weights with their cards; one module per subcommand."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import time
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
 import click
-import numpy as np
-import torch
-from tqdm import tqdm
 
 from .. import __version__
-from ..codec import CodecError
-from ..data.camvid import CamVid
-from ..data.sample import Sample
-from ..data.synthetic import SyntheticStreet
-from ..segnet import (
-    ARCHITECTURES,
-    ConfusionMatrix,
-    ModelError,
-    SegmentationNetwork,
-    build_network,
-    initialise,
-    save_model,
-)
-from .cli import InputError, hardware
-from .trainer import Trainer, TrainSettings
-
-LICENCE_NOTE = (
-    "Trained on CamVid (Brostow, Fauqueur and Cipolla, Pattern Recognition Letters 2009), whose images are for "
-    "research; the weights contain none of them."
-)
-
-
-class CropSize(click.ParamType[tuple[int, int, float]]):
-    """HxW:SHARE, as in 256x320:0.5; the share may be left out."""
-
-    name = "HxW[:SHARE]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, float]:
-        """Text to (height, width, share)."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            size, _, share = str(value).partition(":")
-            height, width = (int(v) for v in size.split("x"))
-            return height, width, float(share or 1)
-        except ValueError:
-            self.fail(f"'{value}' is not HxW or HxW:SHARE, as in 256x320:0.5", param, ctx)
+from .train_ar import ar
+from .train_hr import hr
+from .train_lr import lr
 
 
 @click.group()
@@ -62,132 +16,8 @@ def main() -> None:
     """Train a segmentation network."""
 
 
-@main.command()
-@click.option("--dataset", type=click.Choice(["camvid"]), default="camvid", show_default=True)
-@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder of the data set.")
-@click.option("--arch", type=click.Choice(sorted(ARCHITECTURES)), default="swiftnet18", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option(
-    "--init", type=click.Path(path_type=Path, exists=True), help="Start from these weights (ours or ImageNet's)."
-)
-@click.option("--epochs", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images per process and step.")
-@click.option("--crop", "crops", type=CropSize(), multiple=True, default=["360x480"], help="Crop sizes, in turn.")
-@click.option("--scale", type=(float, float), default=(0.5, 2.0), show_default=True, help="Range of the random zoom.")
-@click.option("--mix", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Probability of ClassMix.")
-@click.option("--optimiser", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True)
-@click.option("--lr", type=float, default=1e-3, show_default=True)
-@click.option("--weight-decay", type=float, default=0.02, show_default=True)
-@click.option("--warmup", type=click.IntRange(0), default=200, show_default=True, help="Steps.")
-@click.option(
-    "--schedule", type=click.Choice(["flat-cosine", "cosine", "poly"]), default="flat-cosine", show_default=True
-)
-@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.998, show_default=True)
-@click.option("--balance", type=float, default=0.5, show_default=True, help="Power of the inverse class frequency.")
-@click.option("--ohem", "keep", type=float, default=1.0, show_default=True, help="Share of hardest pixels kept.")
-@click.option("--auxiliary", type=float, default=0.4, show_default=True, help="Weight of deep supervision.")
-@click.option("--synthetic", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of the samples.")
-@click.option("--synthetic-frames", type=click.IntRange(1), default=480, show_default=True, help="How many to render.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--validate-every", type=click.IntRange(1), default=5, show_default=True, help="Epochs.")
-@click.option("--precision", type=click.Choice(["bf16", "fp16", "fp32"]), default="bf16", show_default=True)
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
-def hr(
-    dataset: str,
-    root: Path,
-    arch: str,
-    output: Path,
-    init: Path | None,
-    synthetic: float,
-    synthetic_frames: int,
-    resume: bool,
-    **options: Any,
-) -> None:
-    """Train a full-resolution network on labelled frames.
-
-    Leaves `best.safetensors` (the average of the weights that scored best on `val`), its card `best.json`, `last.pt`
-    to resume from, and TensorBoard curves in the run's folder.
-    """
-    checkpoint = output / "last.pt"
-    if checkpoint.exists() and not resume:
-        raise InputError(f"'{output}' holds a run already; go on with --resume, or give another folder")
-    output.mkdir(parents=True, exist_ok=True)
-    settings = TrainSettings(extra_share=synthetic, **options)
-    try:
-        train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
-        torch.manual_seed(settings.seed)
-        network = build_network(arch, CamVid.classes)
-        if init is not None and not resume:
-            taken = initialise(network, init)
-            click.echo(f"took {taken} tensors from {init}", err=True)
-    except (CodecError, ModelError) as error:
-        raise InputError(str(error)) from error
-    extra = synthetic_samples(output / "synthetic.npz", synthetic_frames, settings.seed, train[0]) if synthetic else []
-    trainer = Trainer(network, train, val, settings, output, extra)
-    if resume and checkpoint.exists():
-        trainer.load(checkpoint)
-        click.echo(f"resumed at step {trainer.progress.step} of {trainer.total_steps}", err=True)
-    started = time.time()
-
-    def keep_best(average: SegmentationNetwork, confusion: ConfusionMatrix) -> None:
-        file = output / "best.safetensors"
-        save_model(average, file, arch)
-        card = model_card(trainer, confusion, dataset, arch, time.time() - started, len(extra))
-        file.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
-
-    trainer.run(keep_best)
-
-
-def synthetic_samples(cache: Path, count: int, seed: int, like: Sample) -> list[Sample]:
-    """`count` frames of synthetic streets, four of each, as large as `like`; rendered once, kept in `cache`."""
-    if not cache.exists():
-        height, width = like.labels.shape
-        images, labels = np.empty((count, height, width, 3), np.uint8), np.empty((count, height, width), np.uint8)
-        street = None
-        for number in tqdm(range(count), desc="synthetic street", disable=None):
-            if number % 4 == 0:
-                street = SyntheticStreet(seed=1000 * (seed + 1) + number // 4, size_hw=(height, width))
-            assert street is not None
-            images[number], labels[number] = street.frame(40 * (number % 4))
-        part = cache.with_suffix(f".{os.getpid()}.npz")  # each process of a distributed run renders for itself
-        np.savez(part, images=images, labels=labels)
-        part.replace(cache)
-    with np.load(cache) as arrays:
-        images, labels = arrays["images"], arrays["labels"]
-    if len(images) != count:
-        raise InputError(f"'{cache}' holds {len(images)} frames, not {count}; delete it to render anew")
-    return [Sample(f"street {i}", image, label) for i, (image, label) in enumerate(zip(images, labels, strict=True))]
-
-
-def model_card(
-    trainer: Trainer, confusion: ConfusionMatrix, dataset: str, arch: str, seconds: float, synthetic_frames: int
-) -> dict[str, Any]:
-    """What the weights are, how they were made, and what they score."""
-    classes = trainer.bare.network.classes
-    data = f"{dataset} train, {len(trainer.train_samples)} labelled frames"
-    if synthetic_frames:
-        data += f"; {synthetic_frames} frames of gopseg's synthetic street"
-    return {
-        "architecture": arch,
-        "classes": list(classes),
-        "data": data,
-        "licence_note": LICENCE_NOTE,
-        "command": " ".join(["train-segnet", *sys.argv[1:]]),
-        "settings": asdict(trainer.settings),
-        "step": trainer.progress.step,
-        "steps": trainer.total_steps,
-        "metrics": {
-            "miou_val": confusion.mean_iou,
-            "iou_val": dict(zip(classes, confusion.iou.tolist(), strict=True)),
-            "pixel_accuracy_val": confusion.pixel_accuracy,
-        },
-        "history": trainer.progress.history,
-        "training_seconds_since_start_or_resume": round(seconds),
-        "hardware": hardware(),
-        "versions": {"gopseg": __version__, "torch": torch.__version__},
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
-
+for command in (hr, lr, ar):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -7,8 +7,9 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.segnet import load_model
+from gopseg.tools.image_training import crop_at
 from gopseg.tools.train import main
-from gopseg.tools.trainer import TrainSettings, crop_at, lr_factor
+from gopseg.tools.training import TrainSettings, lr_factor
 
 ARGS = ["--crop", "64x96", "--batch", "2", "--validate-every", "1", "--precision", "fp32", "--seed", "3"]
 
@@ -41,9 +42,9 @@ def train(root, output, *arguments):
 def test_a_killed_run_goes_on_exactly(tiny_camvid, tmp_path, monkeypatch):
     """Killed between two steps after a checkpoint, then resumed: the same weights as the run that was left alone."""
     whole = train(tiny_camvid, tmp_path / "whole", "--epochs", "3")
-    from gopseg.tools import trainer
+    from gopseg.tools import training
 
-    original, calls = trainer.Trainer.train_step, []
+    original, calls = training.Trainer.train_step, []
 
     def dies(self, *batch):
         calls.append(1)
@@ -51,7 +52,7 @@ def test_a_killed_run_goes_on_exactly(tiny_camvid, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(self, *batch)
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", dies)
+    monkeypatch.setattr(training.Trainer, "train_step", dies)
     arguments = ["hr", "--root", str(tiny_camvid), "-o", str(tmp_path / "cut"), *ARGS, "--epochs", "3"]
     assert CliRunner().invoke(main, arguments).exit_code != 0
     monkeypatch.undo()

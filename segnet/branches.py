@@ -1,0 +1,82 @@
+"""LR and AR branches on disk, and their names beside the weights of the HR network they belong to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from .altering import AlteringResolution, Fusion
+from .fusion import EvidenceFusion, FeatureFusion, WarpOnly
+from .low_resolution import LowResolution
+from .model import ModelError, build_network, find_weights, load_tensors, restore_dtypes, save_tensors
+from .network import SegmentationNetwork
+
+FUSIONS = ("evidence", "creff", "warp")
+
+
+def build_fusion(name: str, network: SegmentationNetwork) -> Fusion:
+    """A fusion with fresh weights: "evidence" (ours), "creff" (as published) or "warp" (no attention)."""
+    if name == "evidence":
+        return EvidenceFusion(network.feature_channels, len(network.classes))
+    if name == "creff":
+        return FeatureFusion(network.feature_channels)
+    if name == "warp":
+        return WarpOnly()
+    raise ModelError(f"unknown fusion '{name}'; there are: {', '.join(FUSIONS)}")
+
+
+def branch_name(model: str | Path, kind: str, scale: float) -> str:
+    """The name or file of the branch ("lr" or "ar") that belongs to HR weights: `NAME-ar0.5`."""
+    path = Path(model)
+    if path.suffix == ".safetensors":
+        return str(path.with_name(f"{path.stem}-{kind}{scale:g}.safetensors"))
+    return f"{model}-{kind}{scale:g}"
+
+
+def save_branch(branch: LowResolution | AlteringResolution, file: Path, architecture: str, fusion: str = "") -> None:
+    """Write an LR branch, or an AR branch with its `fusion`, as fp16 safetensors."""
+    low = branch if isinstance(branch, LowResolution) else branch.low
+    metadata = {
+        "kind": "lr" if low is branch else "ar",
+        "architecture": architecture,
+        "classes": json.dumps(low.classes),
+        "scale": f"{low.scale:g}",
+        "fusion": fusion,
+        "compat": json.dumps(isinstance(branch, AlteringResolution) and branch.compat),
+    }
+    save_tensors(branch.state_dict(), file, metadata)
+
+
+def load_lr(name_or_file: str | Path, device: str | torch.device = "cpu") -> LowResolution:
+    """A trained LR branch (also that of an AR file) in eval mode, float32, channels-last; ModelError if it is none."""
+    branch = _load(name_or_file)
+    low = branch if isinstance(branch, LowResolution) else branch.low
+    return low.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_ar(name_or_file: str | Path, device: str | torch.device = "cpu") -> AlteringResolution:
+    """A trained AR branch in eval mode, float32, channels-last; ModelError if it is none."""
+    branch = _load(name_or_file)
+    if isinstance(branch, LowResolution):
+        raise ModelError(f"'{name_or_file}' is an LR branch without fusion; give AR weights (train-segnet ar)")
+    return branch.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _load(name_or_file: str | Path) -> LowResolution | AlteringResolution:
+    path = find_weights(name_or_file)
+    tensors, metadata = load_tensors(path)
+    if metadata.get("kind") not in ("lr", "ar"):
+        raise ModelError(f"'{path}' is no LR or AR branch; make one with train-segnet lr or ar")
+    network = build_network(metadata["architecture"], json.loads(metadata["classes"]))
+    low = LowResolution(network, float(metadata["scale"]))
+    branch: LowResolution | AlteringResolution = low
+    if metadata["kind"] == "ar":
+        fusion = build_fusion(metadata["fusion"], network)
+        branch = AlteringResolution(low, fusion, compat=json.loads(metadata["compat"]))
+    try:
+        branch.load_state_dict(restore_dtypes(tensors, branch.state_dict()))
+    except RuntimeError as error:
+        raise ModelError(f"'{path}' does not fit {metadata['architecture']}: {error}") from error
+    return branch

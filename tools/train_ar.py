@@ -1,0 +1,113 @@
+"""`train-segnet ar`: the LR branch with its fusion, on labelled GOPs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import torch
+from torch import nn
+
+from ..codec import CodecError
+from ..data.camvid import CamVid
+from ..data.labelled_video import LabelledVideo, find_labelled_videos
+from ..data.sample import Sample
+from ..segnet import (
+    AlteringResolution,
+    LowResolution,
+    ModelError,
+    build_fusion,
+    load_lr,
+    load_model,
+    load_tensors,
+    save_branch,
+)
+from ..segnet.branches import FUSIONS
+from .cli import InputError, sha256
+from .evaluation import encode_samples
+from .fusion_training import FusionTrainer
+from .image_training import balanced_weights
+from .train_common import prepare_folder, run_options, run_trainer
+from .training import TrainSettings
+
+
+@click.command()
+@click.option("--hr", "hr_weights", type=click.Path(path_type=Path, exists=True), required=True, help="HR weights.")
+@click.option("--lr-weights", type=click.Path(path_type=Path, exists=True), help="LR branch to start from.")
+@click.option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True)
+@click.option("--fusion", type=click.Choice(FUSIONS), default="evidence", show_default=True)
+@click.option(
+    "--clips", type=click.Path(path_type=Path), required=True, help="Labelled GOPs, as `preprocess stills` makes them."
+)
+@click.option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--auxiliary", type=float, default=0.4, show_default=True, help="Weight of the LR branch's own loss.")
+@click.option("--fst", type=click.FloatRange(0), default=0.5, show_default=True, help="Weight of feature similarity.")
+@click.option("--low-lr", type=float, default=0.2, show_default=True, help="LR branch's share of the learning rate.")
+@click.option("--val-bitrate", type=int, default=750_000, show_default=True, help="Of the encoded `val`, bits/s.")
+@run_options
+def ar(
+    dataset: str,
+    root: Path,
+    hr_weights: Path,
+    lr_weights: Path | None,
+    lr_scale: float,
+    fusion: str,
+    clips: Path,
+    steps_per_epoch: int,
+    val_bitrate: int,
+    output: Path,
+    resume: bool,
+    **options: Any,
+) -> None:
+    """Train the branch that sees shrunken frames and the warped keyframe (AR-Seg's second stage).
+
+    Works on decoded frames at every distance and bitrate that --clips holds. The LR branch starts from --lr-weights, or
+    as a copy of the HR network; its classifier stays the HR network's. Validates on `val`, encoded at GOP 12.
+    """
+    checkpoint = prepare_folder(output, resume=resume)
+    settings = TrainSettings(**options)
+    try:
+        train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
+        architecture = load_tensors(hr_weights)[1]["architecture"]
+        torch.manual_seed(settings.seed)
+        hr = load_model(hr_weights)
+        low = load_lr(lr_weights) if lr_weights else LowResolution(load_model(hr_weights), lr_scale)
+        videos = find_labelled_videos(clips)
+    except (CodecError, ModelError) as error:
+        raise InputError(str(error)) from error
+    low.freeze_classifier()
+    branch = AlteringResolution(low, build_fusion(fusion, low))
+    weights = balanced_weights(train, len(hr.classes), settings.balance)
+    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in (0, 6)]
+    trainer = FusionTrainer(branch, hr, videos, encoded, settings, output, weights, steps_per_epoch)
+
+    def write(average: nn.Module, file: Path) -> None:
+        assert isinstance(average, AlteringResolution)
+        save_branch(average, file, architecture, fusion)
+
+    facts = {
+        "kind": "ar",
+        "architecture": architecture,
+        "scale": low.scale,
+        "fusion": fusion,
+        "hr": {"file": hr_weights.name, "sha256": sha256(hr_weights.read_bytes())},
+        "classes": list(hr.classes),
+        "data": f"{len(videos)} GOPs that `preprocess stills` made of {dataset} train",
+        "validation": f"P-frames of {dataset} val at GOP 12, {val_bitrate} b/s, offsets 0 and 6",
+    }
+    run_trainer(trainer, checkpoint, write, facts, resume=resume)
+
+
+def encoded_val(samples: list[Sample], folder: Path, offset: int, bitrate_bps: int) -> LabelledVideo:
+    """The validation sequence from `offset` on, encoded, as a labelled video in `folder`."""
+    labels = folder / f"offset{offset}_labels"
+    labels.mkdir(parents=True, exist_ok=True)
+    file = folder / f"offset{offset}.mp4"
+    encode_samples(samples[offset:], file, gop=12, bitrate_bps=bitrate_bps, frame_rate=15.0)
+    names = []
+    for number, sample in enumerate(samples[offset:]):
+        names.append(labels / f"{number:06d}.png")
+        cv2.imwrite(str(names[-1]), sample.labels)
+    return LabelledVideo(file, tuple(names))
