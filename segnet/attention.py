@@ -68,23 +68,32 @@ class Chunk:
         width = -(-x.shape[3] // TILE_HW[1]) * TILE_HW[1]
         return self.images, self.rows + 2 * radius, width + 2 * radius, x.shape[1]
 
-    def inside(self, x: Tensor, padded: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-        """Two views of the same positions, channels last: in the map `x` and in the padded chunk."""
+    def in_map(self, x: Tensor, radius: int) -> tuple[Tensor, slice, slice]:
+        """The part of `x` that the padded chunk covers, channels last, and the rows and columns it has there."""
         height, width = x.shape[2:]
         start, stop = max(0, self.top - radius), min(height, self.top + self.rows + radius)
         offset = start - (self.top - radius)
-        in_map = x[self.first : self.first + self.images, :, start:stop].permute(0, 2, 3, 1)
-        return in_map, padded[:, offset : offset + stop - start, radius : radius + width]
+        part = x[self.first : self.first + self.images, :, start:stop].permute(0, 2, 3, 1)
+        return part, slice(offset, offset + stop - start), slice(radius, radius + width)
 
     def read(self, x: Tensor, radius: int = 0) -> Tensor:
         """The chunk's tiles of `x` (N, C, H, W), `radius` wider on each side, zero outside: (tiles, positions, C)."""
-        padded = x.new_zeros(self.padded_shape(x, radius))
-        in_map, in_padded = self.inside(x, padded, radius)
-        in_padded.copy_(in_map)
+        padded = x.new_empty(self.padded_shape(x, radius))
+        part, rows, columns = self.in_map(x, radius)
+        padded[:, rows, columns] = part
+        padded[:, : rows.start] = padded[:, rows.stop :] = 0
+        padded[:, :, : columns.start] = padded[:, :, columns.stop :] = 0
         return tile_views(padded, radius).reshape(-1, tile_size(radius), x.shape[1])
 
-    def add(self, tiles: Tensor, x: Tensor, radius: int = 0) -> None:
-        """Add what `read` would have given to `x`, positions in several tiles once for each."""
+    def write(self, tiles: Tensor, x: Tensor) -> None:
+        """Put tiles (tiles, positions, C) as `read` gives them with no radius into `x`."""
+        shape = self.padded_shape(x, 0)
+        views = tiles.view(shape[0], shape[1] // TILE_HW[0], shape[2] // TILE_HW[1], *TILE_HW, shape[3])
+        part, rows, columns = self.in_map(x, 0)
+        part.copy_(views.transpose(2, 3).reshape(shape)[:, rows, columns])
+
+    def add(self, tiles: Tensor, x: Tensor, radius: int) -> None:
+        """Add tiles as `read` gives them to `x`, each position as often as it is in a tile."""
         padded = x.new_zeros(self.padded_shape(x, radius))
         views = tile_views(padded, radius)
         tiles = tiles.view(views.shape)
@@ -92,8 +101,8 @@ class Chunk:
         for y in range(y_step):
             for z in range(x_step):
                 views[:, y::y_step, z::x_step] += tiles[:, y::y_step, z::x_step]
-        in_map, in_padded = self.inside(x, padded, radius)
-        in_map += in_padded
+        part, rows, columns = self.in_map(x, radius)
+        part += padded[:, rows, columns]
 
 
 def tile_size(radius: int) -> int:
@@ -144,11 +153,11 @@ class TiledAttention(torch.autograd.Function):
         ctx.save_for_backward(query, key, value)
         ctx.window, radius = window, window // 2
         mask = reach(window, query)
-        out = torch.zeros_like(value)
+        out = torch.empty_like(value)
         with torch.autocast(query.device.type, enabled=False):
             for chunk in chunks(query, value, radius):
                 attention = torch.baddbmm(mask, chunk.read(query), chunk.read(key, radius).mT).softmax(-1)
-                chunk.add(attention @ chunk.read(value, radius), out)
+                chunk.write(attention @ chunk.read(value, radius), out)
         return out
 
     @staticmethod
@@ -158,7 +167,7 @@ class TiledAttention(torch.autograd.Function):
         query, key, value = ctx.saved_tensors
         radius = ctx.window // 2
         mask = reach(ctx.window, query)
-        grad_query, grad_key, grad_value = (torch.zeros_like(x) for x in (query, key, value))
+        grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
         with torch.autocast(query.device.type, enabled=False):
             for chunk in chunks(query, value, radius):
                 queries, keys, grad_out = chunk.read(query), chunk.read(key, radius), chunk.read(grad)
@@ -166,6 +175,6 @@ class TiledAttention(torch.autograd.Function):
                 chunk.add(attention.mT @ grad_out, grad_value, radius)
                 grad_attention = grad_out @ chunk.read(value, radius).mT
                 grad_scores = attention * (grad_attention - (attention * grad_attention).sum(-1, keepdim=True))
-                chunk.add(grad_scores @ keys, grad_query)
+                chunk.write(grad_scores @ keys, grad_query)
                 chunk.add(grad_scores.mT @ queries, grad_key, radius)
         return grad_query, grad_key, grad_value, None
