@@ -1,5 +1,6 @@
-"""BiSeNet with a ResNet-18 context path, as GSVNet's keyframe network (Lee et al., ICME 2021, after Yu et al., "BiSeNet:
-Bilateral Segmentation Network for Real-time Semantic Segmentation", ECCV 2018), in the layout of the published weights.
+"""BiSeNet with a ResNet-18 context path, as GSVNet's keyframe network (Lee et al., ICME 2021, after Yu et al.,
+"BiSeNet: Bilateral Segmentation Network for Real-time Semantic Segmentation", ECCV 2018), in the layout of the
+published weights.
 
 Every resize inside is bilinear with `align_corners=True`.
 """
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .network import SegmentationNetwork, class_names
+from .resize import resize_aligned
 from .resnet import residual_stage
 
 IMAGE_MEAN = (255 * 0.485, 255 * 0.456, 255 * 0.406)
@@ -172,9 +174,9 @@ class BiSeNetGSVNet(SegmentationNetwork):
     def context(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Refined context (N, 128, ., .) at strides 16 and 8: what the auxiliary heads classify."""
         eighth, sixteenth, deepest = self.context_path(images)
-        x = _resize(self.global_context(deepest), deepest)
-        coarse = self.refines[0](_resize(self.arms[0](deepest) + x, sixteenth))
-        fine = self.refines[1](_resize(self.arms[1](sixteenth) + coarse, eighth))
+        x = resize_aligned(self.global_context(deepest), _size(deepest))
+        coarse = self.refines[0](resize_aligned(self.arms[0](deepest) + x, _size(sixteenth)))
+        fine = self.refines[1](resize_aligned(self.arms[1](sixteenth) + coarse, _size(eighth)))
         return coarse, fine
 
     def features(self, images: Tensor) -> Tensor:
@@ -207,5 +209,5 @@ class BiSeNetGSVNet(SegmentationNetwork):
         return cast(Head, self.heads[2])
 
 
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
+def _size(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]

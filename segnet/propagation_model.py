@@ -1,0 +1,178 @@
+"""`PropagationModel`: frame reducer, motion source and head as one module, and its weight files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .flow_sources import FLOW_SOURCES, FlowSource
+from .model import ModelError, restore_dtypes
+from .network import resize_logits
+from .propagation import PropagationHead, PropagationStep
+from .propagation_frames import FrameReducer, full_logits, start_scores
+from .propagation_settings import PropagationSettings
+
+KIND = "propagation"
+CODEC_MOTION = "motion"
+
+
+@dataclass(frozen=True, eq=False)
+class PropagationFrame:
+    """A frame ready for propagation: the picture's size, `reduced` (N, 3, h, w), and what its flow source takes."""
+
+    size_hw: tuple[int, int]
+    reduced: Tensor
+    flow: Tensor
+
+    def __repr__(self) -> str:
+        return f"PropagationFrame(size_hw={self.size_hw}, reduced={tuple(self.reduced.shape)})"
+
+
+class PropagationModel(nn.Module):
+    """Everything between keyframes. The keyframe network stays outside; only its logits come in.
+
+    The state of a stream is `scores` and, where `needs_pictures`, the reference's `PropagationFrame`::
+
+        frame = model.prepare(images)
+        scores = model.start(keyframe_logits, frame.size_hw)  # on a keyframe
+        scores = model.step(scores, frame, reference=previous).scores  # afterwards
+        labels = model.logits(scores, frame.size_hw).argmax(1)
+
+    `flow` (a key of FLOW_SOURCES, or "motion") takes another motion source than the one of `settings`.
+    """
+
+    flow: FlowSource | None
+
+    def __init__(self, settings: PropagationSettings, *, flow: str | None = None) -> None:
+        super().__init__()
+        if flow is not None:
+            settings = replace(settings, flow=flow)
+        self.settings = settings
+        self.reducer = FrameReducer(settings)
+        self.head = PropagationHead(settings)
+        self.flow = None
+        if settings.flow != CODEC_MOTION:
+            if settings.flow not in FLOW_SOURCES:
+                known = ", ".join([CODEC_MOTION, *FLOW_SOURCES])
+                raise ModelError(f"unknown motion source '{settings.flow}'; there are: {known}")
+            self.flow = FLOW_SOURCES[settings.flow](settings)
+
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether motion comes from pictures, so that `step` needs the reference's frame."""
+        return self.flow is not None
+
+    def prepare(self, images: Tensor) -> PropagationFrame:
+        """RGB (N, H, W, 3), 0..255, uint8 or float, to what the other methods take."""
+        reduced = self.reducer(images)
+        shared = self.flow is None or self.flow.shares_frames
+        flow = reduced if shared or self.flow is None else self.flow.prepare(images)
+        return PropagationFrame((images.shape[1], images.shape[2]), reduced, flow)
+
+    def start(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """The keyframe network's logits (N, C, ., .) of a picture of `size_hw` to the scores carried, (N, C, h, w)."""
+        return start_scores(logits, size_hw, self.settings)
+
+    def motion(self, frame: PropagationFrame, reference: PropagationFrame) -> Tensor:
+        """Displacement (N, h, w, 2) in cells by the model's own source; ModelError where that is the codec."""
+        if self.flow is None:
+            raise ModelError("this propagation model takes the codec's motion; give its displacement to `step`")
+        grid_hw = (frame.reduced.shape[-2], frame.reduced.shape[-1])
+        displacement: Tensor = self.flow(frame.flow, reference.flow, grid_hw)
+        return displacement
+
+    def step(
+        self,
+        scores: Tensor,
+        frame: PropagationFrame,
+        *,
+        reference: PropagationFrame | None = None,
+        displacement: Tensor | None = None,
+        validity: Tensor | None = None,
+    ) -> PropagationStep:
+        """Carry `scores` (N, C, h, w) of the reference to `frame`.
+
+        Either `reference`, for the model's own motion source, or `displacement` (N, h, w, 2) in cells is needed;
+        `validity` as in `PropagationHead.step`. ModelError where neither is given.
+        """
+        if displacement is None:
+            if reference is None:
+                raise ModelError("a propagation step needs the reference's frame or a displacement; give one")
+            displacement = self.motion(frame, reference)
+        step: PropagationStep = self.head.step(scores, displacement, frame.reduced, validity)
+        return step
+
+    def logits(self, scores: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Scores (N, C, h, w) to logits at the picture's size, (N, C, H, W), float32."""
+        return full_logits(scores, size_hw, self.settings)
+
+    def keyframe_logits(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """A keyframe's output (N, C, H, W): its own logits, or in the published form what the grid leaves of them."""
+        if self.settings.native_keyframes:
+            return resize_logits(logits, size_hw)
+        return self.logits(self.start(logits, size_hw), size_hw)
+
+
+def with_validity(model: PropagationModel) -> PropagationModel:
+    """A copy whose guide also sees 1 - validity, with weights of 0 for it: the same outputs until it is trained."""
+    settings = model.settings
+    if settings.validity:
+        return model
+    widened = PropagationModel(replace(settings, validity=True))
+    state = model.state_dict()
+    weight = state["head.guide.guide_conv.0.weight"]
+    state["head.guide.guide_conv.0.weight"] = torch.cat([weight, torch.zeros_like(weight[:, :1])], 1)
+    widened.load_state_dict(state)
+    return widened.train(model.training)
+
+
+def save_propagation(
+    model: PropagationModel, file: Path, *, half: bool = True, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write weights as safetensors, in fp16 or (`half` False) fp32, with the settings and `metadata` inside."""
+    tensors = {
+        key: (value.detach().half() if half and value.is_floating_point() else value.detach())
+        .cpu()
+        .contiguous()
+        .clone()
+        for key, value in model.state_dict().items()
+    }
+    part = file.with_name(file.name + ".part")
+    save_file(tensors, part, {**(metadata or {}), "kind": KIND, "settings": model.settings.to_json()})
+    part.replace(file)
+
+
+def load_propagation(
+    file: str | Path, device: str | torch.device = "cpu", *, flow: str | None = None
+) -> PropagationModel:
+    """A model that `save_propagation` wrote, in eval mode, float32.
+
+    `flow` puts another motion source in the place of the one it was trained with; one with weights of its own ("light",
+    "flownets", ...) must be the file's. ModelError where the file is not one of ours or does not have them.
+    """
+    path = Path(file)
+    try:
+        with safe_open(path, "pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"'{path}' is not a readable safetensors file: {error}") from error
+    if metadata.get("kind") != KIND:
+        raise ModelError(f"'{path}' is no propagation model; train one with 'train-segnet propagation'")
+    try:
+        model = PropagationModel(PropagationSettings.from_json(metadata["settings"]), flow=flow)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"'{path}' has settings that this version does not know: {error}") from error
+    if flow is not None:
+        tensors = {key: value for key, value in tensors.items() if key.startswith("head.") or key in model.state_dict()}
+    try:
+        model.load_state_dict(restore_dtypes(tensors, model.state_dict()))
+    except RuntimeError as error:
+        raise ModelError(f"'{path}' does not hold what a head on '{model.settings.flow}' needs: {error}") from error
+    return model.eval().to(device)
