@@ -17,21 +17,21 @@ _LEAST_DEPTH_LEFT = 0.35  # of a thing's distance: it comes no nearer by its own
 
 
 class StillMotion(Sequence[Sample]):
-    """`count` frames at `fps` a second around a labelled still, which is frame `still`, unchanged.
+    """`count` frames at `fps` a second around a labelled still, which is frame `path.still`, unchanged.
 
     The scene is taken apart by the roles of its classes (`still_roles`): sky, ground plane, upright surfaces, and
-    things that may move on their own. Labels are warped with the image; they are VOID where the still does not show what
-    comes into view. Everything random comes from `rng`, so that equal seeds give equal frames. Frames are rendered when
-    they are asked for. Raises DatasetError where nothing is labelled.
+    things that may move on their own. Labels are warped with the image; they are VOID where the still does not tell
+    what comes into view. Everything random comes from `rng`, so that equal seeds give equal frames. Frames are rendered
+    when they are asked for. Raises DatasetError where nothing is labelled.
     """
 
     def __init__(
-        self, sample: Sample, classes: Sequence[str], *, count: int, still: int, fps: float, rng: np.random.Generator
+        self, sample: Sample, classes: Sequence[str], *, count: int, fps: float, rng: np.random.Generator
     ) -> None:
         self._sample = sample
         self._layered = take_apart(sample, classes)
         self._renderer = StillRenderer(self._layered, roles_of(classes))
-        self.path = random_path(count, still, fps, rng)
+        self.path = random_path(count, fps, rng)
         self._moved = _own_motion(self._layered, self.path, classes, rng)
 
     def __len__(self) -> int:

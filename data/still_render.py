@@ -12,7 +12,8 @@ from .still_layers import NOTHING, Layer, LayeredStill
 from .still_roles import Role
 
 _LEAST_LEFT = 0.06  # of a plane's distance: the camera is as good as at it
-_MIRRORED = 0.12  # of the picture's size: so far beyond its border its mirror image keeps labels
+_BAND = 0.12  # of the picture's size: what its mirror image beyond the border shows
+_BELIEVED = 0.35  # of the picture's size: so far beyond its border its mirror image keeps labels
 
 
 class StillRenderer:
@@ -58,7 +59,7 @@ class StillRenderer:
             _fill(maps, hole)
         image = cv2.remap(self.still.image, maps[0], maps[1], cv2.INTER_LINEAR)
         labels = cv2.remap(self.still.labels, maps[0], maps[1], cv2.INTER_NEAREST)
-        labels[hole | (beyond > _MIRRORED) | ((beyond > 0) & ~self._goes_on[labels])] = VOID
+        labels[hole | (beyond > _BELIEVED) | ((beyond > 0) & ~self._goes_on[labels])] = VOID
         return np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
 
     def _view(self, layer: Layer, position: Array, rotation: Array) -> tuple[Array, Array] | None:
@@ -130,12 +131,17 @@ class StillRenderer:
 
 
 def _reflect(positions: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Reflect positions into [0, size - 1], in place; how far beyond the picture they were, in parts of its size."""
-    last = np.float32(size - 1)
-    beyond = np.maximum(-0.5 - positions, positions - last - np.float32(0.5)) / np.float32(size)
-    np.mod(positions, 2 * last, out=positions)
-    np.minimum(positions, 2 * last - positions, out=positions)
-    return np.asarray(beyond, np.float32)
+    """Move positions into [0, size - 1], in place; how far beyond the picture they were, in parts of its size.
+
+    What lies beyond mirrors a band along the border, ever more stretched, so that perspective does not crowd it.
+    """
+    last, band = np.float32(size - 1), np.float32(_BAND * size)
+    beyond = np.maximum(np.maximum(-positions, positions - last), 0)
+    inside = beyond * band / (beyond + band)
+    np.clip(positions, 0, last, out=positions)
+    np.subtract(positions, inside, out=positions, where=positions > last / 2)
+    np.add(positions, inside, out=positions, where=positions < last / 2)
+    return np.asarray((beyond - 0.5) / np.float32(size), np.float32)
 
 
 def _fill(maps: NDArray[np.float32], hole: NDArray[np.bool_]) -> None:

@@ -34,8 +34,8 @@ _WORDS: dict[Role, str] = {
     Role.THIN: "pole sign light lamp flag goal parasol umbrella billboard board ball_net",
     Role.OBJECT: (
         "car truck bus train tram van caravan trailer vehicle motorcycle bicycle bicyclist cyclist rider bike "
-        "pedestrian person people man woman child animal dog cat horse cattle cow sheep bird airplane ship boat raft machine "
-        "ball skateboard bag box"
+        "pedestrian person people man woman child animal dog cat horse cattle cow sheep bird airplane ship boat raft "
+        "machine ball skateboard bag box"
     ),
 }
 _WORD_ROLES = {word: role for role, words in _WORDS.items() for word in words.split()}

@@ -103,12 +103,10 @@ class StillClip:
         """
         settings, sample = self.job.settings, self.sample
         rng = np.random.default_rng([settings.seed, zlib.crc32(sample.name.encode()), self.job.variant])
-        still = _place_of_still(settings.gop, rng)
         frames = StillMotion(
             sample,
             self.job.palette.names,
             count=settings.gop,
-            still=still,
             fps=float(settings.frame_rate),
             rng=rng,
         )
@@ -181,9 +179,3 @@ class StillClip:
             "frame_types": result.pict_types,
             "versions": versions(result.x264),
         }
-
-
-def _place_of_still(gop: int, rng: np.random.Generator) -> int:
-    """The still's frame: any of the GOP, early ones more often, as the view before it shows more than the still."""
-    weights = np.arange(gop, 0, -1)
-    return int(rng.choice(gop, p=weights / weights.sum()))
