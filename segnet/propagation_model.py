@@ -1,24 +1,19 @@
-"""`PropagationModel`: frame reducer, motion source and head as one module, and its weight files."""
+"""`PropagationModel`: frame reducer, motion source and head as one module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .flow_sources import FLOW_SOURCES, FlowSource
-from .model import ModelError, restore_dtypes
+from .model import ModelError
 from .network import resize_logits
 from .propagation import PropagationHead, PropagationStep
 from .propagation_frames import FrameReducer, full_logits, start_scores
 from .propagation_settings import PropagationSettings
 
-KIND = "propagation"
 CODEC_MOTION = "motion"
 
 
@@ -130,49 +125,3 @@ def with_validity(model: PropagationModel) -> PropagationModel:
     state["head.guide.guide_conv.0.weight"] = torch.cat([weight, torch.zeros_like(weight[:, :1])], 1)
     widened.load_state_dict(state)
     return widened.train(model.training)
-
-
-def save_propagation(
-    model: PropagationModel, file: Path, *, half: bool = True, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write weights as safetensors, in fp16 or (`half` False) fp32, with the settings and `metadata` inside."""
-    tensors = {
-        key: (value.detach().half() if half and value.is_floating_point() else value.detach())
-        .cpu()
-        .contiguous()
-        .clone()
-        for key, value in model.state_dict().items()
-    }
-    part = file.with_name(file.name + ".part")
-    save_file(tensors, part, {**(metadata or {}), "kind": KIND, "settings": model.settings.to_json()})
-    part.replace(file)
-
-
-def load_propagation(
-    file: str | Path, device: str | torch.device = "cpu", *, flow: str | None = None
-) -> PropagationModel:
-    """A model that `save_propagation` wrote, in eval mode, float32.
-
-    `flow` puts another motion source in the place of the one it was trained with; one with weights of its own ("light",
-    "flownets", ...) must be the file's. ModelError where the file is not one of ours or does not have them.
-    """
-    path = Path(file)
-    try:
-        with safe_open(path, "pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"'{path}' is not a readable safetensors file: {error}") from error
-    if metadata.get("kind") != KIND:
-        raise ModelError(f"'{path}' is no propagation model; train one with 'train-segnet propagation'")
-    try:
-        model = PropagationModel(PropagationSettings.from_json(metadata["settings"]), flow=flow)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"'{path}' has settings that this version does not know: {error}") from error
-    if flow is not None:
-        tensors = {key: value for key, value in tensors.items() if key.startswith("head.") or key in model.state_dict()}
-    try:
-        model.load_state_dict(restore_dtypes(tensors, model.state_dict()))
-    except RuntimeError as error:
-        raise ModelError(f"'{path}' does not hold what a head on '{model.settings.flow}' needs: {error}") from error
-    return model.eval().to(device)
