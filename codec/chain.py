@@ -31,7 +31,7 @@ class MotionChain:
         self.size_hw = size_hw
         self._cells_hw = -(-size_hw[0] // BLOCK), -(-size_hw[1] // BLOCK)
         self._steps: list[_Step | None] = []
-        self._starts: dict[Grid, _Start] = {}
+        self._starts: dict[Grid, GridPositions] = {}
         # written over by every call, because fresh pages cost more than what is computed in them
         self._scratch = np.empty((6, _CHUNK), np.int32)
         self._where = np.empty(_CHUNK, np.intp)
@@ -113,21 +113,25 @@ class MotionChain:
         np.bitwise_and(met, 1, out=met)
         lost[:] = met
 
-    def _start(self, grid: Grid) -> _Start:
+    def _start(self, grid: Grid) -> GridPositions:
         if grid not in self._starts:
-            height, width = self.size_hw
-            if grid == "pixel":
-                grid = 1
-            if isinstance(grid, int) and grid >= 1:
-                grid_hw, cell = (-(-height // grid), -(-width // grid)), (float(grid), float(grid))
-            elif isinstance(grid, tuple) and len(grid) == 2 and min(grid) >= 1:
-                grid_hw, cell = grid, (height / grid[0], width / grid[1])
-            else:
-                raise ValueError(f"grid {grid!r} is unknown; give a cell size in pixels, 'pixel' or (rows, columns)")
-            rows, cols = (_centres(*what) for what in zip(grid_hw, cell, self.size_hw, strict=True))
-            x, y = np.tile(cols, len(rows)), np.repeat(rows, len(cols))
-            self._starts[grid] = _Start(x, y, grid_hw, cell)
+            self._starts[grid] = grid_positions(self.size_hw, grid)
         return self._starts[grid]
+
+
+def grid_positions(size_hw: tuple[int, int], grid: Grid) -> GridPositions:
+    """The centres of the cells of `grid` on a picture of `size_hw`; ValueError for a grid that is none."""
+    height, width = size_hw
+    if grid == "pixel":
+        grid = 1
+    if isinstance(grid, int) and grid >= 1:
+        grid_hw, cell = (-(-height // grid), -(-width // grid)), (float(grid), float(grid))
+    elif isinstance(grid, tuple) and len(grid) == 2 and min(grid) >= 1:
+        grid_hw, cell = grid, (height / grid[0], width / grid[1])
+    else:
+        raise ValueError(f"grid {grid!r} is unknown; give a cell size in pixels, 'pixel' or (rows, columns)")
+    rows, cols = (_centres(*what) for what in zip(grid_hw, cell, size_hw, strict=True))
+    return GridPositions(np.tile(cols, len(rows)), np.repeat(rows, len(cols)), grid_hw, cell)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +143,7 @@ class _Step:
 
 
 @dataclass(frozen=True, eq=False)
-class _Start:
+class GridPositions:
     """Where the positions of a grid start: flat int32 quarter pixels from the picture's corner."""
 
     x: NDArray[np.int32]

@@ -7,10 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from .reference_lists import CodedPicture
+
+if TYPE_CHECKING:
+    from .references import FrameReferences
 
 
 class MotionAbsence(enum.Enum):
@@ -23,6 +29,11 @@ class MotionAbsence(enum.Enum):
     INTERLACED = "the stream is coded as interlaced"
     NOT_READ = "motion vectors were not asked for"
     STILLS = "the source is a folder of still images"
+
+    @property
+    def is_recoverable(self) -> bool:
+        """Whether `open_video(references=True)` finds out what the vectors mean all the same."""
+        return self in (MotionAbsence.B_FRAMES, MotionAbsence.REFERENCES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +68,10 @@ class Frame:
     `motion_absence` then says why; it may also be set beside vectors that cannot be read as "to the previous frame".
     `qp` is the (ceil(H/16), ceil(W/16)) int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
     converted when first asked for, and `luma`, (H, W) uint8, copied.
+
+    `decode_index` is the place of its packet in decoding order, from 0, or -1 where no packet is known. With
+    `open_video(references=True)`, `coded` is what H.264 headers say of the picture, and `references` which pictures its
+    vectors point to, None in streams whose vectors all point to the previous frame.
     """
 
     index: int
@@ -73,6 +88,9 @@ class Frame:
     is_corrupt: bool = False
     load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     load_luma: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
+    decode_index: int = -1
+    coded: CodedPicture | None = field(default=None, repr=False)
+    references: FrameReferences | None = field(default=None, repr=False)
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:

@@ -20,7 +20,10 @@ from .colour import RgbConverter
 from .errors import InvalidDataError
 from .frame import Frame, MotionAbsence, MotionVectors
 from .orientation import Orientation
+from .reference_lists import CodedPicture, DecodedPictures
+from .references import with_references
 from .sidedata import qp_map, raw_side_data, vectors_of
+from .slices import SliceReader
 from .source import OpenSource, Source
 from .structure import StructureWatcher
 
@@ -33,6 +36,7 @@ def open_video(
     motion: bool = True,
     qp: bool = False,
     pixels: bool = True,
+    references: bool = False,
     threads: int | Literal["auto"] = "auto",
     format: str | None = None,
     options: Mapping[str, str] | None = None,
@@ -42,6 +46,8 @@ def open_video(
     `source` is a path, an address that FFmpeg understands (`http://`, `rtsp://`), a file-like object with `read` (and
     `seek`, where it can), or "-" for standard input. `motion` and `qp` ask for vectors and quantisers; `pixels=False`
     makes a faster pass over the metadata only (loop filter and inverse transform are skipped, so there are no images).
+    `references` finds out, in streams with B-frames or several references, which picture each vector points to
+    (`Frame.references`); frames then come up to 16 frames later, and `motion` and `pixels` are needed for it.
     `threads` is "auto" (every core) or a number; frame and slice threads are used, but in streams with B-frames slice
     threads only while vectors or quantisers are asked for. `format` names FFmpeg's demuxer where it
     cannot be guessed (`v4l2`), and `options` are the demuxer's.
@@ -50,7 +56,9 @@ def open_video(
     """
     if threads != "auto" and threads < 1:
         raise ValueError(f"threads={threads} is impossible; give 'auto' or a number from 1")
-    return CompressedVideo(source, motion, qp, pixels, threads, format, options)
+    if references and not (motion and pixels):
+        raise ValueError("references=True compares pixels along vectors; leave motion and pixels on")
+    return CompressedVideo(source, motion, qp, pixels, references, threads, format, options)
 
 
 class CompressedVideo(Iterator[Frame]):
@@ -66,6 +74,7 @@ class CompressedVideo(Iterator[Frame]):
         motion: bool,
         qp: bool,
         pixels: bool,
+        references: bool,
         threads: int | Literal["auto"],
         format: str | None,
         options: Mapping[str, str] | None,
@@ -81,6 +90,10 @@ class CompressedVideo(Iterator[Frame]):
         try:
             self._stream = self._configure(threads)
             self._structure = StructureWatcher(self._stream.codec_context)
+            self._packets = 0
+            self._buffer: DecodedPictures | None = None
+            if references and self.codec_name == "h264":
+                self._slices, self._buffer = SliceReader(self._stream.codec_context.extradata), DecodedPictures()
             self._pictures = self._decode()
             self._ahead = deque(islice(self._pictures, 1 if self._structure.announces_b else 2))
             if not self._ahead:
@@ -91,6 +104,7 @@ class CompressedVideo(Iterator[Frame]):
                 self._structure.see_picture(picture)
             self._orientation = Orientation.from_display_matrix(raw_side_data(self._ahead[0], "DISPLAYMATRIX"))
             self._size_hw = self._orientation.size((self._ahead[0].height, self._ahead[0].width))
+            self._frames = with_references(self._read(), self._is_ambiguous) if references else self._read()
         except BaseException:
             self._source.container.close()
             raise
@@ -210,7 +224,17 @@ class CompressedVideo(Iterator[Frame]):
     def __next__(self) -> Frame:
         if self._is_closed:
             raise ValueError(f"{self.name}: is closed; read its frames inside the `with` block")
-        return self._frame(self._ahead.popleft() if self._ahead else next(self._pictures))
+        return next(self._frames)
+
+    def _read(self) -> Iterator[Frame]:
+        while self._ahead:
+            yield self._frame(self._ahead.popleft())
+        for picture in self._pictures:
+            yield self._frame(picture)
+
+    def _is_ambiguous(self) -> bool:
+        absence = self._structure.absence
+        return absence is not None and absence.is_recoverable
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         context = self._stream.codec_context
@@ -223,7 +247,7 @@ class CompressedVideo(Iterator[Frame]):
                 self._source.raise_reader_failure()
                 if packet.size:
                     self._structure.see_packet(packet)
-                    packet.opaque = _Tag(packet.size)
+                    packet.opaque = self._tag(packet)
             except StopIteration:
                 return
             except av.FFmpegError as error:
@@ -235,6 +259,13 @@ class CompressedVideo(Iterator[Frame]):
             except av.FFmpegError:
                 self._decode_errors += 1
         raise broken
+
+    def _tag(self, packet: av.Packet[VideoStream]) -> _Tag:
+        coded = None
+        if self._buffer is not None:
+            coded = self._buffer.decode(self._packets, self._slices.read(bytes(packet)))
+        self._packets += 1
+        return _Tag(packet.size, self._packets - 1, coded)
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         self._structure.see_picture(picture)
@@ -254,6 +285,8 @@ class CompressedVideo(Iterator[Frame]):
             distance=self._distance,
             size_hw=self._orientation.size(coded_hw),
             packet_bytes=tag.packet_bytes if isinstance(tag, _Tag) else 0,
+            decode_index=tag.decode_index if isinstance(tag, _Tag) else -1,
+            coded=tag.coded if isinstance(tag, _Tag) else None,
             motion=motion,
             motion_absence=absence,
             qp=self._qp_of(picture, coded_hw),
@@ -284,10 +317,10 @@ class CompressedVideo(Iterator[Frame]):
 class _Tag:
     """Travels with a packet through the decoder's reordering and threads to the frame it becomes."""
 
-    __slots__ = ("packet_bytes",)
+    __slots__ = ("coded", "decode_index", "packet_bytes")
 
-    def __init__(self, packet_bytes: int) -> None:
-        self.packet_bytes = packet_bytes
+    def __init__(self, packet_bytes: int, decode_index: int, coded: CodedPicture | None) -> None:
+        self.packet_bytes, self.decode_index, self.coded = packet_bytes, decode_index, coded
 
 
 class _Pixels:
