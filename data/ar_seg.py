@@ -46,9 +46,10 @@ class ProcessedFrames:
 
     def __init__(self, root: str | Path, split: str, *, void_class: bool = True) -> None:
         self.root, self.split = Path(root), split
-        self.gop = processed_gop(self.root)
-        if self.gop is None:
+        gop = processed_gop(self.root)
+        if gop is None:
             raise DatasetError(f"'{self.root}' holds no decoded_GOP12_dist_0 or the like; give AR-Seg's tag folder")
+        self.gop = gop
         tag = re.fullmatch(r"(\d+(?:\.\d+)?[kM])-GOP\d+", self.root.name)
         self.tag = tag[1] if tag else ""
         self.is_cityscapes = (self._decoded(0) / "leftImg8bit").is_dir()

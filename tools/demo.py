@@ -22,6 +22,7 @@ from ..data.sample import read_labels
 from ..data.synthetic import SyntheticStreet
 from ..segnet import ConfusionMatrix, read_card
 from . import html
+from .charts import line_chart
 from .cli import hardware
 
 GOP = 12
@@ -133,7 +134,6 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
         for d in SHOWN_DISTANCES
         for i in [start + d]
     ]
-    low = np.floor(10 * min(min(values) for values in curves.values())) / 10 - 0.1
     card = read_card(model)
     lead = (
         f"{len(frames)} frames of a synthetic street (seed {seed}, not trained on), H.264 with a keyframe every {GOP} "
@@ -147,7 +147,7 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
             ("Modes", summary),
             (
                 "Accuracy by distance to the keyframe",
-                html.line_chart(curves, "d, frames since the keyframe", "mIoU", (max(0.0, low), 1.0)),
+                line_chart(curves, "d, frames since the keyframe", "mIoU"),
             ),
             ("Frames", html.legend(names, colours) + "".join(strips)),
             ("Classes, IoU over all frames", per_class),

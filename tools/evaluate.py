@@ -2,169 +2,280 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import av
 import click
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from .. import __version__
 from ..codec import CodecError
-from ..data.camvid import CamVid
-from ..data.sample import Sample
-from ..pipelines import MODES, NetworkRunner, Pipeline, upsample_labels
+from ..pipelines import MODES, NetworkRunner, StreamUsageError, upsample_labels
 from ..preprocess.cli import Bitrate
-from ..segnet import ConfusionMatrix, SegmentationNetwork, find_weights, load_model
+from ..segnet import ConfusionMatrix, find_weights, load_model
 from .cli import InputError, hardware, sha256
-from .evaluation import ModeResult, encode_samples, evaluate_dense, network_gflops
+from .datasets import DATASETS, Stills, data_sha256, open_protocol, open_stills
+from .evaluation import Evaluation, ModeResult
+from .gallery import Gallery
+from .protocols import ClipProtocol, Protocol
+from .report import bitrate_tag, write_tables
+from .report_html import write_html
+from .variants import ALIASES, SharedRunner, Variant, backbone_name, make_variants, parse_sweeps, parse_values
 
 
 @click.command()
 @click.version_option(__version__)
-@click.option("--dataset", type=click.Choice(["camvid"]), default="camvid", show_default=True)
-@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder of the data set.")
+@click.option("--dataset", type=click.Choice(DATASETS), default="camvid", show_default=True)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the data set, or of frames that AR-Seg's scripts processed (such as 3M-GOP12).",
+)
 @click.option("--split", default="val", show_default=True)
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    help="CamVid's extracted videos, SCENE/SCENE_000001.png, ...: every labelled frame at every distance (sparse).",
+)
+@click.option(
+    "--classes",
+    type=click.Choice(["auto", "11", "12"]),
+    default="auto",
+    show_default=True,
+    help="CamVid's usual 11, or AR-Seg's 12 with void; auto: as many as the model has.",
+)
 @click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
-@click.option("--modes", default="frame,motion", show_default=True, help=f"Of {', '.join(MODES)}, comma-separated.")
+@click.option(
+    "--modes",
+    default="frame,motion",
+    show_default=True,
+    help=f"Of {', '.join((*ALIASES, *MODES))} (hr is frame), comma-separated; MODE@MODEL takes another model.",
+)
+@click.option("--lr-scales", help="LR scales of the modes that have one: 0.3..0.9, or a list.")
+@click.option("--sweep", multiple=True, metavar="KEY=VALUES", help="Values of any option of the modes' pipelines.")
 @click.option("--stills", is_flag=True, help="Score every labelled frame on its own, never encoded.")
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True)
-@click.option("--bitrate", type=Bitrate(), default="3M", show_default=True, help="As in 750k or 3M.")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), default=15.0, show_default=True)
+@click.option("--gop", default="12", show_default=True, help="GOP lengths: one or several, as in 4,8,12.")
+@click.option("--bitrate", type=Bitrate(), multiple=True, default=["3M"], show_default=True, help="Repeatable: 750k.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Default: 15 dense, 30 sparse, Cityscapes 17.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many labelled frames, for a quick look.")
+@click.option(
+    "--consistency",
+    type=click.Choice(["flow", "codec", "none"]),
+    default="flow",
+    show_default=True,
+    help="What temporal consistency follows: optical flow of the source frames, or the stream's motion vectors.",
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for report.json, report.csv, MODE.txt.")
-def main(
-    dataset: str,
-    root: Path,
-    split: str,
-    model: str,
-    modes: str,
-    stills: bool,
-    gop: int,
-    bitrate: int,
-    fps: float,
-    device: str,
-    precision: Any,
-    output: Path | None,
-) -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for report.html, .json, .csv and texts.")
+def main(**options: Any) -> None:
     """Score modes on labelled frames: mIoU at every distance to the keyframe (mIoU_d).
 
-    The labelled frames of SPLIT must be consecutive (densely labelled video), unless --stills is given.
+    Densely labelled video (CamVid val) is encoded once for each distance; of sparsely labelled video (Cityscapes,
+    CamVid with --frames) every labelled frame is encoded at each distance. All modes see the same decoded frames.
+    Several --gop, --bitrate, --lr-scales and --sweep values are all evaluated, in every combination.
     """
-    chosen = [mode.strip() for mode in modes.split(",")]
-    unknown = [mode for mode in chosen if mode not in MODES]
-    if unknown:
-        raise InputError(f"--modes: unknown mode '{unknown[0]}'; there are: {', '.join(MODES)}")
+    request = Request(**options)
     try:
-        samples = list(CamVid(root, split))
-        network = load_model(model)
-        runner = NetworkRunner(network, device=device, precision=precision)
+        runners = request.load_runners()
+        if request.stills:
+            records, settings, gallery = evaluate_stills(request, runners[request.model])
+        else:
+            records, settings, gallery = evaluate_distances(request, runners)
     except (CodecError, ValueError) as error:
         raise InputError(str(error)) from error
-    check_classes(network, samples)
-    settings: dict[str, Any] = {"dataset": dataset, "split": split, "model": model, "precision": runner.precision}
-    if stills:
-        confusion = evaluate_stills(runner, samples)
-        records = [
-            {
-                "mode": "still",
-                "miou": confusion.mean_iou,
-                "iou": dict(zip(network.classes, confusion.iou.tolist(), strict=True)),
-                "pixel_accuracy": confusion.pixel_accuracy,
-                "confusion": confusion.counts.tolist(),
-                "frames": len(samples),
+    if request.output is not None:
+        write_tables(request.output, records, settings)
+        write_html(request.output / "report.html", records, settings, [] if gallery is None else gallery.shown)
+        click.echo(f"report: {(request.output / 'report.html').resolve()}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command, as given; the properties are what they mean."""
+
+    dataset: str
+    root: Path
+    split: str
+    frames: Path | None
+    classes: str
+    model: str
+    modes: str
+    lr_scales: str | None
+    sweep: tuple[str, ...]
+    stills: bool
+    gop: str
+    bitrate: tuple[int, ...]
+    fps: float | None
+    limit: int | None
+    consistency: Any
+    device: str
+    precision: Any
+    output: Path | None
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The modes with their options."""
+        return make_variants(self.modes, self.model, parse_sweeps(self.lr_scales, self.sweep))
+
+    @property
+    def gops(self) -> list[int]:
+        """The GOP lengths; InputError where one is none."""
+        values = parse_values(self.gop)
+        wrong = [value for value in values if not isinstance(value, int) or value < 1]
+        if wrong:
+            raise InputError(f"--gop: '{wrong[0]}' is no GOP length; give whole numbers as in 4,8,12")
+        return values
+
+    def load_runners(self) -> dict[str, SharedRunner]:
+        """A runner for each model, all of the same classes; InputError where these differ."""
+        models = [self.model] if self.stills else [variant.model for variant in self.variants]
+        try:
+            runners = {
+                model: SharedRunner(load_model(model), device=self.device, precision=self.precision)
+                for model in dict.fromkeys(models)
             }
-        ]
-        click.echo(f"{split}: mIoU {confusion.mean_iou:.4f} over {len(samples)} stills")
-        for name, value in zip(network.classes, confusion.iou, strict=True):
-            click.echo(f"  {name:<12}{value:.4f}")
-    else:
-        settings |= {"gop": gop, "bitrate_bps": bitrate, "frame_rate": fps}
+        except StreamUsageError as error:
+            raise InputError(str(error)) from error
+        first = runners[models[0]].classes
+        for model, runner in runners.items():
+            if runner.classes != first:
+                raise InputError(f"{model} has the classes {runner.classes}, {models[0]} {first}; compare equal ones")
+        return runners
 
-        def encode(part: Sequence[Sample], file: Path) -> None:
-            encode_samples(part, file, gop=gop, bitrate_bps=bitrate, frame_rate=fps)
-
-        def building(mode: str) -> Callable[[], Pipeline]:
-            return lambda: MODES[mode](runner)
-
-        total = sum(len(samples) - offset for offset in range(min(gop, len(samples))))
-        with tempfile.TemporaryDirectory() as folder, tqdm(total=total, unit="frame", disable=None) as bar:
-            results = evaluate_dense(
-                samples,
-                {mode: building(mode) for mode in chosen},
-                encode,
-                network.classes,
-                gop,
-                Path(folder),
-                bar.update,
-            )
-        gflops = network_gflops(network, (samples[0].labels.shape[0], samples[0].labels.shape[1]))
-        records = [result.record(gflops) for result in results]
-        print_distances(results, records)
-    if output is not None:
-        write_report(output, records, settings | provenance(model, samples))
+    def settings(self, runners: dict[str, SharedRunner], **more: Any) -> dict[str, Any]:
+        """What the figures depend on: choices, versions, hardware, hashes of weights."""
+        return {
+            "dataset": self.dataset,
+            "split": self.split,
+            "precision": {model: runner.precision for model, runner in runners.items()},
+            "weights_sha256": {model: sha256(find_weights(model).read_bytes()) for model in runners},
+            "versions": {"gopseg": __version__, "torch": torch.__version__, "av": av.__version__},
+            "hardware": hardware(),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            **more,
+        }
 
 
-def check_classes(network: SegmentationNetwork, samples: Sequence[Sample]) -> None:
-    """InputError where the network's classes are not those of the labels."""
-    if network.classes != CamVid.classes:
-        raise InputError(f"the model has the classes {network.classes}, the labels {CamVid.classes}")
-    if not samples:
-        raise InputError("the split holds no labelled frames")
+Outcome = tuple[list[dict[str, Any]], dict[str, Any], Gallery | None]
 
 
-def evaluate_stills(runner: NetworkRunner, samples: Sequence[Sample]) -> ConfusionMatrix:
-    """The confusion matrix over frames that were never encoded."""
-    confusion = ConfusionMatrix(len(runner.classes))
-    for sample in tqdm(samples, unit="frame", disable=None):
+def evaluate_distances(request: Request, runners: dict[str, SharedRunner]) -> Outcome:
+    """Every variant at every GOP length and bitrate: records, settings, and pictures of the first of these."""
+    classes = next(iter(runners.values())).classes
+    protocol, names = open_protocol(
+        request.dataset,
+        request.root,
+        request.split,
+        frames=request.frames,
+        classes=request.classes,
+        network_classes=classes,
+        frame_rate=request.fps,
+        limit=request.limit,
+        consistency=request.consistency,
+    )
+    gops, bitrates, tag = request.gops, request.bitrate, ""
+    if not isinstance(protocol, ClipProtocol):  # encoded already
+        gops, bitrates, tag = [protocol.data.gop], (0,), protocol.data.tag
+    records: list[dict[str, Any]] = []
+    gallery: Gallery | None = None
+    with tqdm(
+        total=len(bitrates) * sum(protocol.scored_frames(gop) for gop in gops), unit="frame", disable=None
+    ) as bar:
+        for gop in gops:
+            for bitrate in bitrates:
+                pictures = Gallery(protocol.subject(gop), gop)
+                evaluation = Evaluation(request.variants, runners, names, gop, on_scored=pictures)
+                protocol.run(evaluation, gop, bitrate, bar.update)
+                bar.clear()
+                made = make_records(evaluation.results, bitrate, tag)
+                print_distances(made, f"GOP {gop}, {tag or bitrate_tag(bitrate)}")
+                records += made
+                gallery = gallery or pictures
+    settings = request.settings(
+        runners,
+        classes=list(names),
+        protocol=protocol.name,
+        gops=gops,
+        bitrates_bps=list(bitrates),
+        frames=protocol.labelled_frames,
+        data_sha256=data_sha256(protocol),
+        **clip_settings(protocol, tag),
+    )
+    return records, settings, gallery
+
+
+def make_records(results: Sequence[ModeResult], bitrate_bps: int, tag: str) -> list[dict[str, Any]]:
+    """The entries of `report.json` for one GOP length and bitrate."""
+    return [
+        result.record() | {"bitrate_bps": bitrate_bps, "tag": tag, "backbone": backbone_name(result.variant.model)}
+        for result in results
+    ]
+
+
+def clip_settings(protocol: Protocol, tag: str) -> dict[str, Any]:
+    """The settings that only clips encoded here have, or the tag of those that were not."""
+    if not isinstance(protocol, ClipProtocol):
+        return {"tag": tag}
+    followed = protocol.consistency if protocol.is_dense else "none"
+    return {"frame_rate": protocol.frame_rate, "consistency": followed}
+
+
+def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:
+    """The network on frames that were never encoded."""
+    stills: Stills = open_stills(
+        request.dataset, request.root, request.split, request.classes, runner.classes, request.limit
+    )
+    confusion = ConfusionMatrix(len(stills.classes))
+    for sample in tqdm(stills.samples, unit="frame", disable=None):
         size_hw = (sample.labels.shape[0], sample.labels.shape[1])
         confusion.update(upsample_labels(runner.logits(sample.image), runner.stride, size_hw), sample.labels)
-    return confusion
-
-
-def print_distances(results: Sequence[ModeResult], records: Sequence[dict[str, Any]]) -> None:
-    """mIoU_d of every mode, as a table on standard output."""
-    click.echo("d".rjust(6) + "".join(result.mode.rjust(10) for result in results))
-    for d in range(results[0].gop):
-        click.echo(f"{d:6d}" + "".join(f"{result.miou_d[d]:10.4f}" for result in results))
-    for name, key in (("mean", "miou_mean"), ("min", "miou_min"), ("GFLOP", "gflops_per_frame"), ("fps", "fps")):
-        click.echo(f"{name:>6}" + "".join(f"{record[key]:10.4g}" for record in records))
-
-
-def provenance(model: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Versions, hardware, and hashes of weights and labelled frames."""
-    pixels = np.stack([sample.image for sample in samples]), np.stack([sample.labels for sample in samples])
-    return {
-        "weights_sha256": sha256(find_weights(model).read_bytes()),
-        "data_sha256": sha256(pixels[0].tobytes() + pixels[1].tobytes()),
-        "frames": len(samples),
-        "versions": {"gopseg": __version__, "torch": torch.__version__, "av": av.__version__},
-        "hardware": hardware(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    count = len(stills.samples)
+    click.echo(f"{request.split}: mIoU {confusion.mean_iou:.4f} over {count} stills")
+    for name, value in zip(stills.classes, confusion.iou, strict=True):
+        click.echo(f"  {name:<14}{value:.4f}")
+    record = {
+        "mode": "still",
+        "variant": "still",
+        "model": request.model,
+        "options": {},
+        "miou_mean": confusion.mean_iou,
+        "iou": confusion.iou.tolist(),
+        "pixel_accuracy": confusion.pixel_accuracy,
+        "confusion": confusion.counts.tolist(),
+        "frames": count,
     }
+    settings = request.settings(
+        {request.model: runner},  # type: ignore[dict-item]
+        classes=list(stills.classes),
+        protocol="stills",
+        frames=count,
+        data_sha256=stills.sha256,
+    )
+    return [record], settings, None
 
 
-def write_report(folder: Path, records: Sequence[dict[str, Any]], settings: dict[str, Any]) -> None:
-    """`report.json`, `report.csv` (a row per mode and distance), and `MODE.txt` with the L values and their mean."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps({"modes": list(records), "settings": settings}, indent=2) + "\n")
-    with (folder / "report.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["mode", "d", "miou"])
-        for record in records:
-            rows.writerows((record["mode"], d, value) for d, value in enumerate(record.get("miou_d", [])))
-            rows.writerow((record["mode"], "mean", record.get("miou_mean", record.get("miou"))))
-    for record in records:
-        values = [*record.get("miou_d", []), record.get("miou_mean", record.get("miou"))]
-        (folder / f"{record['mode']}.txt").write_text("".join(f"{value:.6f}\n" for value in values))
+def print_distances(records: Sequence[dict[str, Any]], title: str) -> None:
+    """mIoU_d of every variant, as a table on standard output."""
+    width = max(10, *(len(record["variant"]) + 2 for record in records))
+    click.echo(title)
+    click.echo("     d" + "".join(record["variant"].rjust(width) for record in records))
+    for d in range(records[0]["gop"]):
+        click.echo(f"{d:6d}" + "".join(f"{record['miou_d'][d]:{width}.4f}" for record in records))
+    for name, key in (
+        ("mean", "miou_mean"),
+        ("min", "miou_min"),
+        ("TC", "temporal_consistency"),
+        ("GFLOP", "gflops_per_frame"),
+        ("fps", "fps"),
+    ):
+        click.echo(f"{name:>6}" + "".join(f"{record[key]:{width}.4g}" for record in records))
 
 
 if __name__ == "__main__":

@@ -1,116 +1,200 @@
-"""Accuracy by distance to the keyframe: the dense protocol of `evaluate-segnet`, and what it measures."""
+"""Accuracy by distance to the keyframe: what `evaluate-segnet` does with one stream of frames, and what it measures."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from numpy.typing import NDArray
 
-from ..codec import EncodeSettings, open_video
+from ..codec import EncodeSettings
+from ..codec.frame import Frame
 from ..codec.pictures import pictures_of_images
 from ..codec.transcode import transcode
-from ..data.sample import Sample
+from ..data.sequences import Clip
 from ..pipelines import Pipeline
-from ..segnet import ConfusionMatrix, SegmentationNetwork
+from ..segnet import ConfusionMatrix
+from ..segnet.temporal_metrics import TemporalConsistency
+from .flops import FrameKind, operations_by_kind
+from .matching import Match
+from .variants import SharedRunner, Variant
+
+Labels = NDArray[np.uint8]
 
 
 @dataclass
 class ModeResult:
-    """What one mode scored: a confusion matrix per distance 0..L-1, and the seconds its steps took."""
+    """What one variant of a mode scored: a confusion matrix per distance 0..L-1, and the cost of its steps.
 
-    mode: str
+    Costs are kept apart for keyframes (index 0) and other frames (index 1), because protocols show them in other
+    proportions than a stream does; `per_frame` puts them together as in an endless stream with GOPs of L frames.
+    """
+
+    variant: Variant
     classes: tuple[str, ...]
     gop: int
     confusions: list[ConfusionMatrix] = field(default_factory=list)
-    seconds: float = 0.0
-    decode_seconds: float = 0.0
-    frames: int = 0
-    network_frames: int = 0
+    operations: dict[FrameKind, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.confusions = [ConfusionMatrix(len(self.classes)) for _ in range(self.gop)]
+        self.consistency = TemporalConsistency(len(self.classes))
+        self.frames = np.zeros(2, np.int64)
+        self.network_frames = np.zeros(2, np.int64)
+        self.seconds = np.zeros(2)
+        self.decode_seconds = np.zeros(2)
 
     @property
     def miou_d(self) -> list[float]:
-        """mIoU at each distance, pooled over all frames seen at it."""
+        """mIoU at each distance, pooled over all frames seen at it; NaN where there were none."""
         return [confusion.mean_iou for confusion in self.confusions]
 
-    def record(self, gflops: float) -> dict[str, Any]:
-        """The mode's entry in `report.json`; `gflops` is the network's cost for one frame, in 1e9 operations."""
+    def pooled(self) -> ConfusionMatrix:
+        """The confusion matrix over all distances."""
         pooled = ConfusionMatrix(len(self.classes))
         pooled.counts += sum(confusion.counts for confusion in self.confusions)
+        return pooled
+
+    def per_frame(self, keyframe: float, other: float) -> float:
+        """The mean over a GOP of what a keyframe costs and what each of the other frames does."""
+        return (keyframe + (self.gop - 1) * other) / self.gop
+
+    def seconds_per_frame(self, *, decoding: bool) -> float:
+        """Mean seconds of a frame."""
+        seconds = self.seconds + self.decode_seconds if decoding else self.seconds
+        return self.per_frame(*(seconds / np.maximum(1, self.frames)).tolist())
+
+    @property
+    def gflops(self) -> tuple[float, float]:
+        """1e9 operations (2 a multiply-accumulate) of a keyframe and, on average, of another frame."""
+        both = []
+        for kind, is_key in enumerate((True, False)):
+            share = self.network_frames[kind] / max(1, self.frames[kind])
+            whole = self.operations.get((True, True), 0.0)  # a refresh costs what a keyframe does
+            seen, carried = (self.operations.get((is_key, by_network), whole) for by_network in (True, False))
+            both.append((share * seen + (1 - share) * carried) / 1e9)
+        return both[0], both[1]
+
+    def record(self) -> dict[str, Any]:
+        """The entry in `report.json`; accuracies are fractions of 1, None where there was nothing to score."""
+        pooled, miou_d = self.pooled(), self.miou_d
+        known = np.array([value for value in miou_d if np.isfinite(value)] or [np.nan])
+        keyframe, other = self.gflops
+        gflops = self.per_frame(keyframe, other)
+        consistency = self.consistency.compute()
         return {
-            "mode": self.mode,
-            "miou_d": self.miou_d,
-            "miou_mean": float(np.mean(self.miou_d)),
-            "miou_min": float(np.min(self.miou_d)),
+            "mode": self.variant.mode,
+            "variant": self.variant.name,
+            "model": self.variant.model,
+            "options": dict(self.variant.options),
+            "gop": self.gop,
+            "miou_d": miou_d,
+            "miou_mean": float(known.mean()),
+            "miou_min": float(known.min()),
             "miou_pooled": pooled.mean_iou,
             "iou_d": [confusion.iou.tolist() for confusion in self.confusions],
+            "iou": pooled.iou.tolist(),
+            "pixel_accuracy": pooled.pixel_accuracy,
             "confusion": pooled.counts.tolist(),
-            "gflops_per_frame": gflops * self.network_frames / max(1, self.frames),
-            "fps": self.frames / (self.seconds + self.decode_seconds),
-            "fps_without_decoding": self.frames / self.seconds,
-            "frames": self.frames,
+            "temporal_consistency": consistency["tc"],
+            "temporal": {key: consistency[key] for key in ("iou", "pixel_agreement", "coverage", "pairs")},
+            "gflops_per_frame": gflops,
+            "gmacs_per_frame": gflops / 2,
+            "gflops_keyframe": keyframe,
+            "gflops_other": other,
+            "fps": 1 / self.seconds_per_frame(decoding=True),
+            "fps_without_decoding": 1 / self.seconds_per_frame(decoding=False),
+            "frames": int(self.frames.sum()),
+            "network_frames": int(self.network_frames.sum()),
         }
 
 
-def evaluate_dense(
-    samples: Sequence[Sample],
-    pipelines: Mapping[str, Callable[[], Pipeline]],
-    encode: Callable[[Sequence[Sample], Path], None],
-    classes: tuple[str, ...],
-    gop: int,
-    folder: Path,
-    progress: Callable[[int], object],
-) -> list[ModeResult]:
-    """Score every mode on one densely labelled sequence, at every distance (design.md, section 4; AR-Seg, section 4.1).
+class Evaluation:
+    """Scores variants of modes on streams of frames that they all share.
 
-    The whole sequence is encoded `gop` times, dropping its first 0 .. gop - 1 frames, so that each labelled frame is
-    seen at each distance. All modes see the same decoded frames. `encode` writes samples to a video file in `folder`;
-    `progress` is told of every frame done.
+    `runners` maps a variant's model to its runner. Every stream is seen by fresh pipelines. `on_scored`, if given, is
+    shown every scored frame with its truth and the labels of each variant by name.
     """
-    results = {mode: ModeResult(mode, classes, gop) for mode in pipelines}
-    for offset in range(min(gop, len(samples))):
-        file = folder / f"offset{offset:02d}.mp4"
-        encode(samples[offset:], file)
-        running = {mode: build() for mode, build in pipelines.items()}
-        with open_video(file) as video:
+
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        runners: dict[str, SharedRunner],
+        classes: tuple[str, ...],
+        gop: int,
+        *,
+        on_scored: Callable[[str, Frame, Labels, dict[str, Labels]], object] = lambda *_: None,
+    ) -> None:
+        self.results = [ModeResult(variant, classes, gop) for variant in variants]
+        self._runners = runners
+        self._on_scored = on_scored
+
+    def run(
+        self,
+        frames: Iterable[Frame],
+        truth: Callable[[int], Labels | None],
+        *,
+        name: Callable[[int], str] = str,
+        match: Callable[[Frame], Match | None] = lambda _: None,
+        every_frame: bool = True,
+    ) -> None:
+        """Step every variant through one stream; `truth` gives the labels by the frame's index, None if not scored.
+
+        Of frames that are not scored, keyframes are segmented and the others only passed over, unless `every_frame`.
+        `match` tells the frame's pixels' counterparts in the frame before; `name` is what a frame is called.
+        """
+        running = [self._build(result) for result in self.results]
+        before: list[Labels | None] = [None] * len(running)
+        began = time.perf_counter()
+        for frame in frames:
+            _ = frame.image
+            decode_seconds = time.perf_counter() - began
+            labels = truth(frame.index)
+            wanted = every_frame or labels is not None or frame.distance == 0
+            matched = match(frame) if wanted and frame.index else None
+            shown: dict[str, Labels] = {}
+            for i, (result, pipeline) in enumerate(zip(self.results, running, strict=True)):
+                if not wanted:
+                    pipeline.skip(frame)
+                    before[i] = None
+                    continue
+                now = self._step(result, pipeline, frame, decode_seconds)
+                previous, before[i] = before[i], now
+                if matched is not None and previous is not None:
+                    result.consistency.update(now, previous, matched)
+                if labels is not None:
+                    result.confusions[frame.distance].update(now, labels)
+                    shown[result.variant.name] = now
+            if labels is not None:
+                self._on_scored(name(frame.index), frame, labels, shown)
             began = time.perf_counter()
-            for frame in video:
-                _ = frame.image
-                decode_seconds = time.perf_counter() - began
-                truth = samples[offset + frame.index].labels
-                for mode, pipeline in running.items():
-                    result, start = results[mode], time.perf_counter()
-                    prediction = pipeline.step(frame)
-                    result.seconds += time.perf_counter() - start
-                    result.decode_seconds += decode_seconds
-                    result.frames += 1
-                    result.network_frames += prediction.from_network
-                    result.confusions[frame.distance].update(prediction.labels, truth)
-                progress(1)
-                began = time.perf_counter()
-        file.unlink()
-    return list(results.values())
+
+    def count_operations(self, frames: Callable[[], Iterable[Frame]]) -> None:
+        """Count what each variant's steps cost, on one GOP; `frames` opens it anew for each."""
+        for result in self.results:
+            result.operations = operations_by_kind(self._build(result), frames())
+
+    def _build(self, result: ModeResult) -> Pipeline:
+        return result.variant.build(self._runners[result.variant.model])
+
+    def _step(self, result: ModeResult, pipeline: Pipeline, frame: Frame, decode_seconds: float) -> Labels:
+        runner, kind = self._runners[result.variant.model], int(frame.distance != 0)
+        saved, start = runner.saved_seconds, time.perf_counter()
+        prediction = pipeline.step(frame)
+        result.seconds[kind] += time.perf_counter() - start + runner.saved_seconds - saved
+        result.decode_seconds[kind] += decode_seconds
+        result.frames[kind] += 1
+        result.network_frames[kind] += prediction.from_network
+        return prediction.labels
 
 
-def encode_samples(samples: Sequence[Sample], file: Path, *, gop: int, bitrate_bps: int, frame_rate: float) -> None:
-    """The samples' images as an H.264 file, the way `preprocess encode` writes it."""
+def encode_clip(clip: Clip, file: Path, *, bitrate_bps: int, frame_rate: float) -> None:
+    """The clip's images as an H.264 file, the way `preprocess encode` writes it."""
     rate = Fraction(frame_rate).limit_denominator(1001)
-    pictures = pictures_of_images((sample.image for sample in samples), file.name, rate, len(samples))
-    transcode(pictures, file, EncodeSettings(gop=gop, bitrate_bps=bitrate_bps))
-
-
-def network_gflops(network: SegmentationNetwork, size_hw: tuple[int, int]) -> float:
-    """1e9 floating-point operations (2 per multiply-accumulate) of one forward pass, counted by torch."""
-    device = next(network.parameters()).device
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, 3, *size_hw, device=device))
-    return int(counter.get_total_flops()) / 1e9
+    pictures = pictures_of_images(clip.images(), clip.name, rate, len(clip))
+    transcode(pictures, file, EncodeSettings(gop=clip.gop, bitrate_bps=bitrate_bps))

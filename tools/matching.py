@@ -1,0 +1,60 @@
+"""Which pixel of a frame is which of the frame before it, for temporal consistency: by optical flow or by the codec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import MotionField
+from ..codec.frame import Frame
+from ..data.sequences import LabelledSequence
+from ..segnet.temporal_metrics import match_pixels, not_occluded
+
+Match = NDArray[np.int32]
+Matcher = Callable[[int, Frame], Match | None]
+"""From a frame's position in its sequence and the frame itself to its pixels' counterparts in the frame before."""
+
+
+class FlowMatcher:
+    """DIS optical flow (Kroeger et al., ECCV 2016) between a sequence's frames as they were before encoding.
+
+    Both directions, and only pixels that are not occluded. A pair's match is kept, since every mode and every clip of
+    the sequence asks for it: 4 bytes a pixel.
+    """
+
+    def __init__(self, sequence: LabelledSequence) -> None:
+        self._sequence = sequence
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._matches: dict[int, Match] = {}
+
+    def __call__(self, position: int, frame: Frame) -> Match:  # noqa: ARG002
+        """The match of the sequence's frame `position` with the one before it, (H, W)."""
+        if position not in self._matches:
+            before, now = (cv2.cvtColor(self._sequence.image(p), cv2.COLOR_RGB2GRAY) for p in (position - 1, position))
+            there = np.asarray(self._flow.calc(now, before, None), np.float32)
+            back = np.asarray(self._flow.calc(before, now, None), np.float32)
+            self._matches[position] = match_pixels(there, not_occluded(there, back))
+        return self._matches[position]
+
+
+def match_by_codec(position: int, frame: Frame) -> Match | None:  # noqa: ARG001
+    """The match that a P-frame's own motion vectors give; None on keyframes, which have none.
+
+    Costs nothing, but flatters modes that carry labels along these very vectors, and is blind to what changes at
+    keyframes.
+    """
+    if frame.motion is None or frame.motion_absence is not None or frame.distance == 0:
+        return None
+    field = MotionField.from_vectors(frame.motion)
+    height, width = frame.size_hw
+    side = int(field.cell[0])
+    dense = field.displacement.repeat(side, 0).repeat(side, 1)[:height, :width]
+    known = ~field.unreferenced.repeat(side, 0).repeat(side, 1)[:height, :width]
+    return match_pixels(np.ascontiguousarray(dense), known)
+
+
+def no_match(position: int, frame: Frame) -> None:
+    """No temporal consistency."""

@@ -1,0 +1,187 @@
+"""The protocols of `evaluate-segnet`: which streams of frames a data set becomes, and which of their frames count."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import open_video
+from ..codec.frame import Frame, MotionVectors
+from ..codec.sidedata import VECTOR_DTYPE
+from ..data.ar_seg import ProcessedFrame, ProcessedFrames, read_motion_map
+from ..data.image import read_image
+from ..data.sequences import Clip, LabelledSequence, dense_clips, sparse_clips
+from .evaluation import Evaluation, Labels, encode_clip
+from .matching import FlowMatcher, Match, Matcher, match_by_codec, no_match
+
+Consistency = Literal["flow", "codec", "none"]
+_BLOCK = 8
+
+
+@dataclass(frozen=True)
+class ClipProtocol:
+    """Clips of labelled sequences, encoded here.
+
+    Dense: every frame is labelled; each sequence is encoded once for each of its first `gop` starts, and every frame is
+    segmented. Sparse: each labelled frame is encoded at each distance, and what lies between is only passed over, so
+    that there are no neighbours to be consistent with.
+    """
+
+    sequences: Sequence[LabelledSequence]
+    is_dense: bool
+    frame_rate: float
+    consistency: Consistency = "flow"
+
+    @property
+    def name(self) -> str:
+        """'dense' or 'sparse'."""
+        return "dense" if self.is_dense else "sparse"
+
+    @property
+    def labelled_frames(self) -> int:
+        """How many frames are labelled."""
+        return sum(len(sequence.label_files) for sequence in self.sequences)
+
+    def clips(self, gop: int) -> list[Clip]:
+        """Every clip that the protocol shows."""
+        cut = dense_clips if self.is_dense else partial(sparse_clips, cut_after_last=False)
+        return [clip for sequence in self.sequences for clip in cut(sequence, gop)]
+
+    def scored_frames(self, gop: int) -> int:
+        """How many labelled frames all clips show together."""
+        return sum(len(clip.scored) for clip in self.clips(gop))
+
+    def subject(self, gop: int) -> str:
+        """The labelled frame to be shown in reports: one from the middle that is seen at every distance."""
+        sequence = self.sequences[0]
+        labelled = sorted(sequence.label_files)
+        late = [position for position in labelled[len(labelled) // 2 :] if position >= gop - 1]
+        return sequence.frame_name(late[0] if late else labelled[-1])
+
+    def run(self, evaluation: Evaluation, gop: int, bitrate_bps: int, on_scored: Callable[[int], object]) -> None:
+        """Encode every clip and show it to `evaluation`."""
+        matchers = {id(sequence): self._matcher(sequence) for sequence in self.sequences}
+        with tempfile.TemporaryDirectory() as folder:
+            for i, clip in enumerate(self.clips(gop)):
+                file = Path(folder) / "clip.mp4"
+                encode_clip(clip, file, bitrate_bps=bitrate_bps, frame_rate=self.frame_rate)
+                if i == 0:
+                    evaluation.count_operations(partial(_frames_of, file, gop))
+                last = max(clip.scored) + 1
+                with _opened(file, last) as frames:
+                    evaluation.run(
+                        frames,
+                        partial(_labels_of, clip, frozenset(clip.scored)),
+                        name=partial(_name_of, clip),
+                        match=partial(_match_of, clip, matchers[id(clip.sequence)]),
+                        every_frame=self.is_dense,
+                    )
+                on_scored(len(clip.scored))
+
+    def _matcher(self, sequence: LabelledSequence) -> Matcher:
+        if not self.is_dense or self.consistency == "none":
+            return no_match
+        return FlowMatcher(sequence) if self.consistency == "flow" else match_by_codec
+
+
+@dataclass(frozen=True)
+class ProcessedProtocol:
+    """AR-Seg's processed folders: a decoded keyframe, the decoded labelled frame, and the composed motion between."""
+
+    data: ProcessedFrames
+    limit: int | None = None
+
+    name = "ar-seg"
+    is_dense = False
+
+    @property
+    def labelled_frames(self) -> int:
+        """How many frames are labelled."""
+        return len(self._at(0))
+
+    def scored_frames(self, gop: int) -> int:
+        """How many labelled frames all distances show together."""
+        return gop * self.labelled_frames
+
+    def subject(self, gop: int) -> str:  # noqa: ARG002
+        """The labelled frame to be shown in reports."""
+        return self._at(0)[0].name
+
+    def run(self, evaluation: Evaluation, gop: int, bitrate_bps: int, on_scored: Callable[[int], object]) -> None:  # noqa: ARG002
+        """Show every pair of frames to `evaluation`; the folder's GOP and bitrate are what they are."""
+        for d in range(gop):
+            for i, processed in enumerate(self._at(d)):
+                frames = partial(_processed_frames, processed)
+                if i == 0 and d == 1:
+                    evaluation.count_operations(frames)
+                evaluation.run(frames(), partial(self._labels, processed), name=lambda _, p=processed: p.name)  # type: ignore[misc]
+                on_scored(1)
+
+    def _at(self, distance: int) -> list[ProcessedFrame]:
+        return self.data.at(distance)[: self.limit]
+
+    def _labels(self, processed: ProcessedFrame, index: int) -> Labels | None:
+        return self.data.read_labels(processed.label) if index == processed.distance else None
+
+
+Protocol = ClipProtocol | ProcessedProtocol
+
+
+@contextmanager
+def _opened(file: Path, count: int) -> Iterator[Iterator[Frame]]:
+    with open_video(file) as video:
+        yield islice(video, count)
+
+
+def _frames_of(file: Path, count: int) -> Iterator[Frame]:
+    with _opened(file, count) as frames:
+        yield from frames
+
+
+def _labels_of(clip: Clip, scored: frozenset[int], index: int) -> Labels | None:
+    return clip.labels(index) if index in scored else None
+
+
+def _name_of(clip: Clip, index: int) -> str:
+    return clip.sequence.frame_name(clip.start + index)
+
+
+def _match_of(clip: Clip, matcher: Matcher, frame: Frame) -> Match | None:
+    return matcher(clip.start + frame.index, frame)
+
+
+def _processed_frames(processed: ProcessedFrame) -> Iterator[Frame]:
+    """The keyframe, and the labelled frame as if it followed at once: its motion is composed already."""
+    key = read_image(processed.keyframe)
+    size_hw = (key.shape[0], key.shape[1])
+    yield Frame(0, 0, Fraction(1), "I", True, 0, size_hw, load_image=lambda: key)
+    if processed.motion is not None:
+        motion = motion_vectors(read_motion_map(processed.motion, size_hw))
+        d = processed.distance
+        yield Frame(
+            d, d, Fraction(1), "P", False, d, size_hw, motion=motion, load_image=partial(read_image, processed.image)
+        )
+
+
+def motion_vectors(displacement: NDArray[np.float32]) -> MotionVectors:
+    """A displacement per pixel, (H, W, 2), as vectors of 8x8 blocks, each its centre's in quarter pixels."""
+    height, width = displacement.shape[:2]
+    y, x = np.meshgrid(np.arange(0, height, _BLOCK), np.arange(0, width, _BLOCK), indexing="ij")
+    centre_y, centre_x = (y + _BLOCK // 2).ravel(), (x + _BLOCK // 2).ravel()
+    vector = displacement[np.minimum(centre_y, height - 1), np.minimum(centre_x, width - 1)]
+    array = np.zeros(len(vector), VECTOR_DTYPE)
+    array["source"], array["w"], array["h"], array["motion_scale"] = -1, _BLOCK, _BLOCK, 4
+    array["dst_x"], array["dst_y"] = centre_x, centre_y
+    array["motion_x"], array["motion_y"] = np.rint(4 * vector[:, 0]), np.rint(4 * vector[:, 1])
+    array["src_x"], array["src_y"] = np.rint(centre_x + vector[:, 0]), np.rint(centre_y + vector[:, 1])
+    return MotionVectors(array, (height, width))

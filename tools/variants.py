@@ -1,0 +1,148 @@
+"""What `evaluate-segnet` compares: modes with their options, each a pipeline that can be built anew for every clip."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from ..pipelines import MODES, NetworkRunner, Pipeline
+from ..segnet import find_weights
+from .cli import InputError
+
+ALIASES = {"hr": "frame"}
+"""Names of the papers for modes of ours."""
+
+REMEMBERED = 4
+
+
+class SharedRunner(NetworkRunner):
+    """A runner that remembers its last results, so that modes that look at the same picture share the work.
+
+    `saved_seconds` grows by what each repeated result took when it was made; a mode's time is what it took plus what it
+    was saved. A picture is known by its array, which must not be written to.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.saved_seconds = 0.0
+        self._memory: list[tuple[NDArray[np.uint8], NDArray[np.float32], float]] = []
+        super().__init__(*arguments, **options)
+
+    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As `NetworkRunner.logits`."""
+        for known, result, seconds in self._memory:
+            if known is image:
+                self.saved_seconds += seconds
+                return result
+        begin = time.perf_counter()
+        result = super().logits(image)
+        self._memory = [(image, result, time.perf_counter() - begin), *self._memory[: REMEMBERED - 1]]
+        return result
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A mode with its options: `name` tells it from the others of a report, `mode` is what the user called it."""
+
+    name: str
+    mode: str
+    pipeline: type[Pipeline]
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, runner: NetworkRunner) -> Pipeline:
+        """A pipeline for one clip."""
+        return self.pipeline(runner, **self.options)
+
+
+def make_variants(modes: str, model: str, sweeps: Mapping[str, Sequence[Any]]) -> list[Variant]:
+    """Variants of comma-separated `MODE` or `MODE@MODEL`, in that order.
+
+    A mode whose pipeline has an option of a sweep's name comes once for each of its values. InputError for unknown
+    modes, for a variant that comes twice, and for a sweep that none of the modes has an option for.
+    """
+    variants: list[Variant] = []
+    swept: set[str] = set()
+    for text in filter(None, (part.strip() for part in modes.split(","))):
+        mode, _, own = text.partition("@")
+        pipeline = MODES.get(ALIASES.get(mode, mode))
+        if pipeline is None:
+            known = ", ".join((*ALIASES, *MODES))
+            raise InputError(f"--modes: unknown mode '{mode}'; there are: {known}")
+        keys = [key for key in sweeps if accepts(pipeline, key)]
+        swept.update(keys)
+        for values in itertools.product(*(sweeps[key] for key in keys)):
+            options = dict(zip(keys, values, strict=True))
+            shown = [describe(key, value) for key, value in options.items() if len(sweeps[key]) > 1]
+            variants.append(Variant(" ".join([text, *shown]), mode, pipeline, own or model, options))
+    unused = [key for key in sweeps if key not in swept]
+    if unused:
+        raise InputError(f"none of the modes {modes} has the option '{unused[0]}'; leave it out or add such a mode")
+    names = [variant.name for variant in variants]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice or not names:
+        raise InputError(f"--modes: '{twice[0]}' is there twice" if twice else "--modes: names no mode")
+    return variants
+
+
+def accepts(pipeline: type[Pipeline], option: str) -> bool:
+    """Whether a pipeline's constructor has an option of that name."""
+    return option in inspect.signature(pipeline.__init__).parameters
+
+
+def describe(key: str, value: Any) -> str:
+    """An option in a variant's name: 0.5 of `lr_scale`, which is in every AR-Seg table, others as key=value."""
+    return f"{value}" if key == "lr_scale" else f"{key}={value}"
+
+
+def parse_values(text: str) -> list[Any]:
+    """The values of a list, comma-separated, each a range `LOW..HIGH`, a JSON value, or text.
+
+    A range of whole numbers has steps of 1, of others steps of 0.1: "0.3..0.5,0.75" is 0.3, 0.4, 0.5, 0.75. InputError
+    where there is none.
+    """
+    values: list[Any] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        bounds = re.fullmatch(r"(\d+(?:\.\d+)?)\.\.(\d+(?:\.\d+)?)", part)
+        if bounds is None:
+            values.append(_value(part))
+            continue
+        scale = 10 if "." in bounds[1] + bounds[2].lstrip(".") else 1
+        low, high = (round(float(bound) * scale) for bound in bounds.groups())
+        values += [step / scale if scale > 1 else step for step in range(low, high + 1)]
+    if not values:
+        raise InputError(f"'{text}' names no value; give a list as in 0.3..0.9 or 0.5,0.75")
+    return values
+
+
+def parse_sweeps(lr_scales: str | None, sweeps: Iterable[str]) -> dict[str, list[Any]]:
+    """`--lr-scales` and `--sweep KEY=VALUES` as values by option; InputError where one is not of that form."""
+    found = {} if lr_scales is None else {"lr_scale": parse_values(lr_scales)}
+    for text in sweeps:
+        key, equals, values = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"--sweep '{text}' is not of the form KEY=VALUES, as in lr_scale=0.3..0.9")
+        found[key] = parse_values(values)
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def backbone_name(model: str) -> str:
+    """The architecture that a weight file names."""
+    with safe_open(find_weights(model), "np") as file:
+        return str((file.metadata() or {}).get("architecture", "network"))
