@@ -76,7 +76,9 @@ class PropagationLoss(nn.Module):
 
 def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
     """Mean over all entries of `q (log q - log p)`, q the softmax of `teacher` and p of `logits`, both (N, C, H, W)."""
-    return functional.kl_div(logits.log_softmax(1), teacher.detach().log_softmax(1), reduction="mean", log_target=True)
+    return functional.kl_div(
+        logits.log_softmax(1), teacher.detach().log_softmax(1), reduction="none", log_target=True
+    ).mean()
 
 
 class BoundaryAwareFocalLoss(nn.Module):
