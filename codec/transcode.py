@@ -70,12 +70,12 @@ def transcode(
     errors = np.zeros(3)
     try:
         try:
-            clock = _Clock(pictures.frame_rate, pictures.time_base)
+            clock = PictureClock(pictures.frame_rate, pictures.time_base)
             with _Mp4(part, path, pictures, settings) as file:
                 types: list[str] = []
                 for coded in encoder.run(clock.with_durations(pictures)):
                     if not types:
-                        result.x264 = _x264_version(bytes(coded.packet))
+                        result.x264 = x264_version(bytes(coded.packet))
                     file.write(coded)
                     types.append(coded.pict_type)
                     result.packet_bytes.append(coded.packet.size)
@@ -86,12 +86,12 @@ def transcode(
             ssims = encoder.close()
         result.pict_types = "".join(types)
         result.duration_seconds = float(clock.ticks * pictures.time_base)
-        result.psnr_db = _psnr(errors, len(types), pictures.size_hw)
+        result.psnr_db = psnr_of(errors, len(types), pictures.size_hw)
         result.ssim = _mean(ssims, encoder.frames_of_slots)
         _check_gops(result.pict_types, settings.gop, path)
         if before_rename is not None:
             before_rename(result, part)
-        with _writing(path):
+        with writing(path):
             part.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -100,7 +100,7 @@ def transcode(
     return result
 
 
-class _Clock:
+class PictureClock:
     """Gives each picture its duration: until the next one, the last one as long as the one before it."""
 
     def __init__(self, frame_rate: Fraction, time_base: Fraction) -> None:
@@ -108,6 +108,7 @@ class _Clock:
         self._last = max(1, round(1 / (frame_rate * time_base)))
 
     def with_durations(self, pictures: Iterable[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, int]]:
+        """(picture, duration) pairs, in units of the time base; `ticks` is their sum so far."""
         before: av.VideoFrame | None = None
         for picture in pictures:
             if before is not None:
@@ -125,7 +126,7 @@ class _Mp4:
 
     def __init__(self, part: Path, path: Path, pictures: Pictures, settings: EncodeSettings) -> None:
         self._path, self._time_base = path, pictures.time_base
-        with _writing(path):
+        with writing(path):
             self._container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", rate=pictures.frame_rate)
             configure(
@@ -147,7 +148,7 @@ class _Mp4:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            with _writing(self._path):
+            with writing(self._path):
                 self._container.close()
         else:
             with suppress(av.FFmpegError, OSError):
@@ -159,12 +160,13 @@ class _Mp4:
         packet.pts = packet.dts = coded.pts
         packet.duration = coded.duration
         packet.time_base = self._time_base
-        with _writing(self._path):
+        with writing(self._path):
             self._container.mux_one(packet)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """The disk's errors as EncodeError about `path`, the file that is to come."""
     try:
         yield
     except (av.FFmpegError, OSError) as error:
@@ -172,7 +174,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise EncodeError(f"{path}: cannot be written ({cause}); check the folder, its rights and its space") from error
 
 
-def _x264_version(data: bytes) -> str:
+def x264_version(data: bytes) -> str:
     """What x264 says of itself in the stream's first SEI message: "core 165 r3222 b35605a"."""
     match = re.search(rb"x264 - (core [\w .+-]*?) - ", data)
     return match[1].decode() if match else "unknown"
@@ -186,7 +188,8 @@ def _check_gops(pict_types: str, gop: int, path: Path) -> None:
             )
 
 
-def _psnr(squared_errors: np.ndarray, frames: int, size_hw: tuple[int, int]) -> dict[str, float]:
+def psnr_of(squared_errors: np.ndarray, frames: int, size_hw: tuple[int, int]) -> dict[str, float]:
+    """PSNR in dB of Y, U, V and all samples of `frames` pictures in 4:2:0, from the sums of their squared errors."""
     luma = size_hw[0] * size_hw[1] * frames
     samples = np.array([luma, luma / 4, luma / 4, luma * 1.5])
     mean = np.append(squared_errors, squared_errors.sum()) / samples

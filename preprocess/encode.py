@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ..codec.encoder import EncodeSettings
 from ..codec.errors import EncodeError
-from ..codec.pictures import Pictures, pictures_of_images, pictures_of_video
-from ..codec.transcode import Transcoded, transcode
+from ..codec.pictures import Pictures, declared_frames, pictures_of_images, pictures_of_video
+from ..codec.transcode import Transcoded
 from ..data.frames import FrameFolder
-from .sidecar import SCHEMA, read_sidecar, sha256_of, sha256_of_frames, versions, write_sidecar
+from .engine import AvEngine, Engine
+from .sidecar import SCHEMA, read_sidecar, sha256_of, sha256_of_frames, stamp_of, versions, write_sidecar
 from .sources import SequenceSource
 
 FOLDER_RATE = Fraction(25)
@@ -31,6 +32,7 @@ class EncodeJob:
     folder: Path
     settings: EncodeSettings
     frame_rate: Fraction | None = None
+    engine: Engine = field(default_factory=AvEngine)
 
     @property
     def video(self) -> Path:
@@ -45,7 +47,7 @@ class EncodeJob:
     def settings_record(self) -> dict[str, Any]:
         """Everything that the bytes of the video depend on, beside the source and the versions."""
         return {
-            "engine": "av",
+            **self.engine.record(),
             "gop": self.settings.gop,
             "bitrate_bps": self.settings.bitrate_bps,
             "fps": None if self.frame_rate is None else str(self.frame_rate),
@@ -77,46 +79,71 @@ class EncodeJob:
         else:
             before = f"-framerate {self.frame_rate or FOLDER_RATE} -pattern_type glob"
             source, after = str(self.source.path / f"*{self.source.files[0].suffix}"), ""
-        return self.settings.ffmpeg_command(source, str(self.video), frame_rate, filters, before, after)
+        return self.engine.command(self.settings, source, str(self.video), frame_rate, filters, before, after)
 
+    @property
+    def source_path(self) -> Path:
+        """The video file, or the folder of frames."""
+        return self.source.path
 
-def run_job(job: EncodeJob, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
-    """Encode one source; returns the sidecar's content. The video appears last, and only when all is whole.
+    @property
+    def output(self) -> Path:
+        """The video to write."""
+        return self.video
 
-    Raises SourceError or InvalidDataError for a source that cannot be read, EncodeError where the output cannot be
-    written; nothing is left behind then.
-    """
-    pictures = job.open()
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The video and its sidecar."""
+        return self.video, self.sidecar
 
-    def write(result: Transcoded, part: Path) -> None:
-        content.update(_content(job, pictures, result, part))
-        try:
-            write_sidecar(job.sidecar, content)
-        except OSError as error:
-            raise EncodeError(f"{job.sidecar}: cannot be written ({error.strerror}); check rights and space") from error
+    def source_stamp(self) -> list[int]:
+        """Bytes and last change of the file, or of all frames."""
+        return stamp_of(self.source.files or (self.source.path,))
 
-    content: dict[str, Any] = {}
-    transcode(pictures, job.video, job.settings, on_frame=on_frame, before_rename=write)
-    return content
+    def frame_total(self) -> int | None:
+        """Frames of all passes, by the container's account."""
+        files = self.source.files
+        count = len(files) if files is not None else declared_frames(self.source.path, self.frame_rate)
+        return None if count is None else count * self.engine.passes
 
+    def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Encode; returns the sidecar's content. The video appears last, and only when all is whole.
 
-def is_finished(job: EncodeJob) -> bool:
-    """Whether the target is whole, made with these very settings from this very source.
+        Raises SourceError or InvalidDataError for a source that cannot be read, EncodeError where the output cannot be
+        written; nothing is left behind then.
+        """
+        content: dict[str, Any] = {}
 
-    Raises OutputError where it was made otherwise, as going on would then replace a finished file.
-    """
-    if not job.video.exists():
-        return False
-    content = read_sidecar(job.sidecar)
-    if content is None:
-        raise OutputError(f"{job.video}: exists without a sidecar of ours; move it away, or give -y to replace it")
-    for name, value in job.settings_record().items():
-        if content["settings"].get(name) != value:
-            was = content["settings"].get(name)
-            raise OutputError(
-                f"{job.video}: was encoded with {name} {was}, not {value}; give -y to replace it, or another folder"
-            )
-    return bool(content["sha256"] == sha256_of(job.video) and content["source"]["sha256"] == job.source_sha256())
+        def write(pictures: Pictures, result: Transcoded, part: Path) -> None:
+            content.update(_content(self, pictures, result, part))
+            try:
+                write_sidecar(self.sidecar, content)
+            except OSError as error:
+                raise EncodeError(
+                    f"{self.sidecar}: cannot be written ({error.strerror}); check rights and space"
+                ) from error
+
+        self.engine.encode(self.open, self.video, self.settings, on_frame=on_frame, before_rename=write)
+        return content
+
+    def is_finished(self) -> bool:
+        """Whether the target is whole, made with these very settings from this very source.
+
+        Raises OutputError where it was made otherwise, as going on would then replace a finished file.
+        """
+        if not self.video.exists():
+            return False
+        content = read_sidecar(self.sidecar)
+        if content is None:
+            raise OutputError(f"{self.video}: exists without a sidecar of ours; move it away, or give -y to replace it")
+        was = content["settings"]
+        for name, value in self.settings_record().items():
+            if was.get(name) != value:
+                raise OutputError(
+                    f"{self.video}: was encoded with {name} {was.get(name)}, not {value}; give -y to replace it, or "
+                    "another folder"
+                )
+        return bool(content["sha256"] == sha256_of(self.video) and content["source"]["sha256"] == self.source_sha256())
 
 
 def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path) -> dict[str, Any]:
@@ -137,7 +164,7 @@ def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path)
             "repaired_timestamps": pictures.counts.repaired_timestamps,
         },
         "settings": job.settings_record(),
-        "x264_options": job.settings.x264_options(pictures.frame_rate),
+        "encoder_options": job.engine.options(job.settings, pictures.frame_rate),
         "ffmpeg_command": job.ffmpeg_command(pictures.frame_rate, pictures.filters),
         "size_hw": list(result.size_hw),
         "padding": {"bottom": bottom, "right": right},
@@ -149,5 +176,5 @@ def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path)
         "ssim": result.ssim,
         "colour": asdict(pictures.colour),
         "frame_types": result.pict_types,
-        "versions": versions(result.x264),
+        "versions": versions(result.x264) | job.engine.versions(),
     }

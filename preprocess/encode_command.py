@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from ..codec.encoder import PRESETS, EncodeSettings
-from ..codec.errors import CodecError
-from .batch import Existing, Outcome, jobs_to_do, run_jobs
-from .cli import BAD_INPUT, Bitrate, FrameRate, make_folder, one_line, reports_errors, terminated_as_interrupted
+from .batch import Existing, Outcome
+from .cli import Bitrate, FrameRate, make_folder, reports_errors, terminated_as_interrupted
 from .encode import EncodeJob
+from .engine import AvEngine, Engine
+from .engine_ffmpeg import ENCODERS, FfmpegEngine
+from .execution import Execution, execution_options
+from .outcomes import Outcomes
+from .planning import jobs_to_do
 from .sources import find_sources
 
 
@@ -28,15 +29,21 @@ from .sources import find_sources
 @click.option("--bitrate", type=Bitrate(), default="3M", show_default=True, help="Bits per second, as in 750k or 2.5M.")
 @click.option("--fps", type=FrameRate(), help="Frames per second: of frames (25 by default), or to resample videos to.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Sources to encode at a time.")
+@execution_options
 @click.option(
     "--engine",
-    expose_value=False,
-    type=click.Choice(["av"]),
+    "engine_name",
+    type=click.Choice(["av", "ffmpeg"]),
     default="av",
     show_default=True,
-    help="What encodes: PyAV's libx264.",
+    help="What encodes: PyAV's libx264 in one pass, or your own ffmpeg (extra [ffmpeg]) in two.",
 )
+@click.option(
+    "--encoder",
+    type=click.Choice(ENCODERS),
+    help="With --engine ffmpeg: libx264 (the default), or a hardware encoder, in one pass.",
+)
+@click.option("--ffmpeg", metavar="PATH", help="The binary of --engine ffmpeg. Default: FFMPEG, else ffmpeg on PATH.")
 @click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist.")
 @click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, encode the others.")
 @click.option(
@@ -52,7 +59,13 @@ def encode(
     bitrate: int,
     fps: Fraction | None,
     preset: str,
-    jobs: int,
+    engine_name: str,
+    encoder: str | None,
+    ffmpeg: str | None,
+    jobs: int | None,
+    ray: str | None,
+    retries: int,
+    manifest: Path | None,
     existing: Existing | None,
     verbose: bool,
     debug: bool,
@@ -63,55 +76,39 @@ def encode(
     exactly --gop frames, no B-frames and one reference, so that every motion vector points to the frame before; the
     bitrate is held within 5 % over ten seconds. Sound is left out; timestamps stay exact.
     """
+    engine = _engine(engine_name, encoder, ffmpeg)
     settings = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
-    planned = [EncodeJob(source, output, settings, fps) for source in find_sources(sources)]
+    planned = [EncodeJob(source, output, settings, fps, engine) for source in find_sources(sources)]
     make_folder(output)
-    todo = jobs_to_do(planned, existing or Existing.REFUSE)
+    execution = Execution(jobs, ray, retries, manifest)
+    account = execution.manifest_in(output)
+    todo = jobs_to_do(planned, existing or Existing.REFUSE, account)
     if len(todo) < len(planned):
         click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
-    failures: list[Outcome] = []
-
-    def on_outcome(outcome: Outcome) -> None:
-        if outcome.error is None:
-            _echo(_summary(outcome, verbose))
-            return
-        failures.append(outcome)
-        if debug:
-            traceback.print_exception(outcome.error)
-        _echo(f"Error: {_named(outcome)}")
-
+    outcomes = Outcomes(len(todo), lambda outcome: _summary(outcome, verbose), debug)
     with terminated_as_interrupted():
-        run_jobs(todo, jobs, on_outcome)
-    if failures:
-        is_input = len(failures) == len(todo) and all(isinstance(failure.error, BAD_INPUT) for failure in failures)
-        if len(todo) > 1:
-            click.echo(f"{len(failures)} of {len(todo)} sources failed, the others are done.", err=True)
-        sys.exit(2 if is_input else 1)
+        execution.run(todo, account, outcomes)
+    outcomes.finish()
 
 
-def _echo(text: str) -> None:
-    tqdm.write(text, file=sys.stderr)
-
-
-def _named(outcome: Outcome) -> str:
-    assert outcome.error is not None
-    line, source = one_line(outcome.error), str(outcome.job.source.path)
-    if not isinstance(outcome.error, CodecError):
-        line = f"{type(outcome.error).__name__}: {line}; --debug shows where"
-    known = (source, str(outcome.job.folder))
-    return line if any(name in line for name in known) else f"{source}: {line}"
+def _engine(name: str, encoder: str | None, ffmpeg: str | None) -> Engine:
+    if name == "ffmpeg":
+        return FfmpegEngine.find(ffmpeg, encoder or ENCODERS[0])
+    if encoder is not None or ffmpeg is not None:
+        raise click.UsageError(f"{'--encoder' if encoder else '--ffmpeg'} is for --engine ffmpeg; give that too")
+    return AvEngine()
 
 
 def _summary(outcome: Outcome, verbose: bool) -> str:
-    content = outcome.content
-    assert content is not None
+    assert outcome.done is not None
+    content = outcome.done.content
     height, width = content["size_hw"]
     lines = [content["ffmpeg_command"]] if verbose else []
     lines.append(
-        f"{outcome.job.video}: {content['frame_count']} frames of {width}x{height}, "
+        f"{outcome.job.output}: {content['frame_count']} frames of {width}x{height}, "
         f"{content['bitrate_bps'] / 1e6:.3f} Mb/s, PSNR {content['psnr_db']['all']:.2f} dB, SSIM {content['ssim']:.4f}"
     )
-    lines += [f"Warning: {outcome.job.source.path}: {text}" for text in _warnings(content)]
+    lines += [f"Warning: {outcome.job.source_path}: {text}" for text in _warnings(content)]
     return "\n".join(lines)
 
 

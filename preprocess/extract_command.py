@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,26 @@ import click
 from tqdm import tqdm
 
 from .archive import OPTIONAL
-from .batch import Existing
+from .batch import Existing, Outcome
 from .cli import Names, check_video, make_folder, reports_errors, terminated_as_interrupted
 from .encode import OutputError
+from .execution import Execution, execution_options
 from .extract import extract as extract_metadata
+from .extract_job import ExtractJob
+from .outcomes import Outcomes
+from .planning import jobs_to_do
+from .sources import find_sources
 
 
 @click.command()
-@click.argument("source")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.npz", required=True, help="File to write."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz|DIR",
+    required=True,
+    help="File to write; with several SOURCEs, a glob, --ray or --manifest the folder for NAME.npz of each.",
 )
 @click.option(
     "--without",
@@ -29,36 +40,84 @@ from .extract import extract as extract_metadata
     metavar="NAMES",
     help=f"Arrays to leave out, with commas between: {', '.join(OPTIONAL)}.",
 )
-@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace a file that exists.")
-@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep a file that exists, and do nothing.")
+@execution_options
+@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace files that exist.")
+@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep files that exist.")
+@click.option(
+    "--resume", "existing", flag_value=Existing.RESUME, help="Keep files that are whole and of these very videos."
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@reports_errors("no file was written.")
-def extract(source: str, output: Path, without: frozenset[str], existing: Existing | None, debug: bool) -> None:  # noqa: ARG001
-    """Write the codec's metadata of the video SOURCE to one NumPy archive.
+@reports_errors("files under way left no trace; --resume goes on.")
+def extract(
+    sources: tuple[str, ...],
+    output: Path,
+    without: frozenset[str],
+    jobs: int | None,
+    ray: str | None,
+    retries: int,
+    manifest: Path | None,
+    existing: Existing | None,
+    debug: bool,
+) -> None:
+    """Write the codec's metadata of each video SOURCE to one NumPy archive.
 
     Over the N frames in display order: pict_type, pts, packet_bytes, key_index, qp for each macroblock, motion to the
     previous frame, composed motion to the keyframe, intra, and meta, a JSON string. docs/extract.md has the schema;
     gopseg.preprocess.load_metadata reads it. SOURCE is one whose vectors mean the frame before, such as
     `preprocess encode` writes.
     """
-    check_video(source)
-    if not _is_to_write(output, source, existing or Existing.REFUSE):
-        return
-    make_folder(output.parent)
-    with terminated_as_interrupted(), _Bars() as bars:
-        meta = extract_metadata(source, output, without=without, on_frame=bars.on_frame, on_packing=bars.on_packing)
-    for line in _summary(output, meta):
-        click.echo(line, err=True)
+    for source in sources:
+        check_video(source)
+    execution = Execution(jobs, ray, retries, manifest)
+    existing = existing or Existing.REFUSE
+    if len(sources) > 1 or ray or manifest or (has_magic(sources[0]) and not Path(sources[0]).exists()):
+        _extract_all(sources, output, without, execution, existing, debug)
+    elif _is_to_write(output, sources[0], without, existing):
+        make_folder(output.parent)
+        with terminated_as_interrupted(), _Bars() as bars:
+            meta = extract_metadata(
+                sources[0], output, without=without, on_frame=bars.on_frame, on_packing=bars.on_packing
+            )
+        click.echo("\n".join(_summary(output, meta)), err=True)
 
 
-def _is_to_write(output: Path, source: str, existing: Existing) -> bool:
+def _extract_all(
+    sources: tuple[str, ...],
+    folder: Path,
+    without: frozenset[str],
+    execution: Execution,
+    existing: Existing,
+    debug: bool,
+) -> None:
+    videos = find_sources(sources)
+    for video in videos:
+        check_video(str(video.path))
+    planned = [ExtractJob(video.path, folder / f"{video.name}.npz", without) for video in videos]
+    make_folder(folder)
+    account = execution.manifest_in(folder)
+    todo = jobs_to_do(planned, existing, account)
+    if len(todo) < len(planned):
+        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
+
+    def describe(outcome: Outcome) -> str:
+        assert outcome.done is not None
+        return "\n".join(_summary(outcome.job.output, outcome.done.content))
+
+    outcomes = Outcomes(len(todo), describe, debug)
+    with terminated_as_interrupted():
+        execution.run(todo, account, outcomes)
+    outcomes.finish()
+
+
+def _is_to_write(output: Path, source: str, without: frozenset[str], existing: Existing) -> bool:
     if output.is_dir():
         raise OutputError(f"{output}: is a folder; give a file to write, as in {output / 'video.npz'}")
     if not output.exists():
         return True
     if Path(source).exists() and output.samefile(source):
         raise OutputError(f"{output}: is the source itself; give another file by -o")
-    if existing is Existing.KEEP:
+    is_done = existing is Existing.RESUME and ExtractJob(Path(source), output, without).is_finished()
+    if existing is Existing.KEEP or is_done:
         click.echo(f"{output}: is there already and is kept.", err=True)
         return False
     if existing is Existing.REFUSE:

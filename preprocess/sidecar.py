@@ -26,6 +26,12 @@ def sha256_of_frames(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
+def stamp_of(files: Sequence[Path]) -> list[int]:
+    """Bytes of all files, and the last change of any in nanoseconds; zeros for what is not there."""
+    stats = [file.stat() for file in files if file.exists()]
+    return [sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
+
+
 def versions(x264: str) -> dict[str, str]:
     """The versions that decide what the bytes are; `x264` is what the encoder wrote of itself into the stream."""
     import av

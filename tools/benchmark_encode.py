@@ -17,7 +17,7 @@ import click
 from ..codec.encoder import PRESETS, EncodeSettings
 from ..codec.pictures import pictures_of_video
 from ..codec.transcode import transcode
-from ..preprocess.encode import EncodeJob, run_job
+from ..preprocess.encode import EncodeJob
 from ..preprocess.sources import SequenceSource
 
 RATES = (1_000_000, 3_000_000, 5_000_000)
@@ -60,7 +60,7 @@ def _speed(source: Path, preset: str, runs: int) -> dict[str, float | str]:
         job = EncodeJob(SequenceSource("ours", source), Path(folder), settings)
         for _ in range(runs):
             alone.append(_timed(lambda: _libx264_alone(source, Path(folder) / "alone.mp4", settings)))
-            ours.append(_timed(lambda: int(run_job(job)["frame_count"])))
+            ours.append(_timed(lambda: int(job.run()["frame_count"])))
     return {
         "preset": preset,
         "fps": statistics.median(fps for fps, _ in ours),

@@ -1,0 +1,58 @@
+"""`ExtractJob`: one video's metadata to one archive, as a job among many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..codec.errors import InvalidDataError
+from ..codec.pictures import declared_frames
+from .archive import OPTIONAL, SCHEMA_VERSION, load_metadata
+from .encode import OutputError
+from .extract import extract
+from .sidecar import sha256_of, stamp_of
+
+
+@dataclass(frozen=True)
+class ExtractJob:
+    """The video `source_path`, the archive `output`, and the arrays of OPTIONAL to leave out of it."""
+
+    source_path: Path
+    output: Path
+    without: frozenset[str] = frozenset()
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The archive."""
+        return (self.output,)
+
+    def settings_record(self) -> dict[str, Any]:
+        """The schema, and the arrays that the archive holds."""
+        return {"schema_version": SCHEMA_VERSION, "arrays": [name for name in OPTIONAL if name not in self.without]}
+
+    def source_stamp(self) -> list[int]:
+        """Bytes and last change of the video."""
+        return stamp_of((self.source_path,))
+
+    def frame_total(self) -> int | None:
+        """Frames by the container's account."""
+        return declared_frames(self.source_path)
+
+    def is_finished(self) -> bool:
+        """Whether the archive is whole and this video's; OutputError where it is something else."""
+        if not self.output.exists():
+            return False
+        way_out = "give -y to replace it, or another folder"
+        try:
+            info = load_metadata(self.output, arrays=()).info
+        except InvalidDataError as error:
+            raise OutputError(f"{self.output}: exists and is no archive of this gopseg; {way_out}") from error
+        if info["arrays"] != self.settings_record()["arrays"]:
+            raise OutputError(f"{self.output}: was written with the arrays {', '.join(info['arrays'])}; {way_out}")
+        return bool(info["source"]["sha256"] == sha256_of(self.source_path))
+
+    def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Extract; returns the archive's `meta`. Raises what `extract` raises; nothing is left behind then."""
+        return extract(str(self.source_path), self.output, without=self.without, on_frame=on_frame)
