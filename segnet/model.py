@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,29 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .bisenet import BiSeNet
 from .network import SegmentationNetwork
+from .normalised import CAMVID
+from .psp import PSPNet
+from .psp_semseg import SemsegPSPNet
 from .swiftnet import SwiftNet
 
-ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] = {"swiftnet18": SwiftNet}
+ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] = {
+    "swiftnet18": SwiftNet,
+    "camvid-psp18": PSPNet,
+    "cityscapes-psp18": SemsegPSPNet,
+    "camvid-bise18": partial(BiSeNet, normalisation=CAMVID),
+    "cityscapes-bise18": BiSeNet,
+}
+ENCODER_NAMES = (
+    ("", ""),
+    ("", "backbone."),
+    ("", "feats."),
+    ("", "cp.resnet."),
+    ("conv1.", "layer0.0."),
+    ("bn1.", "layer0.1."),
+)
+"""What torchvision's names begin with, and what the same tensors' names begin with in our networks."""
 
 
 class ModelError(ValueError):
@@ -65,6 +85,7 @@ def load_model(name_or_file: str | Path, device: str | torch.device = "cpu") -> 
         network.load_state_dict(restore_dtypes(tensors, network.state_dict()))
     except RuntimeError as error:
         raise ModelError(f"'{path}' does not fit {metadata['architecture']}: {error}") from error
+    network.weights_file = path
     return network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -122,7 +143,7 @@ def initialise(network: SegmentationNetwork, file: Path) -> int:
     """Start from other weights: a whole network of ours, or torchvision's ResNet-18 for the encoder.
 
     `file` is safetensors, or a PyTorch file (read with `weights_only=True`). Keys that fit in name and shape are taken,
-    with or without the prefix `backbone.`; `fc.*` is left out. Returns how many tensors were taken; ModelError if none.
+    the encoder's by any of ENCODER_NAMES; `fc.*` is left out. Returns how many tensors were taken; ModelError if none.
     """
     if file.suffix == ".safetensors":
         with safe_open(file, "pt") as opened:
@@ -133,7 +154,7 @@ def initialise(network: SegmentationNetwork, file: Path) -> int:
     own = network.state_dict()
     taken = {}
     for key, value in tensors.items():
-        for name in (key, f"backbone.{key}"):
+        for name in (new + key.removeprefix(old) for old, new in ENCODER_NAMES if key.startswith(old)):
             if name in own and own[name].shape == value.shape:
                 taken[name] = value.to(own[name].dtype)
     if not taken:
