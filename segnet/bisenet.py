@@ -7,6 +7,7 @@ A shallow spatial path for detail, a ResNet-18 for context, and their fusion at 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -131,6 +132,7 @@ class BiSeNet(NormalisedNetwork):
 
     feature_channels = 256
     feature_stride = 8
+    published_aliases = MappingProxyType({"feat_conv_out.": "conv_out.conv.", "final_conv.": "conv_out.conv_out."})
 
     def __init__(self, classes: int | Sequence[str] = 19, normalisation: Normalisation = CITYSCAPES) -> None:
         super().__init__(normalisation)

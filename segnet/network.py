@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +18,16 @@ class SegmentationNetwork(nn.Module, ABC):
     (N, classes, ceil(H / s), ceil(W / s)) with s = `feature_stride`; nothing is upsampled. Logit (i, j) sits at the
     centre of the s x s pixel cell (i, j), so `align_corners=False` resizing puts it back in its place.
 
-    Attributes: `feature_channels`, `feature_stride` (pixels), `classes` (names in the order of the logits).
+    Attributes: `feature_channels`, `feature_stride` (pixels), `classes` (names in the order of the logits),
+    `weights_file` (where its weights were loaded from, None for a network that was not loaded), `published_aliases`
+    (beginnings of second names that published checkpoints have for some tensors, and those of our names for them).
     """
 
     feature_channels: int
     feature_stride: int
     classes: tuple[str, ...]
+    weights_file: Path | None = None
+    published_aliases: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:

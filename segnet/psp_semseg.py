@@ -6,6 +6,7 @@ A dilated ResNet-18 with a named stem, pyramid pooling, and a head at stride 8.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -51,11 +52,12 @@ class SemsegPSPNet(NormalisedNetwork):
     """PSPNet-18, semseg flavour; 16,764,262 parameters at 19 classes, with the auxiliary head.
 
     `classes` is the number of classes or their names. `p` has 512 channels at stride 8, before the linear classifier.
-    The auxiliary head on the third stage is for training: see `auxiliary_logits`, `published_outputs`.
+    The auxiliary head on the third stage is for training: see `published_outputs`.
     """
 
     feature_channels = 512
     feature_stride = 8
+    published_aliases = MappingProxyType({"final_conv.": "cls.4."})
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
         super().__init__(IMAGENET)
