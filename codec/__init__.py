@@ -6,6 +6,8 @@ from .frame import Frame, MotionAbsence, MotionVectors
 from .motion import MotionField
 from .orientation import Orientation
 from .reencode import LIVE_SETTINGS, reencode
+from .residual import block_energy, compensate, residual_of
+from .signals import SignalReader, Signals
 from .video import CompressedVideo, open_video
 
 __all__ = [
@@ -23,9 +25,14 @@ __all__ = [
     "MotionUnavailableError",
     "MotionVectors",
     "Orientation",
+    "SignalReader",
+    "Signals",
     "SourceError",
+    "block_energy",
+    "compensate",
     "filled",
     "mix_with_nearest",
     "open_video",
     "reencode",
+    "residual_of",
 ]

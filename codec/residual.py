@@ -45,7 +45,7 @@ def compensate(reference: NDArray[np.uint8], field: MotionField) -> NDArray[np.u
     return predicted
 
 
-def residual(picture: NDArray[np.uint8], reference: NDArray[np.uint8], field: MotionField) -> NDArray[np.int16]:
+def residual_of(picture: NDArray[np.uint8], reference: NDArray[np.uint8], field: MotionField) -> NDArray[np.int16]:
     """`picture` less `compensate(reference, field)`, int16 in -255..255; (H, W) luma or (H, W, 3) RGB alike.
 
     ValueError if the sizes differ.

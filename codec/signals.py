@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field as record_field
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from .frame import Frame, MotionVectors
 from .motion import BLOCK, MotionField
-from .residual import block_energy, block_variance, residual
+from .residual import block_energy, block_variance, residual_of
 
 NOISE = 6.0
 """Grey levels of difference that count for little: coding noise and film grain."""
@@ -48,13 +47,13 @@ class Signals:
     index: int
     pict_type: str
     packet_bytes: int
-    qp: NDArray[np.int8] | None = record_field(repr=False)
-    intra: NDArray[np.bool_] | None = record_field(repr=False)
+    qp: NDArray[np.int8] | None = field(repr=False)
+    intra: NDArray[np.bool_] | None = field(repr=False)
     is_cut: bool | None
     novelty: float | None = None
-    motion: MotionField | None = record_field(default=None, repr=False)
-    residual: NDArray[np.int16] | None = record_field(default=None, repr=False)
-    energy: NDArray[np.float32] | None = record_field(default=None, repr=False)
+    motion: MotionField | None = field(default=None, repr=False)
+    residual: NDArray[np.int16] | None = field(default=None, repr=False)
+    energy: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
     def macroblock_energy(self) -> NDArray[np.float32] | None:
@@ -85,8 +84,8 @@ class SignalReader:
 
     def update(self, frame: Frame) -> Signals:
         """The signals of the next frame."""
-        field = _field_of(frame)
-        intra = _intra_of(frame) if field is None else field.unreferenced
+        coded = _field_of(frame)
+        intra = _intra_of(frame) if coded is None else coded.unreferenced
         if frame.load_luma is None and frame.load_image is None:
             is_predicted = intra is not None and frame.pict_type != "I"
             is_cut = bool(intra.mean() > CUT_ABOVE_INTRA) if intra is not None and is_predicted else None
@@ -97,8 +96,8 @@ class SignalReader:
             return Signals(
                 frame.index, frame.pict_type, frame.packet_bytes, frame.qp, intra, before is not None, novelty=1.0
             )
-        motion = self._optical_flow(luma, before) if field is None else field
-        rest = residual(luma, before, motion)
+        motion = self._optical_flow(luma, before) if coded is None else coded
+        rest = residual_of(luma, before, motion)
         energy = block_energy(rest)
         novelty = novelty_of(luma, energy)
         return Signals(

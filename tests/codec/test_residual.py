@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gopseg.codec import MotionField, open_video
-from gopseg.codec.residual import block_energy, block_variance, compensate, residual
+from gopseg.codec.residual import block_energy, block_variance, compensate, residual_of
 
 
 def field_of(displacement: np.ndarray, size_hw: tuple[int, int], cell: float = 8) -> MotionField:
@@ -57,7 +57,7 @@ def test_the_residual_is_signed_and_exact() -> None:
     before = rng.integers(0, 256, (16, 24), dtype=np.uint8)
     now = rng.integers(0, 256, (16, 24), dtype=np.uint8)
     still = field_of(np.zeros((2, 3, 2)), (16, 24))
-    rest = residual(now, before, still)
+    rest = residual_of(now, before, still)
     assert rest.dtype == np.int16
     assert np.array_equal(rest, now.astype(np.int16) - before)
     assert rest.min() < -128
@@ -103,7 +103,7 @@ def test_wrong_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         compensate(picture, field)
     with pytest.raises(ValueError, match="cannot be compared"):
-        residual(picture, np.zeros((16, 24), np.uint8), field)
+        residual_of(picture, np.zeros((16, 24), np.uint8), field)
 
 
 def test_a_known_motion_leaves_little(sliding_clip: Path, make: Any) -> None:

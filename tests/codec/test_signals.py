@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gopseg.codec import MotionField, open_video
-from gopseg.codec.residual import block_energy, residual
+from gopseg.codec.residual import block_energy, residual_of
 from gopseg.codec.signals import CUT_ABOVE, SignalReader, Signals, novelty_of
 
 
@@ -71,7 +71,7 @@ def test_each_signal_is_what_it_says(sliding_clip: Path) -> None:
             assert signals.intra.shape == (18, 22)
             if before is not None:
                 assert signals.motion is not None
-                assert np.array_equal(signals.residual, residual(frame.luma, before, signals.motion))
+                assert np.array_equal(signals.residual, residual_of(frame.luma, before, signals.motion))
                 assert signals.residual is not None
                 assert np.array_equal(signals.energy, block_energy(signals.residual))
                 assert signals.macroblock_energy == pytest.approx(
