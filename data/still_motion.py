@@ -34,6 +34,11 @@ class StillMotion(Sequence[Sample]):
         self.path = random_path(count, fps, rng)
         self._moved = _own_motion(self._layered, self.path, classes, rng)
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self._layered.size_hw
+
     def __len__(self) -> int:
         return len(self.path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .clips_command import clips
 from .encode_command import encode
 from .extract_command import extract
 from .inspect_command import inspect
@@ -16,5 +17,5 @@ def main() -> None:
     """Make videos and frames ready for segmentation in the compressed domain."""
 
 
-for _command in (encode, extract, inspect, stills):
+for _command in (encode, extract, inspect, stills, clips):
     main.add_command(_command)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,96 +18,116 @@ from ..codec.errors import EncodeError
 from ..codec.pictures import pictures_of_images
 from ..codec.transcode import Transcoded, transcode
 from ..data.label_files import write_labels
+from ..data.pairing import load_pair
 from ..data.palettes import Palette
-from ..data.sample import Sample
+from ..data.sample import VOID
 from ..data.still_motion import StillMotion
 from .encode import OutputError
-from .sidecar import SCHEMA, read_sidecar, sha256_of, versions, write_sidecar
+from .sidecar import SCHEMA, read_sidecar, sha256_of, sha256_of_frames, stamp_of, versions, write_sidecar
 
-Samples = Sequence[Sample]
+LabelReader = Callable[[Path], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class StillsSettings:
-    """What is made of every still: `variants` GOPs of `gop` frames at `frame_rate`, their bitrates taken in turn."""
+class LabelledStill:
+    """The files of an image and its labels, and what reads the latter as (H, W) uint8 class indices, 255 void."""
 
-    gop: int
-    bitrates_bps: tuple[int, ...]
-    frame_rate: Fraction
-    preset: str
-    variants: int
-    seed: int
-
-    def encoder(self, index: int, variant: int) -> EncodeSettings:
-        """The encoder's settings for a variant of still number `index`."""
-        rate = self.bitrates_bps[(index + variant) % len(self.bitrates_bps)]
-        return EncodeSettings(gop=self.gop, bitrate_bps=rate, preset=self.preset, slots=1)
+    image: Path
+    label: Path
+    read_labels: LabelReader
 
 
 @dataclass(frozen=True)
 class StillJob:
-    """Variant `variant` of still number `index` of `samples`, to be written to `folder`."""
+    """One drive past a still, written to `folder` under `name`; `variant` tells it from the still's other drives.
 
-    samples: Samples
-    index: int
+    `encoder.gop` frames are made, at `frame_rate` a second. Of equal `seed`, still, variant and settings come equal
+    bytes.
+    """
+
+    still: LabelledStill
+    name: str
     variant: int
     folder: Path
-    settings: StillsSettings
+    encoder: EncodeSettings
+    frame_rate: Fraction
+    seed: int
     palette: Palette
 
-    def load(self) -> StillClip:
-        """Read the still; raises what its reader raises."""
-        return StillClip(self, self.samples[self.index])
-
-
-class StillClip:
-    """One still with its target files."""
-
-    def __init__(self, job: StillJob, sample: Sample) -> None:
-        self.job, self.sample = job, sample
-        self.name = sample.name if job.settings.variants == 1 else f"{sample.name}-v{job.variant}"
-        self.video = job.folder / f"{self.name}.mp4"
-        self.labels = job.folder / f"{self.name}_labels"
-        self.sidecar = job.folder / f"{self.name}.json"
-        self._encoder = job.settings.encoder(job.index, job.variant)
+    @property
+    def source_path(self) -> Path:
+        """The image."""
+        return self.still.image
 
     @property
-    def existing(self) -> list[Path]:
-        """The outputs that are there already."""
-        return [path for path in (self.video, self.labels, self.sidecar) if path.exists()]
+    def output(self) -> Path:
+        """The video."""
+        return self.folder / f"{self.name}.mp4"
+
+    @property
+    def labels(self) -> Path:
+        """The folder of label images, in the size of the video."""
+        return self.folder / f"{self.name}_labels"
+
+    @property
+    def sidecar(self) -> Path:
+        """The account."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Video, labels and account."""
+        return self.output, self.labels, self.sidecar
+
+    def settings_record(self) -> dict[str, Any]:
+        """Everything that the output depends on, beside the still and the versions."""
+        return {
+            "gop": self.encoder.gop,
+            "bitrate_bps": self.encoder.bitrate_bps,
+            "fps": str(self.frame_rate),
+            "preset": self.encoder.preset,
+            "slots": self.encoder.slots,
+            "buffer_seconds": self.encoder.buffer_seconds,
+            "variant": self.variant,
+            "seed": self.seed,
+            "classes": list(self.palette.names),
+        }
+
+    def source_stamp(self) -> list[int]:
+        """Bytes and last change of image and labels."""
+        return stamp_of((self.still.image, self.still.label))
+
+    def frame_total(self) -> int:
+        """The length of the GOP."""
+        return self.encoder.gop
 
     def is_finished(self) -> bool:
-        """Whether the outputs are whole, made of this very still with these settings.
-
-        Raises OutputError where they were made otherwise, as going on would then replace finished files.
-        """
-        if not self.video.exists():
+        """Whether video, labels and account are whole and this still's; OutputError where they were made otherwise."""
+        if not self.output.exists():
             return False
         content = read_sidecar(self.sidecar)
         if content is None:
-            raise OutputError(f"{self.video}: exists without a sidecar of ours; move it away, or give -y to replace it")
-        if content["settings"] != self._settings_record() or content["source"]["sha256"] != self._source_sha256():
             raise OutputError(
-                f"{self.video}: was made with other settings or of another still; give -y to replace it, or another "
-                "folder"
+                f"{self.output}: exists without a sidecar of ours; move it away, or give -y to replace it"
             )
-        return bool(content["sha256"] == sha256_of(self.video)) and self.labels.is_dir()
+        for name, value in self.settings_record().items():
+            if content["settings"].get(name) != value:
+                was = content["settings"].get(name)
+                raise OutputError(
+                    f"{self.output}: was made with {name} {was}, not {value}; give -y to replace it, or another folder"
+                )
+        whole = self.labels.is_dir() and content["sha256"] == sha256_of(self.output)
+        return bool(whole and content["source"]["sha256"] == self._source_sha256())
 
-    def make(self) -> dict[str, Any]:
-        """Render, encode and write; returns the sidecar's content. The video appears last, when all is whole.
+    def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Render, encode and write; returns the account. The video appears last, when all is whole.
 
-        Raises DatasetError where nothing of the still is labelled, EncodeError where outputs cannot be written; nothing
-        is left behind then.
+        Raises DatasetError where the still cannot be read or nothing of it is labelled, EncodeError where outputs
+        cannot be written; nothing is left behind then.
         """
-        settings, sample = self.job.settings, self.sample
-        rng = np.random.default_rng([settings.seed, zlib.crc32(sample.name.encode()), self.job.variant])
-        frames = StillMotion(
-            sample,
-            self.job.palette.names,
-            count=settings.gop,
-            fps=float(settings.frame_rate),
-            rng=rng,
-        )
+        sample = load_pair(self.still.image, self.still.label, self.still.read_labels)
+        rng = np.random.default_rng([self.seed, zlib.crc32(self.still.image.stem.encode()), self.variant])
+        frames = StillMotion(sample, self.palette.names, count=self.encoder.gop, fps=float(self.frame_rate), rng=rng)
         part = self.labels.with_name(f".{self.labels.name}.part")
         content: dict[str, Any] = {}
 
@@ -123,56 +141,48 @@ class StillClip:
         try:
             part.mkdir(exist_ok=True)
             images = self._images(frames, part)
-            pictures = pictures_of_images(images, self.name, settings.frame_rate, settings.gop)
-            transcode(pictures, self.video, self._encoder, before_rename=publish)
+            pictures = pictures_of_images(images, self.name, self.frame_rate, self.encoder.gop)
+            transcode(pictures, self.output, self.encoder, on_frame=on_frame, before_rename=publish)
         except OSError as error:
-            raise EncodeError(f"{self.video}: cannot be written ({error}); check the folder and its space") from error
+            raise EncodeError(f"{self.output}: cannot be written ({error}); check the folder and its space") from error
         finally:
-            with suppress(OSError):
-                shutil.rmtree(part)
+            shutil.rmtree(part, ignore_errors=True)
         return content
 
     def _images(self, frames: StillMotion, folder: Path) -> Iterator[NDArray[np.uint8]]:
         for index, frame in enumerate(frames):
-            write_labels(folder / f"{index:06d}.png", frame.labels, self.job.palette)
+            height, width = frame.labels.shape
+            labels = np.pad(frame.labels, ((0, height % 2), (0, width % 2)), constant_values=VOID)
+            write_labels(folder / f"{index:06d}.png", labels, self.palette)
             yield frame.image
 
-    def _settings_record(self) -> dict[str, Any]:
-        settings = self.job.settings
-        return {
-            "gop": settings.gop,
-            "bitrate_bps": self._encoder.bitrate_bps,
-            "fps": str(settings.frame_rate),
-            "preset": settings.preset,
-            "variant": self.job.variant,
-            "seed": settings.seed,
-            "classes": list(self.job.palette.names),
-        }
-
     def _source_sha256(self) -> str:
-        """The hash of the still's pixels and labels."""
-        digest = hashlib.sha256(self.sample.image.tobytes())
-        digest.update(self.sample.labels.tobytes())
-        return digest.hexdigest()
+        return sha256_of_frames((self.still.image, self.still.label))
 
     def _content(self, result: Transcoded, video: Path, frames: StillMotion) -> dict[str, Any]:
-        height, width = self.sample.labels.shape
+        height, width = frames.size_hw
         return {
             "schema": SCHEMA,
-            "video": self.video.name,
+            "video": self.output.name,
             "labels": self.labels.name,
             "sha256": sha256_of(video),
             "still_frame": frames.path.still,
-            "source": {"name": self.sample.name, "sha256": self._source_sha256(), "size_hw": [height, width]},
-            "settings": self._settings_record(),
+            "source": {
+                "path": str(self.still.image),
+                "labels": str(self.still.label),
+                "sha256": self._source_sha256(),
+                "size_hw": [height, width],
+            },
+            "settings": self.settings_record(),
             "camera": {
                 "positions_m": np.round(frames.path.positions, 4).tolist(),
                 "rotations": np.round(frames.path.rotations, 6).tolist(),
             },
             "size_hw": list(result.size_hw),
             "padding": {"bottom": height % 2, "right": width % 2},
-            "frame_rate": str(self.job.settings.frame_rate),
+            "frame_rate": str(self.frame_rate),
             "frame_count": len(result.packet_bytes),
+            "duration_seconds": result.duration_seconds,
             "bitrate_bps": round(result.bitrate_bps),
             "psnr_db": result.psnr_db,
             "ssim": result.ssim,

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
-import traceback
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
-from ..codec.encoder import PRESETS
-from ..codec.errors import CodecError
+from ..codec.encoder import PRESETS, EncodeSettings
 from ..data.camvid import CamVid
-from ..data.folder import FolderDataset
+from ..data.cityscapes import Cityscapes, read_train_ids
+from ..data.label_files import read_class_indices
+from ..data.pairing import pair_by_stem
 from ..data.palettes import Palette, PaletteError, load_palette
-from .batch import Existing
-from .cli import BAD_INPUT, Bitrate, FrameRate, make_folder, one_line, reports_errors, terminated_as_interrupted
-from .encode import OutputError
-from .stills import Samples, StillJob, StillsSettings
+from ..data.sample import DatasetError
+from .batch import Existing, Outcome
+from .cli import Bitrate, FrameRate, make_folder, reports_errors, terminated_as_interrupted
+from .execution import Execution, execution_options
+from .outcomes import Outcomes
+from .planning import jobs_to_do
+from .stills import LabelledStill, StillJob
 
 
 @click.command()
 @click.argument("folders", metavar="[IMAGES LABELS]", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--dataset", type=click.Choice(["camvid"]), help="Take the stills of a data set, instead of folders.")
+@click.option(
+    "--dataset", type=click.Choice(["camvid", "cityscapes"]), help="Take the stills of a data set, instead of folders."
+)
 @click.option("--root", type=click.Path(path_type=Path), help="The data set's folder.")
 @click.option("--split", default="train", show_default=True, help="The data set's split.")
 @click.option(
     "--palette",
-    default="camvid",
-    show_default=True,
     metavar="NAME|FILE",
-    help="Names and colours of the classes in LABELS: camvid, cityscapes, vspw or a file.",
+    help="Names and colours of the classes in LABELS: camvid (the default), cityscapes, vspw or a file.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
@@ -55,7 +52,7 @@ from .stills import Samples, StillJob, StillsSettings
 @click.option("--variants", type=click.IntRange(1), default=1, show_default=True, help="Drives past each still.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Stills to work on at a time.")
+@execution_options
 @click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist.")
 @click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, make the others.")
 @click.option("--resume", "existing", flag_value=Existing.RESUME, help="Keep outputs that are whole, make the others.")
@@ -66,7 +63,7 @@ def stills(
     dataset: str | None,
     root: Path | None,
     split: str,
-    palette: str,
+    palette: str | None,
     output: Path,
     gop: int,
     bitrates: tuple[int, ...],
@@ -74,95 +71,82 @@ def stills(
     variants: int,
     seed: int,
     preset: str,
-    jobs: int,
+    jobs: int | None,
+    ray: str | None,
+    retries: int,
+    manifest: Path | None,
     existing: Existing | None,
     debug: bool,
 ) -> None:
     """Make labelled GOPs of labelled stills: a camera drives past each, and the frames are encoded.
 
-    IMAGES is a folder of images and LABELS one with class indices of equal names; or give --dataset and --root. Of each
-    still DIR/NAME.mp4 (one closed GOP, as `preprocess encode` writes it), DIR/NAME_labels/000000.png ... (paletted) and
-    DIR/NAME.json come out; with --variants the names end in -v0, -v1 ... One frame, `still_frame` in the JSON, is the
-    still itself with its own labels; the others are rendered from it, by depths that its classes tell.
+    IMAGES is a folder of images and LABELS one with class indices under equal names; or give --dataset and --root. Of
+    each still come DIR/NAME.mp4 (one closed GOP, as `preprocess encode` writes it), DIR/NAME_labels/000000.png, ...
+    (paletted) and DIR/NAME.json; with --variants the names end in -v0, -v1, ... One frame, `still_frame` in the JSON,
+    is the still itself with its own labels; the others are rendered from it, with the depths that its classes tell.
     """
-    colours = _palette(palette if dataset is None else dataset)
-    samples = _samples(folders, dataset, root, split, colours)
-    settings = StillsSettings(gop, bitrates, fps, preset, variants, seed)
-    make_folder(output)
+    colours = _palette(palette, dataset)
+    found = _stills(folders, dataset, root, split, colours)
+    encoders = [EncodeSettings(gop=gop, bitrate_bps=rate, preset=preset, slots=1) for rate in bitrates]
     planned = [
-        StillJob(samples, index, variant, output, settings, colours)
+        StillJob(
+            still,
+            still.image.stem if variants == 1 else f"{still.image.stem}-v{variant}",
+            variant,
+            output,
+            encoders[(index + variant) % len(encoders)],
+            fps,
+            seed,
+            colours,
+        )
         for variant in range(variants)
-        for index in range(len(samples))
+        for index, still in enumerate(found)
     ]
-    failures = []
-    with (
-        terminated_as_interrupted(),
-        tqdm(total=len(planned), unit="clip", disable=None, file=sys.stderr, dynamic_ncols=True) as bar,
-    ):
-        for error in _run(planned, existing or Existing.REFUSE, jobs):
-            bar.update()
-            if error is None:
-                continue
-            if isinstance(error, OutputError) or not isinstance(error, (CodecError, OSError)):
-                raise error
-            failures.append(error)
-            if debug:
-                traceback.print_exception(error)
-            tqdm.write(f"Error: {one_line(error)}", file=sys.stderr)
-    click.echo(f"{output}: {len(planned) - len(failures)} of {len(planned)} clips are there.", err=True)
-    if failures:
-        sys.exit(2 if all(isinstance(error, BAD_INPUT) for error in failures) else 1)
+    make_folder(output)
+    execution = Execution(jobs, ray, retries, manifest)
+    account = execution.manifest_in(output)
+    todo = jobs_to_do(planned, existing or Existing.REFUSE, account)
+    if len(todo) < len(planned):
+        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
+    outcomes = Outcomes(len(todo), _summary, debug)
+    with terminated_as_interrupted():
+        execution.run(todo, account, outcomes)
+    outcomes.finish()
 
 
-def _palette(name: str) -> Palette:
+def _palette(name: str | None, dataset: str | None) -> Palette:
+    if name is not None and dataset is not None:
+        raise click.UsageError(f"--dataset {dataset} has classes of its own; leave --palette out")
     try:
-        return load_palette(name)
+        return load_palette(name or dataset or "camvid")
     except PaletteError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _samples(
+def _stills(
     folders: tuple[Path, ...], dataset: str | None, root: Path | None, split: str, palette: Palette
-) -> Samples:
-    if dataset is not None:
-        if folders or root is None:
-            raise click.UsageError(f"--dataset {dataset} needs --root FOLDER, and no other folders")
-        return CamVid(root, split)
-    if root is not None or len(folders) != 2:
-        raise click.UsageError("give two folders, IMAGES and LABELS; or --dataset and --root")
-    return FolderDataset(folders[0], folders[1], classes=len(palette))
+) -> list[LabelledStill]:
+    if dataset is None:
+        if root is not None or len(folders) != 2:
+            raise click.UsageError("give two folders, IMAGES and LABELS; or --dataset and --root")
+        for folder in folders:
+            if not folder.is_dir():
+                raise DatasetError(f"'{folder}' is no folder; check the path")
+        pairs, reader = pair_by_stem(*folders), partial(read_class_indices, classes=len(palette))
+        return [LabelledStill(image, label, reader) for image, label in pairs]
+    if folders or root is None:
+        raise click.UsageError(f"--dataset {dataset} needs --root FOLDER, and no other folders")
+    if dataset == "cityscapes":
+        return [LabelledStill(image, label, read_train_ids) for image, label in Cityscapes(root, split).pairs]
+    data = CamVid(root, split)
+    return [LabelledStill(image, label, data.read_labels) for image, label in data.pairs]
 
 
-def _run(jobs: list[StillJob], existing: Existing, processes: int) -> Iterator[Exception | None]:
-    """Do the jobs, in `processes` at a time; of each the error that it ended with, in order."""
-    if processes == 1:
-        for job in jobs:
-            yield _work(job, existing)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_start_worker) as executor:
-        try:
-            yield from executor.map(_work, jobs, [existing] * len(jobs), chunksize=4)
-        except BrokenProcessPool as error:
-            raise OSError("a process was killed (out of memory?); give fewer --jobs, and --resume to go on") from error
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Ctrl-C goes to the parent, which cancels what is left."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _work(job: StillJob, existing: Existing) -> Exception | None:
-    try:
-        clip = job.load()
-        there = clip.existing
-        if there and existing is Existing.REFUSE:
-            raise OutputError(f"{there[0]}: exists; give -y to replace, -n to keep it, or --resume to go on")
-        if (there and existing is Existing.KEEP) or (existing is Existing.RESUME and clip.is_finished()):
-            return None
-        clip.make()
-    except Exception as error:
-        return error
-    return None
+def _summary(outcome: Outcome) -> str:
+    assert outcome.done is not None
+    content = outcome.done.content
+    height, width = content["size_hw"]
+    return (
+        f"{outcome.job.output}: {content['frame_count']} frames of {width}x{height}, the still is frame "
+        f"{content['still_frame']}, {content['bitrate_bps'] / 1e6:.3f} Mb/s, PSNR {content['psnr_db']['all']:.2f} dB"
+    )

@@ -93,6 +93,18 @@ def inspect() -> Callable[..., Result]:
     return partial(run_command, "inspect")
 
 
+@pytest.fixture
+def clips() -> Callable[..., Result]:
+    """Runs `preprocess clips` with these arguments in this process."""
+    return partial(run_command, "clips")
+
+
+@pytest.fixture
+def stills() -> Callable[..., Result]:
+    """Runs `preprocess stills` with these arguments in this process."""
+    return partial(run_command, "stills")
+
+
 @pytest.fixture(scope="session")
 def corpus_video(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`video` encoded by `preprocess encode`: GOPs of 12, 12, 12 and 4 frames."""
