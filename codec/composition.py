@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chain import GridPositions
-from .filling import mix_with_nearest
+from .frame import Frame
+from .holes import best_neighbours
 from .matching import BlockGrid, Matches, quarter_pixels
 from .motion import BLOCK, MotionField
+from .prediction import SubpixelPlanes
 
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
 _SHIFT = 5  # quarter pixels -> cells of 8 pixels
+_LOST = 40.0  # grey levels: what a way without reference counts
 _FARTHEST = 32767  # pictures between a picture and its reference
 
 
@@ -24,45 +27,61 @@ class TracedPicture:
 
     `shift` is (cells, 2) int16, quarter pixels, x before y; `back` (cells,) int16 is how many places earlier in
     decoding order the picture lies that the cell refers to, 0 where it refers to none; `is_lost` (cells,) marks cells
-    without a reference of their own, which move like the nearest that has one. `root` (cells,) int32 is the intra-coded
-    picture at the end of the way, by its place in decoding order, -1 where there is none. All three are None
-    in a picture where ways end. `index` is the picture's place in display order, `decode_index` in decoding order.
+    without a reference of their own, which move like a neighbour. `root` (cells,) int32 is the intra-coded
+    picture at the end of the way, by its place in decoding order, -1 where there is none, and `error` (cells,) float32
+    the sum of mean absolute differences on that way. All five are None in a picture where ways end. `key` is the
+    picture where the frame's ways are meant to end. `index` is the picture's place in display order, `decode_index` in
+    decoding order.
     """
 
     index: int
     decode_index: int
     size_hw: tuple[int, int]
+    key: int
     shift: NDArray[np.int16] | None = None
     back: NDArray[np.int16] | None = None
     is_lost: NDArray[np.bool_] | None = None
     root: NDArray[np.int32] | None = None
+    error: NDArray[np.float32] | None = None
 
 
 def trace(
-    index: int,
-    decode_index: int,
-    size_hw: tuple[int, int],
+    frame: Frame,
     array: NDArray[np.void],
     grid: BlockGrid,
     matches: Matches,
+    references: Mapping[int, SubpixelPlanes],
     pictures: Mapping[int, TracedPicture],
 ) -> TracedPicture:
-    """The preferred vectors of a frame as a field; `pictures` are those that it may refer to."""
-    height, width = size_hw
-    rows, cols = -(-height // BLOCK), -(-width // BLOCK)
-    at_y, at_x = _centre_cells(rows, height, grid.origin_xy[1]), _centre_cells(cols, width, grid.origin_xy[0])
-    first, second = grid.blocks[:, at_y[:, None], at_x]
-    vector = np.where((second >= 0) & matches.preferred[second], second, first)
-    is_lost = (vector < 0) | (matches.picture[vector] < 0)
-    field = np.empty((rows, cols, 3), np.float32)
-    field[..., :2] = quarter_pixels(array)[vector]
-    field[..., 2] = decode_index - matches.picture[vector]
-    field[is_lost] = 0
-    field = mix_with_nearest(field, is_lost, 1.0).reshape(-1, 3)
-    field[field[:, 2] > _FARTHEST] = 0
-    shift, back = field[:, :2].astype(np.int16), field[:, 2].astype(np.int16)
-    root = _roots(shift, back, decode_index, size_hw, pictures)
-    return TracedPicture(index, decode_index, size_hw, shift, back, is_lost.ravel(), root)
+    """One vector for each 8x8 cell of a frame; `references` and `pictures` are what it may refer to, by decoding order.
+
+    Of a block's two vectors that one counts whose way to the end has the smaller sum of differences. `key` becomes the
+    end to which all ways together have the smallest sum.
+    """
+    size_hw, decode_index = frame.size_hw, frame.decode_index
+    rows, cols = (-(-size // BLOCK) for size in size_hw)
+    at_y, at_x = (_centre_cells(*what) for what in zip((rows, cols), size_hw, grid.origin_xy[::-1], strict=True))
+    vectors = grid.blocks[:, at_y[:, None], at_x].reshape(2, -1)
+    picture = np.where(vectors < 0, -1, matches.picture[vectors])
+    back = np.where((picture < 0) | (decode_index - picture > _FARTHEST), 0, decode_index - picture)
+    shift = quarter_pixels(array)[vectors]
+    ahead = [_look_up(shift[which], back[which], decode_index, size_hw, pictures) for which in (0, 1)]
+    error = np.stack([matches.error[vectors[which]] + ahead[which][0] for which in (0, 1)])
+    root = np.stack([ahead[which][1] for which in (0, 1)])
+    error[back == 0] = np.inf
+    key = _best_root(error, root)
+    best = (error + np.where(root == key, np.float32(0), np.float32(_LOST))).argmin(0)
+
+    cells = np.arange(rows * cols)
+    is_lost = back[best, cells] == 0
+    moved, behind = shift[best, cells], back[best, cells]
+    like = best_neighbours(~is_lost.reshape(rows, cols), moved, decode_index - behind, frame.luma, references)
+    moved, behind = moved[like], behind[like]
+    _, ends = _look_up(moved, behind, decode_index, size_hw, pictures)
+    total = np.where(is_lost, np.float32(_LOST), error[best, cells])
+    return TracedPicture(
+        frame.index, decode_index, size_hw, key, moved.astype(np.int16), behind.astype(np.int16), is_lost, ends, total
+    )
 
 
 def _centre_cells(count: int, size: int, origin: int) -> NDArray[np.intp]:
@@ -70,25 +89,39 @@ def _centre_cells(count: int, size: int, origin: int) -> NDArray[np.intp]:
     return (np.minimum(np.arange(count) * BLOCK + BLOCK // 2, size - 1) - origin) // BLOCK
 
 
-def _roots(
-    shift: NDArray[np.int16],
-    back: NDArray[np.int16],
+def _look_up(
+    shift: NDArray[np.integer],
+    back: NDArray[np.integer],
     decode_index: int,
     size_hw: tuple[int, int],
     pictures: Mapping[int, TracedPicture],
-) -> NDArray[np.int32]:
-    rows, cols = -(-size_hw[0] // BLOCK), -(-size_hw[1] // BLOCK)
-    x = (np.tile(np.arange(cols), rows) * BLOCK + BLOCK // 2 + (shift[:, 0] >> 2)).clip(0, size_hw[1] - 1) // BLOCK
-    y = (np.repeat(np.arange(rows), cols) * BLOCK + BLOCK // 2 + (shift[:, 1] >> 2)).clip(0, size_hw[0] - 1) // BLOCK
-    cell = y * cols + x
-    root = np.full(len(back), -1, np.int32)
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The error and the root of what each cell's centre refers to; 0 and -1 where that is nothing."""
+    rows, cols = (-(-size // BLOCK) for size in size_hw)
+    x = (np.tile(np.arange(cols) * BLOCK + BLOCK // 2, rows) + (shift[:, 0] >> 2)).clip(0, size_hw[1] - 1) // BLOCK
+    y = (np.repeat(np.arange(rows) * BLOCK + BLOCK // 2, cols) + (shift[:, 1] >> 2)).clip(0, size_hw[0] - 1) // BLOCK
+    error, root = np.zeros(len(back), np.float32), np.full(len(back), -1, np.int32)
     for step in np.unique(back):
         picture = pictures.get(decode_index - int(step))
         if step == 0 or picture is None:
             continue
         at = np.flatnonzero(back == step)
-        root[at] = picture.decode_index if picture.root is None else picture.root[cell[at]]
-    return root
+        if picture.root is None or picture.error is None:
+            root[at] = picture.decode_index
+        else:
+            cell = y[at] * cols + x[at]
+            error[at], root[at] = picture.error[cell], picture.root[cell]
+    return error, root
+
+
+def _best_root(error: NDArray[np.float32], root: NDArray[np.int32]) -> int:
+    """The root to which all cells together have the smallest error by the better of two ways, -1 if there is none."""
+    roots = [int(each) for each in np.unique(root) if each >= 0]
+    if len(roots) < 2:
+        return roots[0] if roots else -1
+    limited = np.minimum(error, np.float32(_LOST))
+    totals = [np.where(root == each, limited, np.float32(_LOST)).min(0).sum() for each in roots]
+    return roots[int(np.argmin(totals))]
 
 
 def follow(pictures: Sequence[TracedPicture], target: TracedPicture, start: GridPositions) -> MotionField:

@@ -69,7 +69,8 @@ class Frame:
     `qp` is the (ceil(H/16), ceil(W/16)) int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
     converted when first asked for, and `luma`, (H, W) uint8, copied.
 
-    `decode_index` is the place of its packet in decoding order, from 0, or -1 where no packet is known. With
+    `decode_index` is the place of its packet in decoding order, from 0, or -1 where no packet is known. `key_index` is
+    the `index` of the keyframe to which its motion leads: the last one shown, unless references say otherwise. With
     `open_video(references=True)`, `coded` is what H.264 headers say of the picture, and `references` which pictures its
     vectors point to, None in streams whose vectors all point to the previous frame.
     """
@@ -89,6 +90,7 @@ class Frame:
     load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     load_luma: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     decode_index: int = -1
+    key_index: int = -1
     coded: CodedPicture | None = field(default=None, repr=False)
     references: FrameReferences | None = field(default=None, repr=False)
 

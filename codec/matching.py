@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .motion import BLOCK
-from .prediction import Sampler, SubpixelPlanes
+from .prediction import Sampler, SubpixelPlanes, cells_of, differences
 from .reference_lists import Hypothesis
 
-_STEP = 2  # every second row of pixels tells as much as all of them
 _MARGIN = 2  # cells around the picture in which blocks of cropped or mirrored pictures may start
 _EQUIVALENT = 3.0  # grey levels: predictions that are both so near to the block show the same
+_UNMEASURED = 4.0  # grey levels: the error of a vector whose prediction was not looked at, as there was no choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +30,27 @@ class BlockGrid:
     blocks: NDArray[np.int32]
     origin_xy: tuple[int, int]
 
+    @cached_property
+    def corners(self) -> NDArray[np.int32]:
+        """The first pixel of each cell, (rows * cols, 2), x before y."""
+        rows, cols = self.blocks.shape[1:]
+        x = np.tile(np.arange(cols, dtype=np.int32) * BLOCK + self.origin_xy[0], rows)
+        y = np.repeat(np.arange(rows, dtype=np.int32) * BLOCK + self.origin_xy[1], cols)
+        return np.stack([x, y], 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Matches:
     """What was found of each of n vectors.
 
     `picture`, (n,) int32, is the picture it points to, by its place in decoding order, -1 where the vector is not used
-    or the picture not known; `confidence`, (n,) float32 in [0, 1], is that of this choice; `preferred`, (n,) bool,
-    marks the better one of a block's two vectors, or its only one.
+    or the picture not known; `confidence`, (n,) float32 in [0, 1], is that of this choice; `error`, (n,) float32, the
+    mean absolute difference in grey levels between the block and its prediction by this vector alone.
     """
 
     picture: NDArray[np.int32]
     confidence: NDArray[np.float32]
-    preferred: NDArray[np.bool_]
+    error: NDArray[np.float32]
 
 
 def block_grid(array: NDArray[np.void], size_hw: tuple[int, int]) -> BlockGrid:
@@ -66,7 +75,8 @@ def block_grid(array: NDArray[np.void], size_hw: tuple[int, int]) -> BlockGrid:
 def quarter_pixels(array: NDArray[np.void]) -> NDArray[np.int32]:
     """The displacements of vectors in quarter pixels, (n, 2), x before y."""
     scale = np.maximum(array["motion_scale"], 1).astype(np.int32)
-    return np.stack([array["motion_x"], array["motion_y"]], 1) * 4 // scale[:, None]
+    result: NDArray[np.int32] = np.stack([array["motion_x"], array["motion_y"]], 1) * 4 // scale[:, None]
+    return result
 
 
 def match(
@@ -90,16 +100,16 @@ def match(
     usable = [h for h in hypotheses if all(p is None or p in references for p in h.pictures)]
     usable = [h for h in usable if all(p is None or references[p].luma.shape == luma.shape for p in h.pictures)]
     result = Matches(
-        np.full(len(array), -1, np.int32), np.zeros(len(array), np.float32), np.zeros(len(array), np.bool_)
+        np.full(len(array), -1, np.int32), np.zeros(len(array), np.float32), np.full(len(array), np.inf, np.float32)
     )
-    pictures = {h.pictures for h in usable}
     if not len(array) or not usable:
         return result
+    pictures = {hypothesis.pictures for hypothesis in usable}
     if len(pictures) == 1 and (grid.blocks[1] < 0).all():
-        (only, _) = pictures.pop()
-        known = array["source"] < 0
+        ((only, _),) = pictures
         if only is not None:
-            result.picture[known], result.confidence[known], result.preferred[known] = only, 1, True
+            known = array["source"] < 0
+            result.picture[known], result.confidence[known], result.error[known] = only, 1, _UNMEASURED
         return result
     _Comparison(array, grid, luma, references, usable).write(result)
     return result
@@ -117,57 +127,63 @@ class _Comparison:
         hypotheses: Sequence[Hypothesis],
     ) -> None:
         self._hypotheses = hypotheses
-        first, second = grid.blocks
-        self._cells = [np.flatnonzero(what) for what in (first >= 0, second >= 0, (first >= 0) & (second >= 0))]
-        self._block = np.where(first >= 0, first, second).ravel()
         count = len(array)
+        first, second = grid.blocks.reshape(2, -1)
+        cells = [np.flatnonzero(what) for what in (first >= 0, second >= 0, (first >= 0) & (second >= 0))]
+        block = np.where(first >= 0, first, second)
+        self._blocks = [block[what] for what in cells]
         self._second = np.full(count, -1, np.int32)
-        self._second[self._block[self._cells[1]]] = second.ravel()[self._cells[1]]
+        self._second[self._blocks[1]] = second[cells[1]]
         self._has = np.zeros((2, count), np.bool_)
         for which in (0, 1):
-            self._has[which, self._block[self._cells[which]]] = True
-        area = np.bincount(self._block[self._block >= 0], minlength=count)
-        self._per_pixel = (_STEP / 64) / np.maximum(area, 1)
+            self._has[which, self._blocks[which]] = True
+        self._area = np.bincount(block[block >= 0], minlength=count).astype(np.float32)
+        self._luma = [cells_of(luma, grid.corners[what]) for what in cells]
+        shared = [np.searchsorted(what, cells[2]) for what in cells[:2]]
         vectors = quarter_pixels(array)
         self._may = self._may_be_single(array, vectors)
-        self._luma = _Lattice(luma, grid)
-        samplers = [Sampler(vectors[grid.blocks[which]], luma.shape, grid.origin_xy, _STEP) for which in (0, 1)]
-        used = {(which, h.pictures[which]) for h in hypotheses for which in (0, 1) if h.pictures[which] is not None}
-        self._predictions = {
-            (which, picture): samplers[which].predict(references[picture])
-            for which, picture in used
-            if picture is not None and len(self._cells[which])
-        }
+        self._single: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        self._shared: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        for which in (0, 1):
+            pictures = {hypothesis.pictures[which] for hypothesis in hypotheses} - {None}
+            if not len(cells[which]) or not pictures:
+                continue
+            sampler = Sampler(grid.corners[cells[which]], vectors[grid.blocks[which].ravel()[cells[which]]], luma.shape)
+            for picture in pictures:
+                assert picture is not None
+                self._single[which, picture] = sampler.predict(references[picture])
+                self._shared[which, picture] = self._single[which, picture][shared[which]]
         self._costs = np.full((len(hypotheses), count), np.inf, np.float32)
         for cost, hypothesis in zip(self._costs, hypotheses, strict=True):
             self._judge(hypothesis, cost)
 
     def _may_be_single(self, array: NDArray[np.void], vectors: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether a block may be predicted from list 0 or from list 1 alone, (2, n)."""
-        both = self._has[0] & self._has[1]
+        first, second = self._has
         is_part = (array["w"] < 16) | (array["h"] < 16)
-        zero = ~vectors.any(1)
+        is_zero: NDArray[np.bool_] = (vectors == 0).all(1)
         return np.stack(
-            [self._has[0] & (~both | (is_part & zero[self._second])), self._has[1] & (~both | (is_part & zero))]
+            [first & (~second | (is_part & is_zero[self._second])), second & (~first | (is_part & is_zero))]
         )
 
     def _judge(self, hypothesis: Hypothesis, cost: NDArray[np.float32]) -> None:
         """Write the mean absolute difference of every block that the hypothesis may apply to."""
-        lists = [which for which in (0, 1) if hypothesis.pictures[which] is not None]
-        cells = self._cells[2 if len(lists) == 2 else lists[0]]
-        if not len(cells):
-            return
-        parts = [self._predictions[which, hypothesis.pictures[which]] for which in lists]
-        scales = [hypothesis.scales[which] for which in lists]
-        if len(lists) == 1 and (scales[0], hypothesis.offset) == (1, 0):
-            prediction = parts[0]
+        first, second = hypothesis.pictures
+        if first is not None and second is not None:
+            which = 2
+            parts = self._shared.get((0, first)), self._shared.get((1, second))
         else:
-            other, scale = (parts[1], scales[1]) if len(lists) == 2 else (parts[0], 0.0)
-            prediction = cv2.addWeighted(parts[0], scales[0], other, scale, hypothesis.offset)  # type: ignore[assignment]
-        difference = self._luma.differences(prediction).ravel()[cells]
-        blocks = self._block[cells]
-        total = np.bincount(blocks, difference, len(cost)) * self._per_pixel
-        cost[blocks] = total[blocks]
+            which = 0 if second is None else 1
+            parts = (self._single.get((which, first if second is None else second)),) * 2  # type: ignore[arg-type]
+        if parts[0] is None or parts[1] is None or not len(self._blocks[which]):
+            return
+        prediction = parts[0]
+        if which == 2 or (max(hypothesis.scales), hypothesis.offset) != (1, 0):
+            scaled = cv2.addWeighted(parts[0], hypothesis.scales[0], parts[1], hypothesis.scales[1], hypothesis.offset)
+            prediction = np.asarray(scaled, np.uint8)
+        blocks = self._blocks[which]
+        total = np.bincount(blocks, differences(prediction, self._luma[which]), len(cost))
+        cost[blocks] = total[blocks] / self._area[blocks]
 
     def write(self, result: Matches) -> None:
         hypotheses = self._hypotheses
@@ -190,16 +206,16 @@ class _Comparison:
         pictures = np.array([[-1 if p is None else p for p in h.pictures] for h in hypotheses], np.int32)[best]
         has_first = self._has[0, blocks]
         vectors = [np.where(has_first, blocks, -1), np.where(has_first, self._second[blocks], blocks)]
-        better = self._better(pictures, blocks)
+        alone = self._errors_alone(pictures, blocks)
         for which in (0, 1):
             used = (vectors[which] >= 0) & (pictures[:, which] >= 0)
             at = vectors[which][used]
             result.picture[at] = pictures[used, which]
             result.confidence[at] = confidence[used]
-            result.preferred[at] = better[used] == which
+            result.error[at] = alone[which, used]
 
-    def _better(self, pictures: NDArray[np.int32], blocks: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The list whose picture alone is more like each block; the only one that is used, where it is one."""
+    def _errors_alone(self, pictures: NDArray[np.int32], blocks: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The mean absolute difference of each block to what each list's picture alone predicts, (2, n)."""
         alone = np.full((2, len(blocks)), np.inf, np.float32)
         for cost, hypothesis in zip(self._costs, self._hypotheses, strict=True):
             lists = [which for which in (0, 1) if hypothesis.pictures[which] is not None]
@@ -207,29 +223,4 @@ class _Comparison:
                 (which,) = lists
                 same = pictures[:, which] == hypothesis.pictures[which]
                 alone[which, same] = np.minimum(alone[which, same], cost[blocks[same]])
-        result: NDArray[np.intp] = (alone[1] < alone[0]).astype(np.intp)
-        result[pictures[:, 0] < 0], result[pictures[:, 1] < 0] = 1, 0
-        return result
-
-
-class _Lattice:
-    """A decoded frame laid out on the cells of a grid."""
-
-    def __init__(self, luma: NDArray[np.uint8], grid: BlockGrid) -> None:
-        rows, cols = grid.blocks.shape[1:]
-        (left, top), (height, width) = (-v for v in grid.origin_xy), luma.shape
-        self._outside = (rows * BLOCK, cols * BLOCK) != (height, width)
-        inside = np.zeros((rows * BLOCK, cols * BLOCK), np.uint8)
-        inside[top : top + height, left : left + width] = 255
-        self._inside = np.ascontiguousarray(inside[::_STEP])
-        inside[top : top + height, left : left + width] = luma
-        self._luma = np.ascontiguousarray(inside[::_STEP])
-
-    def differences(self, prediction: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Sum of absolute differences in each cell, over the rows that are looked at, (rows, cols)."""
-        difference = cv2.absdiff(self._luma, prediction)
-        if self._outside:
-            difference = cv2.bitwise_and(difference, self._inside)
-        total = cv2.integral(difference)[:: BLOCK // _STEP, ::BLOCK]
-        result: NDArray[np.int32] = total[1:, 1:] - total[1:, :-1] - total[:-1, 1:] + total[:-1, :-1]
-        return result
+        return alone

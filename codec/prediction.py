@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from .motion import BLOCK
 
+STEP = 2
+"""Only every second row of a cell is looked at: as good as all of them for telling references apart."""
+
 _PAD = 24  # a block is never further outside than _REACH, where all that it sees is the repeated border
 _REACH = 16
 _TAPS = np.array([1, -5, 20, 20, -5, 1], np.float32) / 32  # 8.4.2.2.1
@@ -50,35 +53,45 @@ class SubpixelPlanes:
 
 
 class Sampler:
-    """Where a picture of blocks reads its reference; one sampler serves every reference of the same size.
+    """Where m cells of 8x8 pixels read their reference; one sampler serves every reference of the same size.
 
-    `vectors` is (rows, cols, 2) int, quarter pixels, x before y, one for each 8x8 cell of a lattice whose first cell
-    starts at pixel `origin_xy` of the picture of `size_hw`. `step` takes only every so-manieth row of each cell.
+    `corners` is (m, 2), the cells' first pixels in the picture of `size_hw`, `vectors` (m, 2) their displacements in
+    quarter pixels, both x before y.
     """
 
-    def __init__(
-        self, vectors: NDArray[np.int32], size_hw: tuple[int, int], origin_xy: tuple[int, int], step: int = 1
-    ) -> None:
+    def __init__(self, corners: NDArray[np.integer], vectors: NDArray[np.integer], size_hw: tuple[int, int]) -> None:
         height, width = size_hw
-        rows, cols = vectors.shape[:2]
         stride = width + 2 * _PAD
-        fraction = (vectors[..., 1] & 3) * 4 + (vectors[..., 0] & 3)
-        x = (vectors[..., 0] >> 2) + (np.arange(cols) * BLOCK + origin_xy[0])
-        y = (vectors[..., 1] >> 2) + (np.arange(rows) * BLOCK + origin_xy[1])[:, None]
-        x = x.clip(-_REACH, width + _REACH - BLOCK) + _PAD
-        y = y.clip(-_REACH, height + _REACH - BLOCK) + _PAD
-        base = y * stride + x
+        x = (corners[:, 0] + (vectors[:, 0] >> 2)).clip(-_REACH, width + _REACH - BLOCK) + _PAD
+        y = (corners[:, 1] + (vectors[:, 1] >> 2)).clip(-_REACH, height + _REACH - BLOCK) + _PAD
         offsets = _SAMPLES @ ((height + 2 * _PAD) * stride, 1, stride)
-        both = base + offsets[:, fraction]
-        inside = np.arange(0, BLOCK, step)[:, None, None] * stride + np.arange(BLOCK)
-        self.shape = rows * (BLOCK // step), cols * BLOCK
-        self._where = (both[:, :, None, :, None] + inside).reshape(2, *self.shape)
-        self._scratch = np.empty((2, *self.shape), np.uint8)
+        inside = (np.arange(0, BLOCK, STEP)[:, None] * stride + np.arange(BLOCK)).ravel()
+        fraction = (vectors[:, 1] & 3) * 4 + (vectors[:, 0] & 3)
+        self._where = (y * stride + x + offsets[:, fraction])[..., None] + inside
 
     def predict(self, reference: SubpixelPlanes) -> NDArray[np.uint8]:
-        """The prediction from `reference`, one row of pixels in `step`: (rows * 8 / step, cols * 8) uint8."""
-        planes = reference.planes()
-        for where, out in zip(self._where, self._scratch, strict=True):
-            planes.take(where, out=out, mode="wrap")
-        result: NDArray[np.uint8] = cv2.addWeighted(self._scratch[0], 0.5, self._scratch[1], 0.5, 0.25)  # type: ignore[assignment]
-        return result
+        """The prediction of all cells from `reference`, (m, 64 / STEP) uint8."""
+        first, second = reference.planes().take(self._where, mode="wrap")
+        return mean(first, second)
+
+
+def cells_of(luma: NDArray[np.uint8], corners: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """The cells of a picture at `corners` (see `Sampler`), (m, 64 / STEP) uint8; its border is repeated outwards."""
+    height, width = luma.shape
+    x = (corners[:, :1] + np.tile(np.arange(BLOCK), BLOCK // STEP)).clip(0, width - 1)
+    y = (corners[:, 1:] + np.repeat(np.arange(0, BLOCK, STEP), BLOCK)).clip(0, height - 1)
+    cells: NDArray[np.uint8] = luma.take(y * width + x)
+    return cells
+
+
+def mean(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The mean of two predictions, halves rounded up."""
+    return np.asarray(cv2.addWeighted(first, 0.5, second, 0.5, 0.25), np.uint8)
+
+
+def differences(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean absolute difference of m cells in grey levels, (m,)."""
+    if not len(first):
+        return np.zeros(0, np.float32)
+    total = cv2.reduce(cv2.absdiff(first, second), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
+    return np.asarray(total, np.float32)[:, 0] / np.float32(first.shape[1])

@@ -65,7 +65,7 @@ class DecodedPictures:
         Of field pictures, and of pictures without one whole header, nothing is known: they get no hypotheses.
         """
         if not headers or headers[0].is_field:
-            return CodedPicture(decode_index, 0, True)
+            return CodedPicture(decode_index, 0, True, (), (*self._stored(), decode_index))
         header = headers[0]
         if header.is_idr:
             self._short.clear()
@@ -79,8 +79,10 @@ class DecodedPictures:
                 hypotheses |= dict.fromkeys(self._hypotheses(each, order))
         if header.is_reference:
             self._mark(header, _Stored(decode_index, header.frame_num, order))
-        stored = tuple(p.decode_index for p in (*self._short, *self._long.values()) if p.decode_index != NO_PICTURE)
-        return CodedPicture(decode_index, order, header.is_reference, tuple(hypotheses), stored)
+        return CodedPicture(decode_index, order, header.is_reference, tuple(hypotheses), self._stored())
+
+    def _stored(self) -> tuple[int, ...]:
+        return tuple(p.decode_index for p in (*self._short, *self._long.values()) if p.decode_index != NO_PICTURE)
 
     def _fill_gap(self, header: SliceHeader) -> None:
         """Frame numbers that were skipped take places in the sliding window, pictures or not (8.2.5.2)."""
@@ -157,6 +159,7 @@ class DecodedPictures:
             return picture.frame_num - limit if picture.frame_num > header.frame_num else picture.frame_num
 
         long = [self._long[index] for index in sorted(self._long)]
+        initial: tuple[list[_Stored], list[_Stored]]
         if header.kind == "P":
             initial = (sorted(self._short, key=number, reverse=True) + long, [])
         else:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .chain import Grid, GridPositions, grid_positions
 from .composition import TracedPicture, follow, trace
-from .frame import Frame
+from .frame import Frame, MotionVectors
 from .matching import block_grid, match
 from .motion import MotionField
 from .prediction import SubpixelPlanes
@@ -27,17 +27,18 @@ class FrameReferences:
     """What the vectors of one frame point to.
 
     `picture` (n,) int32 is, for each of the frame's n vectors, the display index of the picture it points to, -1 where
-    the vector is not used or its picture not known; `confidence` (n,) float32 in [0, 1] says how sure that is (see
-    `matching.match`); `preferred` (n,) bool marks the one vector of each block that `compose` follows.
+    the vector is not used or its picture not known; `confidence` (n,) float32 in [0, 1] says how sure that is, and
+    `error` (n,) float32 how far that picture's prediction alone is from the block, in grey levels (see `Matches`).
 
     `key_index` is the display index of the intra-coded picture to which most of the frame leads; in an open GOP that
-    may be a later one, and `keyframe` is that frame (None on an intra-coded picture itself, which leads nowhere).
+    may be a later one, and `keyframe` is that frame (None on an intra-coded picture itself, and on one whose vectors
+    lead nowhere: ways end there).
     `is_reference` is false where no other picture may refer to this one.
     """
 
     picture: NDArray[np.int32]
     confidence: NDArray[np.float32]
-    preferred: NDArray[np.bool_]
+    error: NDArray[np.float32]
     key_index: int
     is_reference: bool
     keyframe: Frame | None = field(default=None, repr=False)
@@ -48,7 +49,7 @@ class FrameReferences:
         """The motion from this frame to the picture with the display index `to` (`key_index` if None).
 
         Sampled at the centres of `grid`'s cells as in `MotionChain.compose`, but through whichever pictures the blocks
-        refer to; blocks without reference move like the nearest block that has one. `unreferenced` marks the cells
+        refer to; blocks without reference move like the neighbour that fits best. `unreferenced` marks the cells
         whose way met such a block, or does not lead over that picture. Raises ValueError where that picture is not
         among those before this frame in decoding order.
         """
@@ -118,15 +119,16 @@ class _Recovery:
             self._grids = {}
             self._size_hw = frame.size_hw
         hypotheses, is_reference = self._hypotheses(frame)
-        if frame.pict_type == "I" or frame.motion is None:
+        references = None
+        if frame.pict_type != "I" and frame.motion is not None:
+            references = self._refer(frame, frame.motion, hypotheses, is_reference)
+        if references is None:
             references = self._begin(frame, is_reference)
-        else:
-            references = self._refer(frame, hypotheses, is_reference)
         if is_reference:
             self._planes[frame.decode_index] = SubpixelPlanes(frame.luma)
         stored = self._anchors if frame.coded is None else frame.coded.stored
         self._planes = {index: planes for index, planes in self._planes.items() if index in stored}
-        return replace(frame, references=references)
+        return replace(frame, references=references, key_index=references.key_index)
 
     def _hypotheses(self, frame: Frame) -> tuple[tuple[Hypothesis, ...], bool]:
         """How the frame may be predicted, and whether others may be from it."""
@@ -143,7 +145,7 @@ class _Recovery:
         return found, True
 
     def _begin(self, frame: Frame, is_reference: bool) -> FrameReferences:
-        """An intra-coded picture: ways end here. Those that were shown after it lead to the one before at most."""
+        """A picture where ways end: those of pictures decoded later lead back to the one before it at most."""
         if frame.coded is not None and set(frame.coded.stored) == {frame.decode_index}:
             self._traced.clear()
             self._roots.clear()
@@ -151,27 +153,24 @@ class _Recovery:
             last = max(self._roots)
             self._traced = {index: picture for index, picture in self._traced.items() if index >= last}
             self._roots = {last: self._roots[last]}
-        traced = TracedPicture(frame.index, frame.decode_index, frame.size_hw)
+        traced = TracedPicture(frame.index, frame.decode_index, frame.size_hw, frame.decode_index)
         self._traced[frame.decode_index] = traced
         self._roots[frame.decode_index] = frame
-        none = np.zeros(0)
-        return FrameReferences(
-            none.astype(np.int32),
-            none.astype(np.float32),
-            none.astype(np.bool_),
-            frame.index,
-            is_reference,
-            None,
-            (traced,),
-            self._grids,
-        )
+        count = 0 if frame.motion is None else len(frame.motion)
+        unknown = np.full(count, -1, np.int32), np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
+        return FrameReferences(*unknown, frame.index, is_reference, None, (traced,), self._grids)
 
-    def _refer(self, frame: Frame, hypotheses: tuple[Hypothesis, ...], is_reference: bool) -> FrameReferences:
-        assert frame.motion is not None
-        array = frame.motion.array
+    def _refer(
+        self, frame: Frame, motion: MotionVectors, hypotheses: tuple[Hypothesis, ...], is_reference: bool
+    ) -> FrameReferences | None:
+        """What the vectors point to; None where no way leads to an intra-coded picture."""
+        array = motion.array
         grid = block_grid(array, frame.size_hw)
         matches = match(array, grid, frame.luma, self._planes, hypotheses)
-        traced = trace(frame.index, frame.decode_index, frame.size_hw, array, grid, matches, self._traced)
+        traced = trace(frame, array, grid, matches, self._planes, self._traced)
+        key = self._roots.get(traced.key)
+        if key is None:
+            return None
         pictures = (*self._traced.values(), traced)
         if is_reference:
             self._traced[frame.decode_index] = traced
@@ -180,23 +179,6 @@ class _Recovery:
         shown = np.full(len(array), -1, np.int32)
         for picture in pictures:
             shown[matches.picture == picture.decode_index] = picture.index
-        key = self._keyframe(traced)
         return FrameReferences(
-            shown,
-            matches.confidence,
-            matches.preferred,
-            frame.index if key is None else key.index,
-            is_reference,
-            key,
-            pictures,
-            self._grids,
+            shown, matches.confidence, matches.error, key.index, is_reference, key, pictures, self._grids
         )
-
-    def _keyframe(self, traced: TracedPicture) -> Frame | None:
-        """The picture to which most of `traced` leads; the last intra-coded one where it leads nowhere."""
-        assert traced.root is not None
-        roots, counts = np.unique(traced.root[traced.root >= 0], return_counts=True)
-        for root in roots[np.argsort(-counts)]:
-            if int(root) in self._roots:
-                return self._roots[int(root)]
-        return self._roots[max(self._roots)] if self._roots else None

@@ -286,6 +286,7 @@ class CompressedVideo(Iterator[Frame]):
             size_hw=self._orientation.size(coded_hw),
             packet_bytes=tag.packet_bytes if isinstance(tag, _Tag) else 0,
             decode_index=tag.decode_index if isinstance(tag, _Tag) else -1,
+            key_index=self._index - self._distance,
             coded=tag.coded if isinstance(tag, _Tag) else None,
             motion=motion,
             motion_absence=absence,
