@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,18 +13,10 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from ..codec import (
-    CodecError,
-    CompressedVideo,
-    EncodeSettings,
-    Frame,
-    MotionChain,
-    MotionField,
-    MotionVectors,
-    open_video,
-    reencode,
-)
+from ..codec import EncodeSettings, Frame, MotionChain, MotionField, MotionVectors, reencode
 from ..data.synthetic import SyntheticStreet
+from .benchmark_cli import open_source, report
+from .benchmark_metadata import metadata
 from .cli import InputError
 
 
@@ -51,6 +41,9 @@ class Size(click.ParamType[tuple[int, int]]):
 @click.group()
 def main() -> None:
     """Measure the codec front end. Results go to standard output as JSON."""
+
+
+main.add_command(metadata)
 
 
 @main.command()
@@ -96,7 +89,7 @@ def chain(source: str | None, size: tuple[int, int], gop: int, grid: int, frames
             for name, seconds in spent.items():
                 stages[name].append(seconds * 1000 / gop)
             per_frame.append(sum(spent.values()) * 1000 / gop)
-    _report(
+    report(
         source=source or "synthetic street",
         size_hw=size_hw,
         gop=gop,
@@ -127,7 +120,7 @@ def read(source: str, frames: int, threads: int) -> None:
     }
     rates = {}
     for name, (options, with_images) in tqdm(passes.items(), disable=not sys.stderr.isatty(), leave=False):
-        with _open(source, threads=threads or "auto", **options) as video:
+        with open_source(source, threads=threads or "auto", **options) as video:
             started, count = time.perf_counter(), 0
             for frame in itertools.islice(video, frames):
                 count += 1
@@ -135,7 +128,7 @@ def read(source: str, frames: int, threads: int) -> None:
                     _ = frame.image
             rates[name] = round(count / (time.perf_counter() - started), 1)
             size_hw, codec = video.size_hw, video.codec_name
-    _report(source=source, codec=codec, size_hw=size_hw, threads=threads or "auto", frames_per_second=rates)
+    report(source=source, codec=codec, size_hw=size_hw, threads=threads or "auto", frames_per_second=rates)
 
 
 def _vectors_of_street(size_hw: tuple[int, int], gop: int) -> tuple[list[MotionVectors], tuple[int, int]]:
@@ -155,20 +148,8 @@ def _giving(image: Any) -> Callable[[], Any]:
 
 
 def _vectors_of_video(source: str, count: int) -> tuple[list[MotionVectors], tuple[int, int]]:
-    with _open(source, pixels=False) as video:
+    with open_source(source, pixels=False) as video:
         if video.motion_absence is not None:
             raise InputError(f"{source}: {video.motion_absence.value}; give a video made by `preprocess encode`")
         moving = (frame.motion for frame in video if frame.motion is not None)
         return list(itertools.islice(moving, count)), video.size_hw
-
-
-def _open(source: str, **options: Any) -> CompressedVideo:
-    try:
-        return open_video(source, **options)
-    except CodecError as error:
-        raise InputError(str(error)) from error
-
-
-def _report(**figures: Any) -> None:
-    figures["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
-    click.echo(json.dumps(figures, indent=2))
