@@ -108,11 +108,16 @@ def restore_dtypes(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) ->
 
 
 def save_model(
-    network: SegmentationNetwork, file: Path, architecture: str, state: Mapping[str, Tensor] | None = None
+    network: SegmentationNetwork,
+    file: Path,
+    architecture: str,
+    state: Mapping[str, Tensor] | None = None,
+    *,
+    half: bool = True,
 ) -> None:
-    """Write weights (`state`, or the network's own) as fp16 safetensors with architecture and class names inside."""
+    """Write weights (`state`, or the network's own) as safetensors with architecture and class names inside."""
     metadata = {"architecture": architecture, "classes": json.dumps(network.classes)}
-    save_tensors(state or network.state_dict(), file, metadata)
+    save_tensors(state or network.state_dict(), file, metadata, half=half)
 
 
 def save_tensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str], *, half: bool = True) -> None:
