@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 import numpy as np
 
@@ -41,8 +42,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the axes say: labels, whether x is logarithmic, where its ticks are (None: chosen), how values are shown,
-    and whether x starts at 0."""
+    """How a chart is drawn: labels, whether x is logarithmic, where its ticks are (None: chosen), how values are shown,
+    whether x starts at 0, and
+    what the y axis spans at least, so that small differences look small;
+    `names` of series stand at the right or beside their last points."""
 
     x_label: str
     y_label: str
@@ -51,14 +54,16 @@ class Axes:
     tick_names: Sequence[str] | None = None
     y_format: str = ".2f"
     from_zero: bool = False
+    least_span: float = 0.0
+    names: Literal["right", "beside"] = "right"
 
 
-def line_chart(values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> str:
+def line_chart(values: Mapping[str, Sequence[float]], x_label: str, y_label: str, *, least_span: float = 0.0) -> str:
     """Curves over 0, 1, 2, ... by name; every point tells its value."""
     longest = max(len(v) for v in values.values())
     ticks = list(range(0, longest, max(1, math.ceil(longest / 13))))
     series = [Series(name, range(len(v)), v) for name, v in values.items()]
-    return chart(series, Axes(x_label, y_label, ticks=ticks))
+    return chart(series, Axes(x_label, y_label, ticks=ticks, least_span=least_span))
 
 
 def chart(series: Sequence[Series], axes: Axes) -> str:
@@ -86,14 +91,17 @@ def chart(series: Sequence[Series], axes: Axes) -> str:
         f"{escape(one.name)}</span>"
         for i, one in enumerate(series)
     )
-    drawings = _draw(series, xs, axes, 740, 360, "wide") + _draw(series, xs, axes, 370, 280, "narrow")
-    return f'<div class="chart" data-points="{data}"><div class="legend key">{key}</div>{drawings}</div>'
+    drawings = _draw(series, xs, axes, 920, 380, "wide") + _draw(series, xs, axes, 370, 290, "narrow")
+    legend = f'<div class="legend key">{key}</div>' if axes.names == "right" else ""
+    return f'<div class="chart" data-points="{data}">{legend}{drawings}</div>'
 
 
 def _draw(series: Sequence[Series], xs: Sequence[float], axes: Axes, width: int, height: int, kind: str) -> str:
-    longest_name = max(len(one.name) for one in series)
-    left, right, top, bottom = 54, (min(230, 26 + 7.3 * longest_name) if kind == "wide" else 14), 12, 46
-    low, high, step = _nice_range([y for one in series for _, y in one.points])
+    named = kind == "wide" or axes.names == "beside"
+    longest = max(len(one.name) for one in series)
+    right = min(230, 26 + 7.3 * longest) if named and axes.names == "right" else 14
+    left, top, bottom = 60, 12, 46
+    low, high, step = _nice_range([y for one in series for _, y in one.points], axes.least_span)
     first, last = 0.0 if axes.from_zero else _scale(xs[0], axes), _scale(xs[-1], axes)
 
     def x_of(x: float) -> float:
@@ -116,7 +124,7 @@ def _draw(series: Sequence[Series], xs: Sequence[float], axes: Axes, width: int,
     parts += _x_ticks(xs, axes, x_of, height - bottom + 20, 38 if kind == "wide" else 30)
     middle = (left + width - right) / 2
     parts.append(f'<text x="{middle:.0f}" y="{height - 6}" text-anchor="middle">{escape(axes.x_label)}</text>')
-    turned = f'transform="translate(13 {(top + height - bottom) / 2:.0f}) rotate(-90)"'
+    turned = f'transform="translate(11 {(top + height - bottom) / 2:.0f}) rotate(-90)"'
     parts.append(f'<text {turned} text-anchor="middle">{escape(axes.y_label)}</text>')
     parts.append(f'<line class="cross" y1="{top}" y2="{height - bottom}"/>')
     ends = []
@@ -131,19 +139,16 @@ def _draw(series: Sequence[Series], xs: Sequence[float], axes: Axes, width: int,
                 f'<path d="{_MARKS[i % SERIES]}" transform="translate({px:.1f} {py:.1f})" fill="{colour}">'
                 f"<title>{escape(title)}</title></path>"
             )
-        ends.append((points[-1][1], one.name, colour))
-    if kind == "wide":
-        for y, name, colour in _spread(ends, top + 6, height - bottom):
-            parts.append(
-                f'<text x="{width - right + 8:.0f}" y="{y + 4:.1f}" style="fill:{colour}">{escape(name)}</text>'
-            )
+        x, y = points[-1][:2]
+        ends.append((x if axes.names == "beside" else width - right - 2, y, one.name, colour))
+    if named:
+        parts += _names(ends, width, (top + 6, height - bottom))
     return "".join([*parts, "</svg>"])
 
 
-def _x_ticks(xs: Sequence[float], axes: Axes, x_of: object, y: float, room: float) -> list[str]:
+def _x_ticks(xs: Sequence[float], axes: Axes, x_of: Callable[[float], float], y: float, room: float) -> list[str]:
     ticks = list(axes.ticks if axes.ticks is not None else xs)
     names = list(axes.tick_names) if axes.tick_names is not None else [f"{tick:g}" for tick in ticks]
-    assert callable(x_of)
     parts, free = [], -math.inf
     for tick, name in zip(ticks, names, strict=True):
         x = x_of(tick)
@@ -153,24 +158,32 @@ def _x_ticks(xs: Sequence[float], axes: Axes, x_of: object, y: float, room: floa
     return parts
 
 
-def _spread(ends: Sequence[tuple[float, str, str]], low: float, high: float) -> list[tuple[float, str, str]]:
-    """The ends' names moved apart, so that none is over another or outside `low` to `high`, as far as there is room."""
-    gap = min(15.0, (high - low) / max(1, len(ends) - 1))
-    ordered = sorted(ends)
-    placed: list[float] = []
-    for y, _, _ in ordered:
-        placed.append(max(y, placed[-1] + gap) if placed else max(y, low))
-    limit = high
+def _names(ends: Sequence[tuple[float, float, str, str]], width: float, bounds: tuple[float, float]) -> list[str]:
+    """The series' names at the right of their ends (x, y, name, colour), or at the left where there is no room; moved
+    down where they would lie over another, and then up again as far as they leave the bounds."""
+    placed: list[list[float]] = []
+    texts = []
+    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+        room = 7.3 * len(name)
+        at, anchor = (x + 10, "start") if x + 10 + room <= width else (x - 10, "end")
+        span = [at, at + room] if anchor == "start" else [at - room, at]
+        y = max([y, *(other[2] + 15 for other in placed if other[0] < span[1] and span[0] < other[1])])
+        placed.append([*span, y])
+        texts.append((at, anchor, name, colour))
     for i in range(len(placed) - 1, -1, -1):
-        placed[i] = min(placed[i], limit)
-        limit = placed[i] - gap
-    return [(y, name, colour) for y, (_, name, colour) in zip(placed, ordered, strict=True)]
+        below = [o[2] - 15 for o in placed[i + 1 :] if o[0] < placed[i][1] and placed[i][0] < o[1]]
+        placed[i][2] = max(bounds[0], min([placed[i][2], bounds[1], *below]))
+    return [
+        f'<text x="{at:.0f}" y="{spot[2] + 4:.1f}" text-anchor="{anchor}" style="fill:{colour}">{escape(name)}</text>'
+        for (at, anchor, name, colour), spot in zip(texts, placed, strict=True)
+    ]
 
 
-def _nice_range(values: Sequence[float]) -> tuple[float, float, float]:
+def _nice_range(values: Sequence[float], least_span: float) -> tuple[float, float, float]:
     """Bounds around the values and a step of 1, 2 or 5 times a power of ten that makes four to eight parts of them."""
     low, high = min(values), max(values)
-    span = max(high - low, 1e-3 * max(1.0, abs(high)))
+    span = max(high - low, least_span, 1e-3 * max(1.0, abs(high)))
+    low, high = min(low, (low + high - span) / 2), max(high, (low + high + span) / 2)
     step = 10.0 ** math.floor(math.log10(span))
     for factor in (0.2, 0.5, 1.0, 2.0):
         if span / (step * factor) <= 6:

@@ -112,8 +112,8 @@ def image_tag(image: NDArray[np.uint8], text: str, *, flat: bool = False) -> str
 
 
 def strip(figures: Sequence[str]) -> str:
-    """Figures side by side, as many as fit."""
-    return f'<div class="strip{" few" if len(figures) < 4 else ""}">{"".join(figures)}</div>'
+    """Figures side by side, two in a row on a phone."""
+    return f'<div class="strip" style="--n:{max(3, len(figures))}">{"".join(figures)}</div>'
 
 
 def legend(names: Sequence[str], colours: NDArray[np.uint8]) -> str:

@@ -18,9 +18,17 @@ from .gallery import Shown
 from .report import bitrate_tag
 
 WRONG = (214, 24, 74)
-UNSCORED = (120, 126, 134)
 MATRIX_CLASSES = 40
 STRIP_VARIANTS = 6
+LEAST_SPAN = 5.0
+"""Points of mIoU that charts show at least, so that differences that mean nothing look like nothing."""
+
+SUMMARY_NOTE = html.paragraph(
+    "GFLOP are 1e9 operations, two a multiply-accumulate (halve them for GMAC), of convolutions and matrix "
+    "products, counted by torch as a mean over a GOP. Frames per second are those of labelling, frame by frame, on "
+    "this machine. Temporal consistency is the IoU of labels with those of the frame before, carried along motion, "
+    "occluded pixels left out."
+)
 
 Record = dict[str, Any]
 
@@ -46,7 +54,11 @@ def distance_sections(
 ) -> list[tuple[str, str]]:
     """The sections that reports by distance have and those on stills have not."""
     first = [record for record in records if same_run(record, records[0])]
-    sections = [("Modes", summary(records)), (f"mIoU by distance, {run_name(first[0])}", curves(first))]
+    everything = html.details("Every stream", summary(records)) if len(first) < len(records) else ""
+    sections = [
+        ("Modes", summary(first) + SUMMARY_NOTE + everything),
+        (f"mIoU by distance, {run_name(first[0])}", curves(first)),
+    ]
     rest = [run for run in runs(records) if run[0] is not first[0]]
     if rest:
         content = "".join(html.details(run_name(run[0]), curves(run)) for run in rest)
@@ -55,12 +67,29 @@ def distance_sections(
     bitrates = sorted({record["bitrate_bps"] for record in records})
     if len(bitrates) > 1:
         tags = [bitrate_tag(rate) for rate in bitrates]
-        axes = Axes("bitrate, b/s", "mIoU, mean over d, %", log_x=True, ticks=bitrates, tick_names=tags, y_format=".1f")
-        sections.append(("Rate and accuracy", sweep_chart(records, "bitrate_bps", "gop", axes)))
+        axes = Axes(
+            "bitrate, b/s",
+            "mIoU, mean over d, %",
+            log_x=True,
+            ticks=bitrates,
+            tick_names=tags,
+            y_format=".1f",
+            least_span=LEAST_SPAN,
+        )
+        sections.append(
+            (f"Rate and accuracy, GOP {records[0]['gop']}", sweep_chart(records, "bitrate_bps", "gop", axes))
+        )
     gops = sorted({record["gop"] for record in records})
     if len(gops) > 1:
-        axes = Axes("GOP, frames", "mIoU, mean over d, %", log_x=True, ticks=gops, y_format=".1f")
-        sections.append(("GOP length and accuracy", sweep_chart(records, "gop", "bitrate_bps", axes)))
+        axes = Axes(
+            "GOP, frames", "mIoU, mean over d, %", log_x=True, ticks=gops, y_format=".1f", least_span=LEAST_SPAN
+        )
+        sections.append(
+            (
+                f"GOP length and accuracy, {run_name(records[0]).split(' at ')[1]}",
+                sweep_chart(records, "gop", "bitrate_bps", axes),
+            )
+        )
     if shown:
         sections.append((f"One frame at several distances: {shown[0].name}", strips(shown, settings)))
     return sections
@@ -98,8 +127,9 @@ def same_run(record: Record, other: Record) -> bool:
 
 
 def run_name(record: Record) -> str:
-    """ "GOP 12 at 750k" """
-    return f"GOP {record['gop']} at {record['tag'] or bitrate_tag(record['bitrate_bps'])}b/s"
+    """GOP length and bitrate in words."""
+    tag = record["tag"] or bitrate_tag(record["bitrate_bps"])
+    return f"GOP {record['gop']} at {tag[:-1]} {tag[-1]}b/s"
 
 
 def summary(records: Sequence[Record]) -> str:
@@ -109,8 +139,8 @@ def summary(records: Sequence[Record]) -> str:
         "mode",
         *(["stream"] if several else []),
         "mIoU, mean over d, %",
-        "d = 0",
-        f"d = {records[0]['gop'] - 1}" if not several else "last d",
+        "d\xa0=\xa00",
+        f"d\xa0=\xa0{records[0]['gop'] - 1}" if not several else "last\xa0d",
         "lowest",
         "temporal consistency, %",
         "GFLOP a frame",
@@ -118,6 +148,7 @@ def summary(records: Sequence[Record]) -> str:
         "frames/s, decoding included",
         "without",
     ]
+    first = {(run[0]["gop"], run[0]["bitrate_bps"]): run[0]["gflops_per_frame"] for run in runs(records)}
     rows = []
     for record in records:
         rows.append(
@@ -130,18 +161,12 @@ def summary(records: Sequence[Record]) -> str:
                 percent(record["miou_min"]),
                 percent(record["temporal_consistency"]),
                 f"{record['gflops_per_frame']:.2f}",
-                f"{record['gflops_per_frame'] / max(1e-9, records[0]['gflops_per_frame']):.2f}",
+                f"{record['gflops_per_frame'] / max(1e-9, first[record['gop'], record['bitrate_bps']]):.2f}",
                 f"{record['fps']:.1f}",
                 f"{record['fps_without_decoding']:.1f}",
             ]
         )
-    note = (
-        "GFLOP are 1e9 operations, two a multiply-accumulate (halve them for GMAC), of convolutions and matrix "
-        "products, counted by torch as a mean over a GOP. Frames per second are those of labelling, frame by frame, on "
-        "this machine. Temporal consistency is the IoU of labels with those of the frame before, carried along motion, "
-        "occluded pixels left out."
-    )
-    return html.table(header, rows) + html.paragraph(note)
+    return html.table(header, rows)
 
 
 def curves(records: Sequence[Record]) -> str:
@@ -150,7 +175,7 @@ def curves(records: Sequence[Record]) -> str:
     header = ["d", *values]
     rows = [(str(d), [record["miou_d"][d] for record in records]) for d in range(records[0]["gop"])]
     figures = html.details("Figures", html.share_table(header, rows))
-    return line_chart(values, "d, frames since the keyframe", "mIoU, %") + figures
+    return line_chart(values, "d, frames since the keyframe", "mIoU, %", least_span=LEAST_SPAN) + figures
 
 
 def cost_bars(records: Sequence[Record]) -> str:
@@ -180,21 +205,25 @@ def cost_chart(records: Sequence[Record]) -> str:
     highest = max(record["gflops_per_frame"] for record in records)
     step = 10 ** np.floor(np.log10(max(highest, 1e-9)))
     ticks = [tick for tick in np.arange(0, highest + step, step / 2) if tick <= highest]
-    axes = Axes("GFLOP a frame", "mIoU, mean over d, %", ticks=ticks, y_format=".1f", from_zero=True)
+    axes = Axes(
+        "GFLOP a frame",
+        "mIoU, mean over d, %",
+        ticks=ticks,
+        y_format=".1f",
+        from_zero=True,
+        names="beside",
+        least_span=LEAST_SPAN,
+    )
     return "<h3>Accuracy over operations</h3>" + chart(series, axes)
 
 
 def sweep_chart(records: Sequence[Record], key: str, other: str, axes: Axes) -> str:
-    """Mean mIoU over what a sweep varies, a curve for each variant and value of what else was varied."""
-    several = len({record[other] for record in records}) > 1
+    """Mean mIoU over what a sweep varies, a curve a variant, at the first record's value of what else was varied."""
     grouped: dict[str, list[Record]] = {}
-    for record in records:
-        what = f"GOP {record['gop']}" if other == "gop" else bitrate_tag(record["bitrate_bps"])
-        grouped.setdefault(f"{record['variant']}, {what}" if several else record["variant"], []).append(record)
-    series = []
-    for name, members in grouped.items():
-        members = sorted(members, key=lambda record: record[key])
-        series.append(Series(name, [r[key] for r in members], [100 * r["miou_mean"] for r in members]))
+    for record in sorted(records, key=lambda record: record[key]):
+        if record[other] == records[0][other]:
+            grouped.setdefault(record["variant"], []).append(record)
+    series = [Series(name, [r[key] for r in run], [100 * r["miou_mean"] for r in run]) for name, run in grouped.items()]
     return chart(series, axes)
 
 
@@ -223,12 +252,11 @@ def confusions(records: Sequence[Record], classes: Sequence[str]) -> str:
 def strips(shown: Sequence[Shown], settings: dict[str, Any]) -> str:
     """For each distance: the decoded picture, the truth, and each variant's labels over its errors."""
     palette = load_palette("cityscapes" if settings["dataset"] == "cityscapes" else "camvid")
-    parts = [html.legend((*palette.names, "wrong", "void"), np.array([*palette.colours.tolist(), WRONG, UNSCORED]))]
+    parts = [html.legend((*palette.names, "void", "wrong"), np.array([*palette.colours.tolist(), palette.void, WRONG]))]
     for one in shown:
-        figures = [
-            html.picture(one.image, "decoded frame"),
-            html.picture(palette.color(one.truth), "truth", flat=True),
-        ]
+        pictures = html.image_tag(one.image, "decoded frame")
+        pictures += html.image_tag(palette.color(one.truth), "truth", flat=True)
+        figures = [f"<figure>{pictures}<figcaption>decoded frame, truth</figcaption></figure>"]
         for name, labels in list(one.labels.items())[:STRIP_VARIANTS]:
             figures.append(variant_figure(one, name, labels, palette))
         parts.append(f"<h3>d = {one.distance}</h3>{html.strip(figures)}")
@@ -243,15 +271,17 @@ def variant_figure(one: Shown, name: str, labels: NDArray[np.uint8], palette: Pa
     wrong = scored & (labels != one.truth)
     share = wrong.sum() / max(1, scored.sum())
     pictures = html.image_tag(palette.color(labels), f"labels of {name}", flat=True)
-    pictures += html.image_tag(error_map(one.image, wrong, scored), f"errors of {name}")
+    pictures += html.image_tag(error_map(one.image, wrong, scored, palette.void), f"errors of {name}")
     return f"<figure>{pictures}<figcaption>{escape(name)}, {100 * share:.1f} % wrong</figcaption></figure>"
 
 
-def error_map(image: NDArray[np.uint8], wrong: NDArray[np.bool_], scored: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A pale grey picture with wrong pixels in WRONG and pixels that do not count in UNSCORED."""
+def error_map(
+    image: NDArray[np.uint8], wrong: NDArray[np.bool_], scored: NDArray[np.bool_], void: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """A pale grey picture with wrong pixels in WRONG and pixels that do not count in `void`."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     pale = np.repeat((150 + 0.4 * grey).clip(0, 255)[..., None], 3, 2).astype(np.uint8)
-    pale[~scored] = UNSCORED
+    pale[~scored] = void
     pale[wrong] = WRONG
     return pale
 
