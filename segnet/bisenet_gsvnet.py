@@ -7,46 +7,18 @@ Every resize inside is bilinear with `align_corners=True`.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .network import SegmentationNetwork, class_names
+from .bisenet import ConvUnit
+from .network import class_names
+from .normalised import IMAGENET, NormalisedNetwork, initialise_convolutions, size_of
 from .resize import resize_aligned
-from .resnet import residual_stage
-
-IMAGE_MEAN = (255 * 0.485, 255 * 0.456, 255 * 0.406)
-IMAGE_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
-
-
-class ConvUnit(nn.Module):
-    """Convolution without bias, then BatchNorm and ReLU unless said otherwise."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        *,
-        norm: bool = True,
-        activation: bool = True,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
-        if norm:
-            self.bn = nn.BatchNorm2d(out_channels)
-        self.norm, self.activation = norm, activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
-        x = self.conv(x)
-        if self.norm:
-            x = self.bn(x)
-        return functional.relu(x) if self.activation else x
+from .resnet import ResNet18
 
 
 class SpatialPath(nn.Module):
@@ -65,26 +37,6 @@ class SpatialPath(nn.Module):
         return detail
 
 
-class ContextPath(nn.Module):
-    """ResNet-18 without its classifier, with torchvision's names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = residual_stage(64, 64, 1)
-        self.layer2 = residual_stage(64, 128, 2)
-        self.layer3 = residual_stage(128, 256, 2)
-        self.layer4 = residual_stage(256, 512, 2)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, 3, H, W) to maps of 128, 256 and 512 channels at strides 8, 16 and 32."""
-        x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(images))), 3, 2, padding=1)
-        eighth = self.layer2(self.layer1(x))
-        sixteenth = self.layer3(eighth)
-        return eighth, sixteenth, self.layer4(sixteenth)
-
-
 class AttentionRefinement(nn.Module):
     """A 3x3 convolution whose channels are gated by what the whole map says."""
 
@@ -92,7 +44,9 @@ class AttentionRefinement(nn.Module):
         super().__init__()
         self.conv_3x3 = ConvUnit(in_channels, channels, 3)
         self.channel_attention = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), ConvUnit(channels, channels, 1, activation=False), nn.Sigmoid()
+            nn.AdaptiveAvgPool2d(1),
+            nn.Sequential(OrderedDict(conv=_gate(channels), bn=nn.BatchNorm2d(channels))),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,8 +64,8 @@ class FeatureFusion(nn.Module):
         self.conv_1x1 = ConvUnit(channels, channels, 1)
         self.channel_attention = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            ConvUnit(channels, channels, 1, norm=False),
-            ConvUnit(channels, channels, 1, norm=False, activation=False),
+            nn.Sequential(OrderedDict(conv=_gate(channels), relu=nn.ReLU())),
+            nn.Sequential(OrderedDict(conv=_gate(channels))),
             nn.Sigmoid(),
         )
 
@@ -136,7 +90,7 @@ class Head(nn.Module):
         return logits
 
 
-class BiSeNetGSVNet(SegmentationNetwork):
+class BiSeNetGSVNet(NormalisedNetwork):
     """GSVNet's BiSeNet-R18; 13,494,777 parameters at 19 classes, two auxiliary heads included.
 
     `classes` is the number of classes or their names. `p` has 64 channels at stride 8: the main head's 3x3 map. Input
@@ -145,17 +99,13 @@ class BiSeNetGSVNet(SegmentationNetwork):
 
     feature_channels = 64
     feature_stride = 8
-    images_mean: Tensor
-    images_std: Tensor
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
-        super().__init__()
+        super().__init__(IMAGENET)
         self.classes = class_names(classes)
         channels, count = 128, len(self.classes)
-        self.register_buffer("images_mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("images_std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
         self.spatial_path = SpatialPath(channels)
-        self.context_path = ContextPath()
+        self.context_path = ResNet18()
         self.global_context = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvUnit(512, channels, 1))
         self.arms = nn.ModuleList([AttentionRefinement(512, channels), AttentionRefinement(256, channels)])
         self.refines = nn.ModuleList([ConvUnit(channels, channels, 3), ConvUnit(channels, channels, 3)])
@@ -167,16 +117,14 @@ class BiSeNetGSVNet(SegmentationNetwork):
                 Head(2 * channels, self.feature_channels, count),
             ]
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise_convolutions(self)
 
     def context(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Refined context (N, 128, ., .) at strides 16 and 8: what the auxiliary heads classify."""
         eighth, sixteenth, deepest = self.context_path(images)
-        x = resize_aligned(self.global_context(deepest), _size(deepest))
-        coarse = self.refines[0](resize_aligned(self.arms[0](deepest) + x, _size(sixteenth)))
-        fine = self.refines[1](resize_aligned(self.arms[1](sixteenth) + coarse, _size(eighth)))
+        x = resize_aligned(self.global_context(deepest), size_of(deepest))
+        coarse = self.refines[0](resize_aligned(self.arms[0](deepest) + x, size_of(sixteenth)))
+        fine = self.refines[1](resize_aligned(self.arms[1](sixteenth) + coarse, size_of(eighth)))
         return coarse, fine
 
     def features(self, images: Tensor) -> Tensor:
@@ -195,19 +143,9 @@ class BiSeNetGSVNet(SegmentationNetwork):
         return self.heads[0](coarse), self.heads[1](fine)
 
     @property
-    def mean(self) -> Tensor:
-        """ImageNet's mean, RGB, 0..255, shape (1, 3, 1, 1)."""
-        return self.images_mean
-
-    @property
-    def std(self) -> Tensor:
-        """ImageNet's standard deviation, RGB, 0..255, shape (1, 3, 1, 1)."""
-        return self.images_std
-
-    @property
     def _main(self) -> Head:
         return cast(Head, self.heads[2])
 
 
-def _size(x: Tensor) -> tuple[int, int]:
-    return x.shape[-2], x.shape[-1]
+def _gate(channels: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 1, bias=False)

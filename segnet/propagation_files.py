@@ -10,28 +10,37 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from . import bisenet_gsvnet, swiftnet
+from . import swiftnet
+from .importing import load_strictly, unwrapped
 from .model import ModelError, find_weights, load_tensors, restore_dtypes, save_tensors
+from .normalised import IMAGENET
 from .propagation_model import PropagationModel
-from .propagation_settings import PropagationSettings
+from .propagation_settings import RGB, PropagationSettings
 
 KIND = "propagation"
 
-_KEYFRAMES = {
+
+def _pixels(fractions: RGB) -> RGB:
+    red, green, blue = fractions
+    return 255 * red, 255 * green, 255 * blue
+
+
+KEYFRAME_STATISTICS: dict[str, tuple[RGB, RGB]] = {
     "swiftnet": (swiftnet.IMAGE_MEAN, swiftnet.IMAGE_STD),
-    "bisenet": (bisenet_gsvnet.IMAGE_MEAN, bisenet_gsvnet.IMAGE_STD),
+    "bisenet": (_pixels(IMAGENET.mean), _pixels(IMAGENET.std)),
 }
+"""Mean and deviation, RGB, 0..255, of the networks that the published heads were trained with."""
 
 
-def save_propagation(model: PropagationModel, file: Path, *, half: bool = True) -> None:
-    """Write weights as safetensors with the settings inside, in fp16, or in fp32 where not `half`."""
+def save_propagation(model: PropagationModel, file: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write weights as safetensors of `dtype` with the settings inside."""
     metadata = {
         "kind": KIND,
         "architecture": "propagation",
         "classes": json.dumps(model.settings.classes),
         "settings": model.settings.to_json(),
     }
-    save_tensors(model.state_dict(), file, metadata, half=half)
+    save_tensors(model.state_dict(), file, metadata, dtype)
 
 
 def load_propagation(
@@ -74,7 +83,7 @@ def import_propagation(
         raise ModelError(
             f"no propagation checkpoint: it needs 'state_dict' and 'state_dict_of', but has {sorted(checkpoint)}"
         )
-    head, flow = ({key.removeprefix("module."): value for key, value in (part or {}).items()} for part in parts)
+    head, flow = ({unwrapped(key): value for key, value in (part or {}).items()} for part in parts)
     tensors: dict[str, Tensor] = {f"head.{key.removeprefix('grm.')}": value for key, value in head.items()}
     tensors |= {f"flow.network.{key}": value for key, value in flow.items()}
     try:
@@ -82,7 +91,7 @@ def import_propagation(
         guides = tensors["head.guide.guide_conv.0.weight"].shape[1]
     except KeyError as error:
         raise ModelError(f"no propagation checkpoint: its 'state_dict' lacks {error}") from error
-    mean, std = _KEYFRAMES[keyframes]
+    mean, std = KEYFRAME_STATISTICS[keyframes]
     settings = PropagationSettings.published(
         classes,
         edges=guides > classes,
@@ -91,8 +100,5 @@ def import_propagation(
         std=std,
     )
     model = PropagationModel(settings)
-    try:
-        model.load_state_dict(restore_dtypes(tensors, model.state_dict()))
-    except RuntimeError as error:
-        raise ModelError(f"the propagation checkpoint does not fit: {error}") from error
+    load_strictly(model, tensors, "a propagation head with its flow network")
     return model.eval()
