@@ -120,12 +120,16 @@ def save_model(
     save_tensors(state or network.state_dict(), file, metadata, half=half)
 
 
-def save_tensors(
-    state: Mapping[str, Tensor], file: Path, metadata: dict[str, str], dtype: torch.dtype = torch.float16
-) -> None:
-    """Write tensors, floating ones as `dtype`, with metadata, beside the file first so that it is never half written."""
+def save_tensors(state: Mapping[str, Tensor], file: Path, metadata: dict[str, str], *, half: bool = True) -> None:
+    """Write tensors with metadata, beside the file first so that it is never half written.
+
+    Floating ones are written as fp16, or as they are where not `half`.
+    """
     tensors = {
-        key: value.detach().to(dtype if value.is_floating_point() else value.dtype).cpu().contiguous().clone()
+        key: (value.detach().half() if half and value.is_floating_point() else value.detach())
+        .cpu()
+        .contiguous()
+        .clone()
         for key, value in state.items()
     }
     part = file.with_name(file.name + ".part")

@@ -32,15 +32,15 @@ KEYFRAME_STATISTICS: dict[str, tuple[RGB, RGB]] = {
 """Mean and deviation, RGB, 0..255, of the networks that the published heads were trained with."""
 
 
-def save_propagation(model: PropagationModel, file: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write weights as safetensors of `dtype` with the settings inside."""
+def save_propagation(model: PropagationModel, file: Path, *, half: bool = True) -> None:
+    """Write weights as safetensors with the settings inside, in fp16, or in fp32 where not `half`."""
     metadata = {
         "kind": KIND,
         "architecture": "propagation",
         "classes": json.dumps(model.settings.classes),
         "settings": model.settings.to_json(),
     }
-    save_tensors(model.state_dict(), file, metadata, dtype)
+    save_tensors(model.state_dict(), file, metadata, half=half)
 
 
 def load_propagation(

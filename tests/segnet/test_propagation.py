@@ -90,7 +90,7 @@ def test_released_weights_survive_our_file(released, tmp_path):
     assert released.settings == PUBLISHED
     assert released.head.guide.guide_conv[1].num_batches_tracked == 259_656
     file = tmp_path / "swnet-seq.safetensors"
-    save_propagation(released, file, torch.float32)
+    save_propagation(released, file, half=False)
     loaded = load_propagation(file)
     assert loaded.settings == released.settings
     for key, value in released.state_dict().items():
