@@ -71,7 +71,22 @@ class InputError(CommandError):
     type=click.Choice(["latest", "all"]),
     default="all",
     show_default=True,
-    help="On an address or standard input: latest drops frames when the machine cannot keep up.",
+    help="On an address, a camera or standard input: latest drops frames when the machine cannot keep up.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds without data after which an address or a camera counts as stalled.",
+)
+@click.option(
+    "--reconnect",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="How often in a row to connect again to an address or a camera that stalls or drops; it goes on at the next "
+    "keyframe, and gaps are reported.",
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("-n", "keep", is_flag=True, help="Leave outputs that exist alone, and call that a success.")
@@ -81,9 +96,9 @@ class InputError(CommandError):
 def main(debug: bool, save: str, **options: Any) -> None:
     """Label every frame of SOURCE and write it as a video with the labels over it.
 
-    SOURCE is a video file, a folder or quoted glob of still images, an address (http://, rtsp://), or - for a stream on
-    standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and NAME.rle.jsonl are written beside the
-    video NAME.mp4.
+    SOURCE is a video file, a folder or quoted glob of still images, an address (http://, rtsp://), the number of a
+    camera, or - for a stream on standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and
+    NAME.rle.jsonl are written beside the video NAME.mp4.
     """
     try:
         request = StreamRequest(save=tuple(kind.strip() for kind in save.split(",")), **options)

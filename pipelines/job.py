@@ -15,6 +15,7 @@ import av
 from ..codec.errors import CodecError, SourceError
 from ..codec.frame import Frame
 from .errors import StreamError, StreamUsageError
+from .live_queue import LatestAhead
 from .outputs import OutputSet
 from .pipeline import Pipeline
 from .prediction import Prediction
@@ -58,7 +59,7 @@ def run_job(
     begin, cpu_begin = time.perf_counter(), time.process_time()
     interrupted, broken = False, None
     writer: WriteBehind[tuple[Frame, Prediction]] = WriteBehind(lambda item: outputs.write(*item), WRITE_BEHIND)
-    reader = ReadAhead(frames, READ_AHEAD, lambda milliseconds: stats.add("read", milliseconds))
+    reader = _reader(frames, stats, live)
     try:
         try:
             with reader:
@@ -91,9 +92,18 @@ def run_job(
             ) from error
         raise
     finally:
+        if isinstance(reader, LatestAhead):
+            stats.dropped_frames += reader.lost_frames
         if reader.is_stopped:
             source.close()
     return Outcome(time.perf_counter() - begin, time.process_time() - cpu_begin, interrupted, broken)
+
+
+def _reader(frames: Iterable[tuple[Frame, bool]], stats: StreamStats, live: Live) -> ReadAhead[tuple[Frame, bool]]:
+    def on_read(milliseconds: float) -> None:
+        stats.add("read", milliseconds)
+
+    return ReadAhead(frames, READ_AHEAD, on_read) if live == "all" else LatestAhead(frames, on_read=on_read)
 
 
 @contextmanager

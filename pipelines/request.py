@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from ..data import Palette, load_palette
 from ..segnet import load_model
 from .errors import StreamUsageError
 from .job import Live, Outcome, run_job
+from .live import LiveVideo
 from .network import NetworkRunner, Precision
 from .outputs import ColourImages, LabelImages, Output, OutputSet, RunLengths
 from .overlay import Painter
 from .registry import MODES
-from .sources import Opened, is_live, of_one_size, open_source, plan_reencode, reencoded, source_stem, within
+from .sources import Opened, Patience, is_live, of_one_size, open_source, plan_reencode, reencoded, source_stem, within
 from .stats import StreamStats, peak_memory_mib
 from .video_output import OverlayVideo
 
@@ -52,6 +53,8 @@ class StreamRequest:
     max_frames: int | None = None
     stats_file: Path | None = None
     live: Live = "all"
+    timeout: float = 10.0
+    reconnect: int = 0
     overwrite: bool = False
     keep: bool = False
     quiet: bool = False
@@ -62,6 +65,8 @@ class StreamRequest:
             raise StreamUsageError(f"--save {unknown[0]}: unknown; take some of {', '.join(KINDS)}")
         if self.live == "latest" and not is_live(self.source):
             raise StreamUsageError(f"--live latest: '{self.source}' is no live source, a file waits; leave it out")
+        if self.reconnect and (not is_live(self.source) or self.source == "-"):
+            raise StreamUsageError(f"--reconnect: '{self.source}' cannot be connected to again; leave it out")
         if self.overwrite and self.keep:
             raise StreamUsageError("-y and -n exclude each other; give one of them")
 
@@ -93,7 +98,14 @@ def segment_stream(request: StreamRequest) -> Outcome:
         return Outcome(0.0)
     _check_targets(request, list(targets.values()))
     needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion
-    source = open_source(request.source, motion=needs_motion, frame_rate=Fraction(request.fps).limit_denominator(1001))
+    source = open_source(
+        request.source,
+        motion=needs_motion,
+        frame_rate=Fraction(request.fps).limit_denominator(1001),
+        patience=Patience(request.timeout, request.reconnect),
+    )
+    if isinstance(source, LiveVideo):
+        source.on_gap = lambda gap: _say(request, f"{source.name}: {gap}")
     try:
         mode, reason = _plan(request, source)
         runner = NetworkRunner(load_model(request.model), device=request.device, precision=request.precision)
@@ -105,7 +117,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
         frames = of_one_size(source, source.name)
         if reason is not None:
             _say(request, f"{source.name}: re-encoding in memory, GOP {request.gop}: {reason}")
-            frames = reencoded(frames, request.gop)
+            frames = reencoded(frames, request.gop, source)
         outputs.start()
     except BaseException:
         source.close()
@@ -132,6 +144,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
             "reencode_reason": reason,
             "interrupted": outcome.interrupted,
             "decode_errors": errors,
+            "gaps": [asdict(gap) for gap in source.gaps] if isinstance(source, LiveVideo) else [],
             "peak_memory_mib": peak_memory_mib(),
             "version": __version__,
             "cpu_ms_per_frame": round(1e3 * outcome.cpu_seconds / max(1, stats.frames), 3),

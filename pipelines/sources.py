@@ -2,47 +2,93 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlparse
 
-from ..codec.errors import InvalidDataError
+import av
+
+from ..codec.errors import InvalidDataError, SourceError
 from ..codec.frame import Frame
 from ..codec.reencode import LIVE_SETTINGS, reencode
 from ..codec.video import CompressedVideo, open_video
 from ..data.frames import FrameFolder, open_frames
 from .errors import StreamUsageError
+from .live import LiveVideo
 
-Opened = CompressedVideo | FrameFolder
+Opened = CompressedVideo | LiveVideo | FrameFolder
 _GLOB = frozenset("*?[")
+_CAMERAS = "video4linux2,v4l2"
 _TIME_RESOLUTION = 1_000_000  # a time that was typed as 0.16 means 4/25
 
 
-def open_source(source: str, *, motion: bool, frame_rate: Fraction) -> Opened:
-    """Open SOURCE; `frame_rate` is for still images, which have none.
+@dataclass(frozen=True)
+class Patience:
+    """How a live source is waited for: seconds without data until it counts as stalled, and how often in a row it is
+    then tried to connect again."""
 
-    "-" is standard input; what holds "://" is an address; a folder, or a name with *, ? or [ that is no file, is still
-    images; anything else is a video file. Raises codec's or data's error where it cannot be read.
+    timeout_seconds: float = 10.0
+    reconnect: int = 0
+
+
+def open_source(source: str, *, motion: bool, frame_rate: Fraction, patience: Patience = Patience()) -> Opened:
+    """Open SOURCE; `frame_rate` is for still images, which have none, and `patience` for live sources.
+
+    "-" is standard input; what holds "://" is an address; a number that is no file is a camera; a folder, or a name
+    with *, ? or [ that is no file, is still images; anything else is a video file. Raises codec's or data's error where
+    it cannot be read.
     """
     path = Path(source)
-    if source == "-" or "://" in source:
-        return open_video(source, motion=motion)
+    if is_live(source):
+        target, format, options = _live_target(source, patience.timeout_seconds)
+
+        def connect() -> CompressedVideo:
+            return open_video(target, motion=motion, format=format, options=options)
+
+        reconnect = 0 if source == "-" else patience.reconnect
+        return LiveVideo(connect, reconnect=reconnect, timeout_seconds=patience.timeout_seconds)
     if path.is_dir() or (_GLOB & set(source) and not path.exists()):
         return open_frames(source, frame_rate=frame_rate)
     return open_video(source, motion=motion)
 
 
 def is_live(source: str) -> bool:
-    """Whether SOURCE may bring frames at its own pace: an address or standard input."""
-    return source == "-" or "://" in source
+    """Whether SOURCE may bring frames at its own pace: an address, a camera or standard input."""
+    return source == "-" or "://" in source or _is_camera(source)
+
+
+def _is_camera(source: str) -> bool:
+    return source.isascii() and source.isdigit() and not Path(source).exists()
+
+
+def _live_target(source: str, timeout_seconds: float) -> tuple[str, str | None, dict[str, str]]:
+    """What to open, by which of FFmpeg's demuxers (None: it finds out), and with which of their options."""
+    microseconds = str(round(timeout_seconds * 1e6))
+    if source.startswith(("rtsp://", "rtsps://")):
+        return source, None, {"timeout": microseconds, "rtsp_flags": "prefer_tcp"}
+    if not _is_camera(source):
+        return source, None, {} if source == "-" else {"rw_timeout": microseconds}
+    device = f"/dev/video{source}"
+    if _CAMERAS not in av.formats_available:
+        raise SourceError(
+            f"camera {source}: cameras are read by v4l2, which this system ({sys.platform}) lacks; pipe one in, as in "
+            "ffmpeg ... -f mpegts - | segment-stream -"
+        )
+    if not Path(device).exists():
+        raise SourceError(f"camera {source}: there is no {device}; plug it in, or give the number of another")
+    return device, "v4l2", {}
 
 
 def source_stem(source: str) -> str:
     """A name for outputs: the file's or folder's without its suffix, the last part of an address, 'stdin'."""
     if source == "-":
         return "stdin"
+    if _is_camera(source):
+        return f"camera{source}"
     if "://" in source:
         return Path(urlparse(source).path).stem or urlparse(source).hostname or "stream"
     path = Path(source)
@@ -103,6 +149,11 @@ def plan_reencode(source: Opened, *, needs_motion: bool, policy: str) -> str | N
     return why
 
 
-def reencoded(frames: Iterable[Frame], gop: int) -> Iterator[Frame]:
-    """`frames` with the types and vectors of an encoding in memory: closed GOPs, no B-frames, one reference."""
-    return reencode(frames, replace(LIVE_SETTINGS, gop=gop))
+def reencoded(frames: Iterable[Frame], gop: int, source: Opened) -> Iterator[Frame]:
+    """`frames` of `source` with types and vectors of an encoding in memory: closed GOPs, no B-frames, one reference.
+
+    Each connection of a live source begins with a keyframe.
+    """
+    settings = replace(LIVE_SETTINGS, gop=gop)
+    for _, run in groupby(frames, lambda _: source.connections if isinstance(source, LiveVideo) else 0):
+        yield from reencode(run, settings)

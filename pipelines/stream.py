@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.1
 _JOIN_SECONDS = 3.0
 
 
-class _End:
+class End:
     """Marks the end of a queue; carries the exception that ended it, if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
@@ -33,7 +33,7 @@ class ReadAhead(Generic[T]):
         if depth < 1:
             raise ValueError(f"depth={depth} leaves no room in the queue; give 1 or more")
         self._source = source
-        self._queue: queue.Queue[T | _End] = queue.Queue(depth)
+        self._queue: queue.Queue[T | End] = queue.Queue(depth)
         self._on_read = on_read
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
@@ -56,7 +56,7 @@ class ReadAhead(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             item = self._queue.get()
-            if isinstance(item, _End):
+            if isinstance(item, End):
                 if item.error is not None:
                     raise item.error
                 return
@@ -67,12 +67,12 @@ class ReadAhead(Generic[T]):
         ended = False
         while not ended:
             items = [self._queue.get()]
-            while not self._queue.empty() and not isinstance(items[-1], _End):
+            while not self._queue.empty() and not isinstance(items[-1], End):
                 items.append(self._queue.get())
-            end = items.pop() if isinstance(items[-1], _End) else None
+            end = items.pop() if isinstance(items[-1], End) else None
             if items:
                 yield items[-1], items[:-1]  # type: ignore[misc]
-            if isinstance(end, _End):
+            if isinstance(end, End):
                 if end.error is not None:
                     raise end.error
                 ended = True
@@ -89,11 +89,11 @@ class ReadAhead(Generic[T]):
                 if self._on_read is not None:
                     self._on_read((time.perf_counter() - begin) * 1e3)
                 self._put(item)
-            self._put(_End())
+            self._put(End())
         except BaseException as error:
-            self._put(_End(error))
+            self._put(End(error))
 
-    def _put(self, item: T | _End) -> None:
+    def _put(self, item: T | End) -> None:
         while not self._stop.is_set():
             try:
                 return self._queue.put(item, timeout=_POLL_SECONDS)
@@ -112,7 +112,7 @@ class WriteBehind(Generic[T]):
         if depth < 1:
             raise ValueError(f"depth={depth} leaves no room in the queue; give 1 or more")
         self._write = write
-        self._queue: queue.Queue[T | _End] = queue.Queue(depth)
+        self._queue: queue.Queue[T | End] = queue.Queue(depth)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
@@ -129,7 +129,7 @@ class WriteBehind(Generic[T]):
     def close(self) -> None:
         """Wait until everything is written and end the thread; raises the writer's exception if it failed."""
         if self._thread.is_alive():
-            self._queue.put(_End())
+            self._queue.put(End())
             self._thread.join()
         self._raise()
 
@@ -137,7 +137,7 @@ class WriteBehind(Generic[T]):
         """Drop what is not written yet and wait for the write under way to end."""
         self._error = self._error or RuntimeError("the writer was abandoned")
         if self._thread.is_alive():
-            self._queue.put(_End())
+            self._queue.put(End())
             self._thread.join()
 
     def _raise(self) -> None:
@@ -147,7 +147,7 @@ class WriteBehind(Generic[T]):
     def _work(self) -> None:
         while True:
             item = self._queue.get()
-            if isinstance(item, _End):
+            if isinstance(item, End):
                 return
             if self._error is None:
                 try:
