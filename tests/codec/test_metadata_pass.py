@@ -20,7 +20,7 @@ def assert_same_metadata(path: Path, threads: int | Literal["auto"] = "auto") ->
             assert np.array_equal(one.qp, other.qp)
             assert (one.motion is None) == (other.motion is None)
             if one.motion is not None and other.motion is not None:
-                assert one.motion.array.tobytes() == other.motion.array.tobytes()
+                assert np.array_equal(one.motion.array, other.motion.array)  # its padding bytes are anything
                 vectors += len(one.motion)
     assert vectors
 

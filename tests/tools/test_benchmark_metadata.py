@@ -20,7 +20,9 @@ def clip(tmp_path: Path) -> Path:
     path = tmp_path / "small.mp4"
     scene = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"x264-params": "keyint=6:scenecut=0"})
+        stream = container.add_stream(
+            "libx264", rate=25, options={"x264-params": "keyint=6:scenecut=0:bframes=0"}
+        )  # of B-frames mvextractor loses vectors
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         for index in range(12):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(scene, 2 * index, axis=1))))
