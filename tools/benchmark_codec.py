@@ -17,6 +17,7 @@ from ..codec import EncodeSettings, Frame, MotionChain, MotionField, MotionVecto
 from ..data.synthetic import SyntheticStreet
 from .benchmark_cli import open_source, report
 from .benchmark_metadata import metadata
+from .benchmark_references import references
 from .benchmark_motion import motion
 from .cli import InputError
 
@@ -45,6 +46,7 @@ def main() -> None:
 
 
 main.add_command(metadata)
+main.add_command(references)
 main.add_command(motion)
 
 
