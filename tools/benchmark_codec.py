@@ -17,8 +17,8 @@ from ..codec import EncodeSettings, Frame, MotionChain, MotionField, MotionVecto
 from ..data.synthetic import SyntheticStreet
 from .benchmark_cli import open_source, report
 from .benchmark_metadata import metadata
-from .benchmark_references import references
 from .benchmark_motion import motion
+from .benchmark_references import references
 from .cli import InputError
 
 

@@ -120,7 +120,8 @@ def _encode(images: Iterable[Image], rate: Fraction, gop: int, options: dict[str
                 stream = container.add_stream("libx264", rate=rate, options={k: v for k, v in options.items() if v})
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 stream.codec_context.gop_size, stream.codec_context.thread_count = gop, 1
-                stream.bit_rate = bitrate or None
+                if bitrate:
+                    stream.bit_rate = bitrate
             picture.pts, picture.time_base = index, 1 / rate
             container.mux(stream.encode(reformatter.reformat(picture, format="yuv420p", threads=1)))
         if stream is not None:
