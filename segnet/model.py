@@ -15,14 +15,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .bisenet import BiSeNet
+from .bisenet_gsvnet import BiSeNetGSVNet
 from .network import SegmentationNetwork
 from .normalised import CAMVID
 from .psp import PSPNet
 from .psp_semseg import SemsegPSPNet
 from .swiftnet import SwiftNet
+from .swiftnet_pyramid import SwiftNetPyramid, without_levels
 
 ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] = {
     "swiftnet18": SwiftNet,
+    "swiftnet18-pyramid": SwiftNetPyramid,
+    "gsvnet-bise18": BiSeNetGSVNet,
     "camvid-psp18": PSPNet,
     "cityscapes-psp18": SemsegPSPNet,
     "camvid-bise18": partial(BiSeNet, normalisation=CAMVID),
@@ -33,6 +37,7 @@ ENCODER_NAMES = (
     ("", "backbone."),
     ("", "feats."),
     ("", "cp.resnet."),
+    ("", "context_path."),
     ("conv1.", "layer0.0."),
     ("bn1.", "layer0.1."),
 )
@@ -157,11 +162,16 @@ def initialise(network: SegmentationNetwork, file: Path) -> int:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
         tensors = tensors.get("state_dict", tensors)
     own = network.state_dict()
+    alike: dict[str, list[str]] = {}
+    for name in own:
+        for known_as in {name, without_levels(name)}:
+            alike.setdefault(known_as, []).append(name)
     taken = {}
     for key, value in tensors.items():
-        for name in (new + key.removeprefix(old) for old, new in ENCODER_NAMES if key.startswith(old)):
-            if name in own and own[name].shape == value.shape:
-                taken[name] = value.to(own[name].dtype)
+        for known_as in (new + key.removeprefix(old) for old, new in ENCODER_NAMES if key.startswith(old)):
+            for name in alike.get(known_as, ()):
+                if own[name].shape == value.shape:
+                    taken[name] = value.to(own[name].dtype)
     if not taken:
         raise ModelError(f"'{file}' holds no tensor that fits {type(network).__name__}")
     network.load_state_dict(taken, strict=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -69,10 +71,26 @@ def load_propagation(
     return model.eval().to(device)
 
 
+def read_propagation_checkpoint(file: Path) -> Mapping[str, Any]:
+    """A published checkpoint's dict; no code in it is run, but its `args` (an argparse.Namespace) may be there.
+
+    ModelError where it cannot be read.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"'{file}' cannot be read as a checkpoint of tensors: {reason}") from error
+    if not isinstance(loaded, Mapping):
+        raise ModelError(f"'{file}' holds no propagation checkpoint, but a {type(loaded).__name__}")
+    return loaded
+
+
 def import_propagation(
     checkpoint: Mapping[str, Any], keyframes: Literal["swiftnet", "bisenet"] = "swiftnet"
 ) -> PropagationModel:
-    """A published checkpoint, as `torch.load(file, weights_only=True)` gives it, as a model in eval mode.
+    """A published checkpoint (`read_propagation_checkpoint`) as a model in eval mode.
 
     `checkpoint` holds `state_dict` (keys `grm.*`) and `state_dict_of` (the flow network's: light or FlowNetS);
     `keyframes` is the network it was trained with, whose normalisation it shares. Class count and edge channel are read

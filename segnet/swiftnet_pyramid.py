@@ -7,6 +7,7 @@ the ReLU, unlike the single-scale form's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -18,6 +19,11 @@ from .swiftnet import IMAGE_MEAN, IMAGE_STD, NormReluConv
 
 LEVELS = 3
 STAGES = (64, 128, 256, 512)
+
+
+def without_levels(key: str) -> str:
+    """The name in ResNet-18 of a tensor that each level has its own of: `bn1.2.weight` is `bn1.weight`."""
+    return re.sub(r"(\bbn\d)\.\d\.", r"\1.", key)
 
 
 class LevelNorm(nn.ModuleList):

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
-from gopseg.segnet import parameter_count
+from gopseg.segnet import ModelError, initialise, parameter_count
 from gopseg.segnet.bisenet_gsvnet import BiSeNetGSVNet
+from gopseg.segnet.importing import import_network
+from gopseg.segnet.resnet import ResNet18
 from gopseg.segnet.swiftnet_pyramid import SwiftNetPyramid
 
 
@@ -73,3 +75,38 @@ def test_bisenet_auxiliary_logits():
     coarse, fine = BiSeNetGSVNet(5).eval().auxiliary_logits(torch.randn(1, 3, 72, 104))
     assert coarse.shape == (1, 5, 5, 7)
     assert fine.shape == (1, 5, 9, 13)
+
+
+def test_both_can_be_built_by_name_and_imported_strictly():
+    for name, network in (("swiftnet18-pyramid", SwiftNetPyramid(3)), ("gsvnet-bise18", BiSeNetGSVNet(3))):
+        imported, fusion = import_network(network.state_dict(), name)
+        assert fusion is None
+        assert type(imported) is type(network)
+        assert len(imported.classes) == 3
+        with pytest.raises(ModelError, match="not a checkpoint of"):
+            import_network(dict(list(network.state_dict().items())[1:]), name)
+
+
+@pytest.mark.parametrize("build", [SwiftNetPyramid, BiSeNetGSVNet])
+def test_imagenet_weights_initialise_the_encoder_and_every_level(build, tmp_path):
+    donor = ResNet18().state_dict()
+    for key, value in donor.items():
+        if value.is_floating_point():
+            donor[key] = torch.rand_like(value)
+    torch.save(donor | {"fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet18.pth")
+    network = build(2)
+    taken = initialise(network, tmp_path / "resnet18.pth")
+    state = network.state_dict()
+    if build is BiSeNetGSVNet:
+        assert taken == len(donor)
+        assert torch.equal(state["context_path.layer4.1.bn2.running_mean"], donor["layer4.1.bn2.running_mean"])
+    else:
+        norms = [key for key in donor if "bn" in key]
+        assert taken == len(donor) + 2 * len(norms)
+        for level in range(3):
+            assert torch.equal(state[f"backbone.layer4.1.bn2.{level}.weight"], donor["layer4.1.bn2.weight"])
+            assert torch.equal(state[f"backbone.bn1.{level}.running_var"], donor["bn1.running_var"])
+        again = build(2)
+        torch.save(state, tmp_path / "own.pth")
+        assert initialise(again, tmp_path / "own.pth") == len(state)
+        assert torch.equal(again.state_dict()["backbone.bn1.2.weight"], state["backbone.bn1.2.weight"])
