@@ -60,17 +60,15 @@ def unwrapped(key: str) -> str:
     return key
 
 
-def import_network(
-    tensors: Mapping[str, Tensor], architecture: str, classes: Sequence[str] | None = None
-) -> tuple[SegmentationNetwork, CReFF | None]:
+def import_network(tensors: Mapping[str, Tensor], architecture: str) -> tuple[SegmentationNetwork, CReFF | None]:
     """A published network, in eval mode and float32, and its CReFF where the state dict holds one.
 
-    `classes` are names in the order of the logits; how many there are is read from the tensors. Raises ModelError for
-    missing or unexpected keys, shapes that do not fit, aliases that disagree, and a wrong number of names.
+    How many classes there are is read from the tensors; they have no names yet. Raises ModelError for missing or
+    unexpected keys, shapes that do not fit, and aliases that disagree.
     """
     fusion_tensors = {k.removeprefix(FUSION): v for k, v in tensors.items() if k.startswith(FUSION)}
     own = resolve_aliases({k: v for k, v in tensors.items() if not k.startswith(FUSION)}, architecture)
-    network = build_network(architecture, class_count(own, architecture) if classes is None else classes)
+    network = build_network(architecture, class_count(own, architecture))
     load_strictly(network, own, architecture)
     fusion = None
     if fusion_tensors:
