@@ -56,7 +56,11 @@ def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDA
     data = raw_side_data(picture, "MOTION_VECTORS")
     if data is None:
         return np.zeros(0, VECTOR_DTYPE)
-    vectors = np.frombuffer(data, VECTOR_DTYPE)
+    return cropped(np.frombuffer(data, VECTOR_DTYPE), crop_xy)
+
+
+def cropped(vectors: NDArray[np.void], crop_xy: tuple[int, int]) -> NDArray[np.void]:
+    """Vectors placed in the picture as coded, placed in the one that is left when `crop_xy` is cut off."""
     if crop_xy != (0, 0):
         vectors = vectors.copy()
         for name, crop in zip(("src_x", "src_y", "dst_x", "dst_y"), crop_xy * 2, strict=True):
