@@ -37,8 +37,10 @@ class LiveVideo(Iterator[Frame]):
 
     A connection that fails, times out or ends without having announced a length is tried again, `reconnect` times in a
     row at most, with pauses that grow from half a second to eight. The first frame after that is a keyframe (what comes
-    before it is dropped), and its time is the last frame's plus the gap by the clock. A wait of more than
-    `timeout_seconds` on a connection that then goes on is a gap too. `on_gap` is told of each, in the reader's thread.
+    before it is dropped), and its time is the last frame's plus the gap by the clock; frames without a time follow at
+    the stream's rate. `connect` sees to it that a connection fails after `timeout_seconds` without data; one that
+    `waits` instead (standard input, a camera) may go on later, which is a gap too. `on_gap` is told of each gap, in the
+    reader's thread.
 
     Raises SourceError where no attempt succeeds, or the stream comes back in another size.
     """
@@ -49,9 +51,11 @@ class LiveVideo(Iterator[Frame]):
         *,
         reconnect: int,
         timeout_seconds: float,
+        waits: bool = False,
         on_gap: Callable[[Gap], None] = lambda _: None,
     ) -> None:
-        self._connect, self._reconnect, self._timeout, self.on_gap = connect, reconnect, timeout_seconds, on_gap
+        self._connect, self._reconnect, self._timeout = connect, reconnect, timeout_seconds
+        self._waits, self.on_gap = waits, on_gap
         self._video = connect()
         self.name, self.codec_name = self._video.name, self._video.codec_name
         self.size_hw, self.frame_rate = self._video.size_hw, self._video.frame_rate
@@ -64,7 +68,8 @@ class LiveVideo(Iterator[Frame]):
         self._unit = self._video.time_base
         self._offset: Fraction | None = Fraction(0)
         self._last_time = Fraction(0)
-        self._last_clock = time.monotonic()
+        self._last_clock = time.monotonic()  # when data came last
+        self._is_stalled = False
         self._is_closing = threading.Event()
 
     @property
@@ -103,9 +108,14 @@ class LiveVideo(Iterator[Frame]):
                 raise
             return self._again(_cause(error))
         waited = time.monotonic() - begin
-        if self._count and waited > self._timeout:
-            self._note(Gap(self._count, round(waited, 3), "nothing came", 0))
-        return self._placed(frame)
+        if waited > self._timeout:
+            if self._waits:
+                self._note(Gap(self._count, round(waited, 3), "nothing came", 0))
+            else:
+                self._is_stalled = True  # the connection fails now; this is what the decoder still held
+        if not self._is_stalled:
+            self._last_clock = time.monotonic()
+        return self._placed(frame, 1 / self.frame_rate)
 
     def _note(self, gap: Gap) -> None:
         self.gaps.append(gap)
@@ -131,9 +141,11 @@ class LiveVideo(Iterator[Frame]):
                 (height, width), (h, w) = self.size_hw, frame.size_hw
                 raise SourceError(f"{self.name}: came back as {w}x{h} after {width}x{height}; start anew with it")
             self.connections += 1
-            self._offset = None
-            self._note(Gap(self._count, round(time.monotonic() - self._last_clock, 3), cause, attempt))
-            return self._placed(frame)
+            now = time.monotonic()
+            self._note(Gap(self._count, round(now - self._last_clock, 3), cause, attempt))
+            step = Fraction(now - self._last_clock).limit_denominator(1_000_000)
+            self._last_clock, self._offset, self._is_stalled = now, None, False
+            return self._placed(frame, step)
         raise SourceError(
             f"{self.name}: {cause}, and {self._reconnect} attempts to connect again failed ({why}); check the source, "
             "or give a higher --reconnect"
@@ -149,19 +161,20 @@ class LiveVideo(Iterator[Frame]):
                 break
         raise SourceError(f"{self.name}: no keyframe came; give a higher --timeout")
 
-    def _placed(self, frame: Frame) -> Frame:
-        """The frame with its place among all connections' frames."""
-        now = time.monotonic()
-        pts = frame.pts
-        if pts is not None:
-            source_time = pts * frame.time_base
+    def _placed(self, frame: Frame, step: Fraction) -> Frame:
+        """The frame as one of all connections' frames, `step` seconds after the last where nothing else tells."""
+        expected = self._last_time + step if self._count else Fraction(0)
+        if frame.pts is None:
+            at, self._offset = expected, None
+        else:
+            source_time = frame.pts * frame.time_base
             if self._offset is None:
-                gap = Fraction(now - self._last_clock).limit_denominator(1_000_000)
-                self._offset = self._last_time + max(gap, self._unit) - source_time
-            self._last_time = source_time + self._offset
-            pts = round(self._last_time / self._unit)
-        placed = replace(frame, index=self._count, pts=pts, time_base=self._unit)
-        self._last_clock = now
+                self._offset = expected - source_time
+            at = source_time + self._offset
+        if self._count:
+            at = max(at, self._last_time + self._unit)
+        placed = replace(frame, index=self._count, pts=round(at / self._unit), time_base=self._unit)
+        self._last_time = at
         self._count += 1
         return placed
 

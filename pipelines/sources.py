@@ -49,8 +49,12 @@ def open_source(source: str, *, motion: bool, frame_rate: Fraction, patience: Pa
         def connect() -> CompressedVideo:
             return open_video(target, motion=motion, format=format, options=options)
 
-        reconnect = 0 if source == "-" else patience.reconnect
-        return LiveVideo(connect, reconnect=reconnect, timeout_seconds=patience.timeout_seconds)
+        return LiveVideo(
+            connect,
+            reconnect=patience.reconnect,
+            timeout_seconds=patience.timeout_seconds,
+            waits="://" not in source,
+        )
     if path.is_dir() or (_GLOB & set(source) and not path.exists()):
         return open_frames(source, frame_rate=frame_rate)
     return open_video(source, motion=motion)
