@@ -57,7 +57,7 @@ class StillRenderer:
         maps[1] += level * height
         if hole.any():
             _fill(maps, hole)
-        image = cv2.remap(self.still.image, maps[0], maps[1], cv2.INTER_LINEAR)
+        image = cv2.remap(self.still.image, maps[0], maps[1], cv2.INTER_CUBIC)
         labels = cv2.remap(self.still.labels, maps[0], maps[1], cv2.INTER_NEAREST)
         labels[hole | (beyond > _BELIEVED) | ((beyond > 0) & ~self._goes_on[labels])] = VOID
         return np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
