@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -72,8 +72,8 @@ def _scored(clip: Clip, index: int) -> ScoredFrame:
     return ScoredFrame(index, index % clip.gop, clip.sequence.frame_name(position), clip.sequence.label_files[position])
 
 
-def encode_clip(
-    clip: ClipFiles,
+def encode_frames(
+    frames: Sequence[Path],
     file: Path,
     settings: EncodeSettings,
     frame_rate: Fraction,
@@ -81,9 +81,8 @@ def encode_clip(
     on_frame: Callable[[], None] | None = None,
     before_rename: Callable[[Transcoded, Path], None] | None = None,
 ) -> Transcoded:
-    """The clip's images as an H.264 file, the way `preprocess encode` writes it; the callbacks are `transcode`'s."""
-    images = (read_image(path) for path in clip.images)
-    pictures = pictures_of_images(images, clip.name, frame_rate, len(clip.images))
+    """Image files as an H.264 file, the way `preprocess encode` writes it; the callbacks are `transcode`'s."""
+    pictures = pictures_of_images(map(read_image, frames), file.name, frame_rate, len(frames))
     return transcode(pictures, file, settings, on_frame=on_frame, before_rename=before_rename)
 
 

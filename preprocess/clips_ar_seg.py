@@ -18,7 +18,7 @@ from ..codec.errors import EncodeError
 from ..codec.motion import BLOCK
 from ..data.label_files import write_labels
 from ..data.palettes import Palette
-from .clips import ClipFiles, ClipJob, ScoredFrame, encode_clip
+from .clips import ClipFiles, ClipJob, ScoredFrame, encode_frames
 from .sidecar import sha256_of, write_sidecar
 
 _QUARTER = 4
@@ -97,7 +97,7 @@ class ArSegClipJob(ClipJob):
         try:
             with tempfile.TemporaryDirectory(prefix=".clip-", dir=self.folder) as folder:
                 video = Path(folder) / "clip.mp4"
-                result = encode_clip(self.clip, video, self.encoder, self.frame_rate, on_frame=on_frame)
+                result = encode_frames(self.clip.images, video, self.encoder, self.frame_rate, on_frame=on_frame)
                 self._decode(video)
                 account = self.content(result, sha256_of(video))
             write_sidecar(self.account, account)

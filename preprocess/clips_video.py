@@ -12,7 +12,7 @@ from ..codec.errors import InvalidDataError
 from ..codec.transcode import Transcoded
 from ..data.label_files import write_labels
 from ..data.palettes import Palette
-from .clips import ClipFiles, ClipJob, encode_clip
+from .clips import ClipFiles, ClipJob, encode_frames
 from .sidecar import SCHEMA, sha256_of, write_sidecar
 
 INDEX = "index.json"
@@ -40,7 +40,9 @@ class VideoClipJob(ClipJob):
             account.update(self.content(result, sha256_of(video)))
             write_sidecar(self.account, account)
 
-        encode_clip(self.clip, self.output, self.encoder, self.frame_rate, on_frame=on_frame, before_rename=publish)
+        encode_frames(
+            self.clip.images, self.output, self.encoder, self.frame_rate, on_frame=on_frame, before_rename=publish
+        )
         return account
 
 
