@@ -29,6 +29,8 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, window: int = 7) 
     shapes do not fit.
     """
     check(query, key, value, window)
+    if query.dtype == torch.float16:  # unscaled scores exceed its range
+        return local_attention(query.float(), key.float(), value.float(), window).half()
     out: Tensor = TiledAttention.apply(query, key, value, window)  # type: ignore[no-untyped-call]
     return out
 
@@ -36,13 +38,19 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, window: int = 7) 
 def local_attention_by_definition(query: Tensor, key: Tensor, value: Tensor, window: int = 7) -> Tensor:
     """What `local_attention` computes, written plainly: takes `window`^2 times the memory of its inputs."""
     check(query, key, value, window)
+    weights = local_scores(query, key, window).softmax(-1)
+    return torch.einsum("nhwo,ncohw->nchw", weights, neighbours(value, window))
 
-    def neighbours(x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        return functional.unfold(x, window, padding=window // 2).view(batch, channels, window**2, height, width)
 
-    scores = (query.unsqueeze(2) * neighbours(key)).sum(1)
-    return (scores.softmax(1).unsqueeze(1) * neighbours(value)).sum(2)
+def local_scores(query: Tensor, key: Tensor, window: int = 7) -> Tensor:
+    """S of (N, C, H, W) maps: (N, H, W, window^2), offsets row by row."""
+    return torch.einsum("nchw,ncohw->nhwo", query, neighbours(key, window))
+
+
+def neighbours(x: Tensor, window: int) -> Tensor:
+    """The window around each position of (N, C, H, W), zero outside: (N, C, window^2, H, W)."""
+    batch, channels, height, width = x.shape
+    return functional.unfold(x, window, padding=window // 2).view(batch, channels, window**2, height, width)
 
 
 def check(query: Tensor, key: Tensor, value: Tensor, window: int) -> None:

@@ -127,7 +127,7 @@ class BiSeNet(NormalisedNetwork):
 
     `classes` is the number of classes or their names. `p` has 256 channels at stride 8, before the linear classifier,
     on a grid of 2 ceil(H / 16) x 2 ceil(W / 16) that spans the picture: one row or column more than ceil(H / 8) for
-    some sizes. The auxiliary heads are for training: see `published_outputs`.
+    some sizes. The auxiliary heads are for training: see `features_and_auxiliary`.
     """
 
     feature_channels = 256
@@ -148,6 +148,11 @@ class BiSeNet(NormalisedNetwork):
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 256, 2 ceil(H / 16), 2 ceil(W / 16))."""
         return self.decode(images, self.cp(images)[0])
+
+    def features_and_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Normalised RGB to `p` and the auxiliary heads' logits at strides 8 and 16, for deep supervision."""
+        fine, coarse = self.cp(images)
+        return self.decode(images, fine), (self.conv_out16(fine), self.conv_out32(coarse))
 
     def decode(self, images: Tensor, context: Tensor) -> Tensor:
         """The picture and its context at stride 8 to `p`."""
@@ -173,9 +178,8 @@ class BiSeNet(NormalisedNetwork):
 
         Logits are upsampled 8, 8 and 16 times: of the picture's size, or slightly larger.
         """
-        fine, coarse = self.cp(images)
-        p = self.decode(images, fine)
-        return self.published_scores(p), enlarged(self.conv_out16(fine), 8), enlarged(self.conv_out32(coarse), 16), p
+        p, (fine, coarse) = self.features_and_auxiliary(images)
+        return self.published_scores(p), enlarged(fine, 8), enlarged(coarse, 16), p
 
     def published_scores(self, p: Tensor) -> Tensor:
         """What the published network returns for features, fused ones too: logits of 8 times their size."""

@@ -52,7 +52,7 @@ class SemsegPSPNet(NormalisedNetwork):
     """PSPNet-18, semseg flavour; 16,764,262 parameters at 19 classes, with the auxiliary head.
 
     `classes` is the number of classes or their names. `p` has 512 channels at stride 8, before the linear classifier.
-    The auxiliary head on the third stage is for training: see `published_outputs`.
+    The auxiliary head on the third stage is for training: see `features_and_auxiliary`.
     """
 
     feature_channels = 512
@@ -88,6 +88,11 @@ class SemsegPSPNet(NormalisedNetwork):
         """Normalised RGB (N, 3, H, W) to `p`, (N, 512, ceil(H / 8), ceil(W / 8))."""
         return self.decode(self.third(images))
 
+    def features_and_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        """Normalised RGB to `p` and the auxiliary head's logits at stride 8, for deep supervision."""
+        third = self.third(images)
+        return self.decode(third), (self.aux(third),)
+
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 512, h, w) to logits (N, classes, h, w)."""
         logits: Tensor = self.cls[-1](p)
@@ -95,10 +100,9 @@ class SemsegPSPNet(NormalisedNetwork):
 
     def published_outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the published network returns: logits and auxiliary logits of the picture's size, and `p`."""
-        third = self.third(images)
-        p = self.decode(third)
+        p, (auxiliary,) = self.features_and_auxiliary(images)
         size = size_of(images)
-        return resize_aligned(self.classify(p), size), resize_aligned(self.aux(third), size), p
+        return resize_aligned(self.classify(p), size), resize_aligned(auxiliary, size), p
 
     def published_scores(self, p: Tensor) -> Tensor:
         """What the published network returns for fused features: logits of their size."""

@@ -83,6 +83,14 @@ def test_no_tensor_is_larger_than_the_inputs(monkeypatch):
     assert largest.nbytes >= 49 * value.nbytes
 
 
+def test_scores_beyond_the_range_of_half_precision():
+    query, key, value = (x.detach() for x in maps((1, 8, 8, 8), 8))
+    query, key = 200 * query, 200 * key
+    out = local_attention(query.half(), key.half(), value.half())
+    assert out.dtype == torch.float16
+    torch.testing.assert_close(out.float(), local_attention_by_definition(query, key, value), atol=5e-3, rtol=0)
+
+
 def test_what_does_not_fit_is_refused():
     x = torch.zeros(1, 4, *TILE_HW)
     with pytest.raises(ValueError, match="odd and positive, not 4"):

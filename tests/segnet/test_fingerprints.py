@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from gopseg.segnet import parameter_count
-from gopseg.segnet.attention import local_attention, local_attention_by_definition
+from gopseg.segnet.attention import local_attention, local_attention_by_definition, local_scores
 from gopseg.segnet.creff import CReFF
 from gopseg.segnet.importing import import_network
 from gopseg.segnet.resize import resize_aligned
@@ -169,6 +169,10 @@ def test_creff_alone():
     module = CReFF(64)
     module.load_state_dict(published("arseg-creff64"))
     assert_row(module(draw(1, (1, 64, 24, 32)), draw(2, (1, 64, 12, 16))), "3.5", "CReFF alone")
+
+
+def test_scores_alone():
+    assert_row(local_scores(draw(3, (1, 8, 12, 16)), draw(4, (1, 8, 12, 16))), "3.5", "scores")
 
 
 @pytest.mark.parametrize("attend", [local_attention, local_attention_by_definition])
