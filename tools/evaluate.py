@@ -25,7 +25,8 @@ from .gallery import Gallery
 from .protocols import ClipProtocol, Protocol
 from .report import bitrate_tag, write_tables
 from .report_html import write_html
-from .variants import ALIASES, SharedRunner, Variant, backbone_name, make_variants, parse_sweeps, parse_values
+from .shared_runner import SharedRunner
+from .variants import ALIASES, Variant, backbone_name, branch_files, make_variants, parse_sweeps, parse_values
 
 
 @click.command()
@@ -151,11 +152,15 @@ class Request:
 
     def settings(self, runners: dict[str, SharedRunner], **more: Any) -> dict[str, Any]:
         """What the figures depend on: choices, versions, hardware, hashes of weights."""
+        branches = [] if self.stills else branch_files(self.variants)
         return {
             "dataset": self.dataset,
             "split": self.split,
             "precision": {model: runner.precision for model, runner in runners.items()},
-            "weights_sha256": {model: sha256(find_weights(model).read_bytes()) for model in runners},
+            "weights_sha256": {
+                **{model: sha256(find_weights(model).read_bytes()) for model in runners},
+                **{file.stem: sha256(file.read_bytes()) for file in branches},
+            },
             "versions": {"gopseg": __version__, "torch": torch.__version__, "av": av.__version__},
             "hardware": hardware(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),

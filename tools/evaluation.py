@@ -22,7 +22,8 @@ from ..segnet import ConfusionMatrix
 from ..segnet.temporal_metrics import TemporalConsistency
 from .flops import FrameKind, operations_by_kind
 from .matching import Match
-from .variants import SharedRunner, Variant
+from .shared_runner import SharedRunner
+from .variants import Variant
 
 Labels = NDArray[np.uint8]
 
@@ -177,7 +178,8 @@ class Evaluation:
     def count_operations(self, frames: Callable[[], Iterable[Frame]]) -> None:
         """Count what each variant's steps cost, on one GOP; `frames` opens it anew for each."""
         for result in self.results:
-            result.operations = operations_by_kind(self._build(result), frames())
+            with self._runners[result.variant.model].forgetful():
+                result.operations = operations_by_kind(self._build(result), frames())
 
     def _build(self, result: ModeResult) -> Pipeline:
         return result.variant.build(self._runners[result.variant.model])

@@ -6,47 +6,19 @@ import inspect
 import itertools
 import json
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
 
 from ..pipelines import MODES, NetworkRunner, Pipeline
-from ..segnet import find_weights
+from ..segnet import branch_file, find_weights
 from .cli import InputError
 
 ALIASES = {"hr": "frame"}
 """Names of the papers for modes of ours."""
-
-REMEMBERED = 4
-
-
-class SharedRunner(NetworkRunner):
-    """A runner that remembers its last results, so that modes that look at the same picture share the work.
-
-    `saved_seconds` grows by what each repeated result took when it was made; a mode's time is what it took plus what it
-    was saved. A picture is known by its array, which must not be written to.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.saved_seconds = 0.0
-        self._memory: list[tuple[NDArray[np.uint8], NDArray[np.float32], float]] = []
-        super().__init__(*arguments, **options)
-
-    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As `NetworkRunner.logits`."""
-        for known, result, seconds in self._memory:
-            if known is image:
-                self.saved_seconds += seconds
-                return result
-        begin = time.perf_counter()
-        result = super().logits(image)
-        self._memory = [(image, result, time.perf_counter() - begin), *self._memory[: REMEMBERED - 1]]
-        return result
 
 
 @dataclass(frozen=True)
@@ -78,11 +50,14 @@ def make_variants(modes: str, model: str, sweeps: Mapping[str, Sequence[Any]]) -
         if pipeline is None:
             known = ", ".join((*ALIASES, *MODES))
             raise InputError(f"--modes: unknown mode '{mode}'; there are: {known}")
-        keys = [key for key in sweeps if accepts(pipeline, key)]
+        keys = [key for key in sweeps if default(pipeline, key) is not None]
         swept.update(keys)
         for values in itertools.product(*(sweeps[key] for key in keys)):
             options = dict(zip(keys, values, strict=True))
-            shown = [describe(key, value) for key, value in options.items() if len(sweeps[key]) > 1]
+            scale = default(pipeline, "lr_scale")
+            if scale is not None:
+                options.setdefault("lr_scale", scale)
+            shown = [describe(key, value) for key, value in options.items() if len(sweeps.get(key, [])) > 1]
             variants.append(Variant(" ".join([text, *shown]), mode, pipeline, own or model, options))
     unused = [key for key in sweeps if key not in swept]
     if unused:
@@ -94,9 +69,10 @@ def make_variants(modes: str, model: str, sweeps: Mapping[str, Sequence[Any]]) -
     return variants
 
 
-def accepts(pipeline: type[Pipeline], option: str) -> bool:
-    """Whether a pipeline's constructor has an option of that name."""
-    return option in inspect.signature(pipeline.__init__).parameters
+def default(pipeline: type[Pipeline], option: str) -> Any:
+    """The default of an option of a pipeline's constructor; None where it has no such option."""
+    parameter = inspect.signature(pipeline.__init__).parameters.get(option)
+    return None if parameter is None else parameter.default
 
 
 def describe(key: str, value: Any) -> str:
@@ -146,3 +122,13 @@ def backbone_name(model: str) -> str:
     """The architecture that a weight file names."""
     with safe_open(find_weights(model), "np") as file:
         return str((file.metadata() or {}).get("architecture", "network"))
+
+
+def branch_files(variants: Iterable[Variant]) -> list[Path]:
+    """The files of the branches (LR, AR) that lie beside the variants' models and are used."""
+    files = [
+        branch_file(find_weights(variant.model), variant.pipeline.mode, variant.options["lr_scale"])
+        for variant in variants
+        if "lr_scale" in variant.options
+    ]
+    return [file for file in dict.fromkeys(files) if file.is_file()]

@@ -1,0 +1,48 @@
+"""Pixels' counterparts in the frame before, on content whose motion is known."""
+
+import cv2
+import numpy as np
+
+from gopseg.codec.frame import Frame
+from gopseg.data.sequences import LabelledSequence
+from gopseg.tools.matching import FlowMatcher, match_by_codec
+from gopseg.tools.protocols import motion_vectors
+
+SIZE = (96, 128)
+
+
+def textured(seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (SIZE[0], SIZE[1] + 32, 3)).astype(np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 2)
+
+
+def moved(match):
+    """Median displacement (dx, dy) that a match gives in the picture's middle."""
+    rows, columns = np.divmod(match, SIZE[1])
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    middle = (slice(20, -20), slice(20, -20))
+    known = match[middle] >= 0
+    return np.median((columns - x)[middle][known]), np.median((rows - y)[middle][known]), known.mean()
+
+
+def test_flow_finds_a_shift_and_keeps_the_match(tmp_path):
+    wide = textured()
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), wide[:, 4 * i : 4 * i + SIZE[1]])
+    images = (tmp_path / "0.png", tmp_path / "1.png")
+    matcher = FlowMatcher(LabelledSequence("s", images, {}, lambda path: None, {}))
+    match = matcher(1, None)
+    dx, dy, covered = moved(match)
+    # The content of frame 1 stood 4 pixels further right in frame 0.
+    assert (dx, dy) == (4, 0)
+    assert covered > 0.9
+    assert matcher(1, None) is match
+
+
+def test_the_codecs_match_follows_its_vectors():
+    field = np.zeros((*SIZE, 2), np.float32)
+    field[..., 0], field[..., 1] = 8, -4
+    frame = Frame(1, 1, 1, "P", False, 1, SIZE, motion=motion_vectors(field))
+    assert moved(match_by_codec(1, frame))[:2] == (8, -4)
+    key = Frame(0, 0, 1, "I", True, 0, SIZE)
+    assert match_by_codec(0, key) is None
