@@ -83,6 +83,9 @@ class _Loop:
             packet_bytes=packet.size,
             motion=None if is_intra else MotionVectors(vectors_of(picture, (0, 0)), self.size_hw),
             motion_absence=MotionAbsence.INTRA if is_intra else None,
+            key_index=frame.index - self._distance,
+            coded=None,
+            references=None,
             qp=None,
             load_image=_constant(image),
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..codec import MotionChain, MotionField, filled, mix_with_nearest
 from ..codec.frame import Frame
+from ..codec.references import FrameReferences
 from .network import NetworkRunner
 from .pipeline import Pipeline
 from .warp import warp_map
@@ -22,6 +25,9 @@ CUT_ABOVE = 0.6
 """Share of cells without reference above which the network sees a frame however near the next keyframe is."""
 
 
+_KEPT = 3
+
+
 class MotionPipeline(Pipeline):
     """The network on every intra-coded frame; between them its logits, warped by the composed motion vectors.
 
@@ -33,7 +39,8 @@ class MotionPipeline(Pipeline):
     The network also sees a frame of which more than `refresh_above` of the cells are without reference (a cut that the
     encoder did not mark, or much that was uncovered; the bound is CUT_ABOVE where, by the last GOP's length, a keyframe
     is due within REFRESH_FRAMES frames), and one whose vectors are missing. That frame is then the new reference. Needs
-    a stream whose vectors mean 'the previous frame'; B-frames and several references do not.
+    a stream whose vectors mean 'the previous frame', or frames read with `references`: these are followed to the
+    keyframe that most of the frame leads to; in an open GOP that may be shown later, and is seen ahead of its turn.
     """
 
     mode = "motion"
@@ -48,23 +55,27 @@ class MotionPipeline(Pipeline):
         self._distance = 0
         self._last_gop: int | None = None
         self._reference: Frame | None = None
-        self._carried: NDArray[np.float32] | None = None
+        self._carried: Any = None
+        self._kept: dict[int, Any] = {}  # what is carried from frames that motion may lead back to again
+        self._ahead: dict[int, NDArray[np.float32]] = {}  # logits of frames that were seen before their turn
+        self._refreshed: Frame | None = None
+        self._index = -1
 
     def _observe(self, frame: Frame) -> None:
         if frame.distance == 0:
-            self._last_gop = self._distance + 1 if self._chain is not None else None
-        self._distance = frame.distance
+            self._last_gop = self._distance + 1 if self._reference is not None else None
+        self._distance, self._index = frame.distance, frame.index
         with self._clock("motion"):
-            if self._chain is None or frame.is_keyframe or frame.pict_type == "I" or not _has_motion(frame):
+            if frame.references is not None:
+                self._turn_to(self._origin(frame, frame.references))
+            elif self._chain is None or frame.is_keyframe or frame.pict_type == "I" or not _has_motion(frame):
                 self._refer_to(frame)
             elif frame.motion is not None:
                 self._chain.push(filled(MotionField.from_vectors(frame.motion)))
 
     def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
         if self._reference is not frame:
-            with self._clock("motion"):
-                assert self._chain is not None
-                field = self._chain.compose(self.runner.stride)
+            field = self._compose(frame)
             if field.unreferenced.mean() <= self._limit():
                 carried = self._look_at_reference()[1] if self._carried is None else self._carried
                 with self._clock("warp"):
@@ -79,6 +90,14 @@ class MotionPipeline(Pipeline):
         warped = warp_map(probabilities, field.displacement, self.runner.stride)
         return mix_with_nearest(warped, field.unreferenced, 0.5)
 
+    def _compose(self, frame: Frame) -> MotionField:
+        """The motion from the frame observed last to the reference, at the network's stride."""
+        with self._clock("motion"):
+            if frame.references is not None and self._reference is not None:
+                return frame.references.compose(self.runner.stride, to=self._reference.index)
+            assert self._chain is not None
+            return self._chain.compose(self.runner.stride)
+
     def _limit(self) -> float:
         """The share of cells without reference that this frame may have."""
         left = 0 if self._last_gop is None else self._last_gop - self._distance
@@ -86,15 +105,39 @@ class MotionPipeline(Pipeline):
 
     def _refer_to(self, frame: Frame) -> None:
         """Make `frame` the one that motion leads back to; the network runs on it once that is needed."""
+        if frame.references is not None:
+            self._turn_to(frame)
+            if frame.references.is_reference:
+                self._refreshed = frame
+            return
         if self._chain is None:
             self._chain = MotionChain(frame.size_hw)
         self._chain.reset()
         self._reference, self._carried = frame, None
 
+    def _origin(self, frame: Frame, references: FrameReferences) -> Frame:
+        """The frame that a frame's references lead to: its keyframe, or a later one that the network had to see."""
+        keyframe = references.keyframe or frame
+        refreshed = self._refreshed
+        if refreshed is not None and keyframe.decode_index < refreshed.decode_index < frame.decode_index:
+            return refreshed
+        return keyframe
+
+    def _turn_to(self, frame: Frame) -> None:
+        """Make `frame` the reference, with what is carried from it if the network has seen it."""
+        if self._reference is not None and self._carried is not None:
+            self._kept = dict([*self._kept.items(), (self._reference.index, self._carried)][-_KEPT:])
+        self._reference, self._carried = frame, self._kept.get(frame.index)
+
     def _look_at_reference(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The network's logits (h, w, classes) of the reference, and the probabilities that are carried from it."""
         assert self._reference is not None
-        logits = self._network(self._reference.image)
+        index = self._reference.index
+        logits = self._ahead.pop(index, None)
+        if logits is None:
+            logits = self._network(self._reference.image)
+        if index > self._index:
+            self._ahead = {index: logits}
         with self._clock("warp"):
             self._carried = _softmax(logits)
         return logits, self._carried

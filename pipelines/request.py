@@ -101,6 +101,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
     source = open_source(
         request.source,
         motion=needs_motion,
+        references=needs_motion and request.reencode != "always",
         frame_rate=Fraction(request.fps).limit_denominator(1001),
         patience=Patience(request.timeout, request.reconnect),
     )
@@ -118,6 +119,8 @@ def segment_stream(request: StreamRequest) -> Outcome:
         if reason is not None:
             _say(request, f"{source.name}: re-encoding in memory, GOP {request.gop}: {reason}")
             frames = reencoded(frames, request.gop, source)
+        elif pipeline.needs_motion and source.motion_absence is not None:
+            _say(request, f"{source.name}: recovering references: {source.motion_absence.value}")
         outputs.start()
     except BaseException:
         source.close()
@@ -142,6 +145,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
             "precision": runner.precision,
             "reencoded": reason is not None,
             "reencode_reason": reason,
+            "references_recovered": pipeline.needs_motion and reason is None and source.motion_absence is not None,
             "interrupted": outcome.interrupted,
             "decode_errors": errors,
             "gaps": [asdict(gap) for gap in source.gaps] if isinstance(source, LiveVideo) else [],
@@ -164,7 +168,9 @@ def _plan(request: StreamRequest, source: Opened) -> tuple[str, str | None]:
     """The mode to run, and why the stream is encoded anew (None: it is not)."""
     mode = request.mode
     if mode == "auto":
-        mode = "frame" if source.motion_absence is not None and request.reencode == "never" else "motion"
+        absence = source.motion_absence
+        is_usable = absence is None or absence.is_recoverable
+        mode = "motion" if is_usable or request.reencode != "never" else "frame"
     return mode, plan_reencode(source, needs_motion=MODES[mode].needs_motion, policy=request.reencode)
 
 

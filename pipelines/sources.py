@@ -35,8 +35,12 @@ class Patience:
     reconnect: int = 0
 
 
-def open_source(source: str, *, motion: bool, frame_rate: Fraction, patience: Patience = Patience()) -> Opened:
+def open_source(
+    source: str, *, motion: bool, frame_rate: Fraction, patience: Patience = Patience(), references: bool = False
+) -> Opened:
     """Open SOURCE; `frame_rate` is for still images, which have none, and `patience` for live sources.
+
+    `motion` asks for vectors, `references` for the pictures that they point to where that is not the previous one.
 
     "-" is standard input; what holds "://" is an address; a number that is no file is a camera; a folder, or a name
     with *, ? or [ that is no file, is still images; anything else is a video file. Raises codec's or data's error where
@@ -47,7 +51,7 @@ def open_source(source: str, *, motion: bool, frame_rate: Fraction, patience: Pa
         target, format, options = _live_target(source, patience.timeout_seconds)
 
         def connect() -> CompressedVideo:
-            return open_video(target, motion=motion, format=format, options=options)
+            return open_video(target, motion=motion, references=references, format=format, options=options)
 
         return LiveVideo(
             connect,
@@ -57,7 +61,7 @@ def open_source(source: str, *, motion: bool, frame_rate: Fraction, patience: Pa
         )
     if path.is_dir() or (_GLOB & set(source) and not path.exists()):
         return open_frames(source, frame_rate=frame_rate)
-    return open_video(source, motion=motion)
+    return open_video(source, motion=motion, references=references)
 
 
 def is_live(source: str) -> bool:
@@ -140,10 +144,13 @@ def within(
 
 
 def plan_reencode(source: Opened, *, needs_motion: bool, policy: str) -> str | None:
-    """Why the stream must be encoded anew, or None where it need not; StreamUsageError where it must but may not."""
+    """Why the stream must be encoded anew, or None where it need not; StreamUsageError where it must but may not.
+
+    It need not where references can be recovered, which is better than what is left of motion after a second encoding.
+    """
     if policy == "always":
         return "asked for"
-    if not needs_motion or source.motion_absence is None:
+    if not needs_motion or source.motion_absence is None or source.motion_absence.is_recoverable:
         return None
     why = source.motion_absence.value
     if policy == "never":
