@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..codec.errors import InvalidDataError, SourceError
 from ..codec.motion import BLOCK, MotionField
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 QUARTER = 4
 """Steps of displacement in a pixel."""
 GRID = 4
@@ -28,6 +28,10 @@ UNKNOWN_PTS = int(np.iinfo(np.int64).min)
 UNKNOWN_QP = -128
 OPTIONAL = ("qp", "motion", "composed", "intra")
 """The arrays that `--without` can leave out."""
+SIGNALS = ("residual", "novelty")
+"""The arrays that `--signals` adds, from the decoded pictures."""
+ARRAYS = OPTIONAL + SIGNALS
+"""All arrays that an archive may lack."""
 
 CONVENTIONS = MappingProxyType(
     {
@@ -41,6 +45,9 @@ CONVENTIONS = MappingProxyType(
         "x then y: x_ref = x + motion[..., 0] / 4; 0 where intra",
         "composed": "(N, ceil(H/4), ceil(W/4), 2) int16 the same to the frame key_index, for the cells' centres",
         "intra": "(N, ceil(H/8), ceil(W/8)) bool: no vector covers the cell's centre; true all over on I-frames",
+        "residual": "(N, ceil(H/8), ceil(W/8)) uint8 root of the mean squared luma residual stand-in, in grey levels; "
+        "0 on the first frame",
+        "novelty": "(N,) float32 share of the picture that the previous frame does not explain, 0 to 1; 1 on the first",
     }
 )
 
@@ -60,6 +67,8 @@ def fields_of(size_hw: tuple[int, int]) -> dict[str, tuple[np.dtype[Any], tuple[
         "motion": (np.dtype("<i2"), (*grid(BLOCK), 2)),
         "composed": (np.dtype("<i2"), (*grid(GRID), 2)),
         "intra": (np.dtype("?"), grid(BLOCK)),
+        "residual": (np.dtype("u1"), grid(BLOCK)),
+        "novelty": (np.dtype("<f4"), ()),
     }
 
 
@@ -79,6 +88,8 @@ class Metadata:
     motion: NDArray[np.int16] | None = field(default=None, repr=False)
     composed: NDArray[np.int16] | None = field(default=None, repr=False)
     intra: NDArray[np.bool_] | None = field(default=None, repr=False)
+    residual: NDArray[np.uint8] | None = field(default=None, repr=False)
+    novelty: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -86,7 +97,7 @@ class Metadata:
 
     def __repr__(self) -> str:
         height, width = self.size_hw
-        names = ", ".join(name for name in OPTIONAL if getattr(self, name) is not None)
+        names = ", ".join(name for name in ARRAYS if getattr(self, name) is not None)
         return f"Metadata({len(self)} frames of {width}x{height} from {self.info['source']['name']!r}: {names})"
 
     @property
@@ -116,16 +127,16 @@ class Metadata:
         return MotionField(displacement, self.intra[index], self.size_hw)
 
 
-def load_metadata(file: str | os.PathLike[str], arrays: Collection[str] = OPTIONAL) -> Metadata:
+def load_metadata(file: str | os.PathLike[str], arrays: Collection[str] = ARRAYS) -> Metadata:
     """Read an archive of `preprocess extract`, and check its schema, shapes and types.
 
-    `arrays` names those of `OPTIONAL` to load; ones that the archive was written without are None. Nothing pickled is
+    `arrays` names those of `ARRAYS` to load; ones that the archive was written without are None. Nothing pickled is
     ever loaded. Raises SourceError where the file cannot be read, InvalidDataError where it is no such archive, of a
     newer schema, or damaged, and ValueError for unknown names.
     """
     name = os.fspath(file)
-    if unknown := set(arrays) - set(OPTIONAL):
-        raise ValueError(f"arrays {sorted(unknown)} are unknown; name some of {', '.join(OPTIONAL)}")
+    if unknown := set(arrays) - set(ARRAYS):
+        raise ValueError(f"arrays {sorted(unknown)} are unknown; name some of {', '.join(ARRAYS)}")
     try:
         loaded = np.load(name, allow_pickle=False)
     except OSError as error:
@@ -158,7 +169,7 @@ def _read(name: str, loaded: np.lib.npyio.NpzFile, arrays: Collection[str]) -> M
     count = info["frame_count"]
     values: dict[str, NDArray[Any]] = {}
     for field_name, (dtype, shape) in fields_of((info["size_hw"][0], info["size_hw"][1])).items():
-        if field_name in OPTIONAL and (field_name not in arrays or field_name not in info["arrays"]):
+        if field_name in ARRAYS and (field_name not in arrays or field_name not in info["arrays"]):
             continue
         array = loaded[field_name]
         if array.shape != (count, *shape) or array.dtype != dtype:

@@ -12,10 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import CompressedVideo, Frame, MotionChain, MotionField, open_video
+from ..codec import CompressedVideo, Frame, MotionChain, MotionField, SignalReader
 from ..codec.errors import CodecError, EncodeError, InvalidDataError, MotionUnavailableError
-from .archive import CONVENTIONS, GRID, OPTIONAL, QUARTER, SCHEMA_VERSION, UNKNOWN_PTS, UNKNOWN_QP, fields_of
+from .archive import (
+    ARRAYS,
+    CONVENTIONS,
+    GRID,
+    OPTIONAL,
+    QUARTER,
+    SCHEMA_VERSION,
+    SIGNALS,
+    UNKNOWN_PTS,
+    UNKNOWN_QP,
+    fields_of,
+)
 from .archive_writer import ArchiveWriter
+from .readers import READERS
 from .sidecar import sha256_of
 
 _NEED_MOTION = frozenset({"motion", "composed", "intra"})
@@ -26,22 +38,23 @@ def extract(
     source: str,
     file: Path,
     *,
-    without: Collection[str] = (),
+    arrays: Collection[str] = OPTIONAL,
+    reader: str = "av",
     on_frame: Callable[[], object] | None = None,
     on_packing: Callable[[int], Callable[[int], object]] | None = None,
 ) -> dict[str, Any]:
     """Write the metadata of the video `source` to `file`, which appears when it is whole; returns the archive's `meta`.
 
-    One pass without pixels, in constant memory. `without` names arrays of `OPTIONAL` to leave out. `on_frame` is called
-    for each frame; `on_packing`, once with the bytes that are to be packed, gives what is then told of bytes done.
-    Raises SourceError and InvalidDataError for input that cannot be read or changes size on the way,
-    MotionUnavailableError where vectors do not mean "the frame before" (unless `without` names all that need them),
-    EncodeError where `file` cannot be written.
+    One pass in constant memory, without pixels unless `arrays`, which names those of `ARRAYS` to write, has one of
+    `SIGNALS`. `reader` is one of `READERS`. `on_frame` is called for each frame; `on_packing`, once with the bytes that
+    are to be packed, gives what is then told of bytes done. Raises SourceError and InvalidDataError for input that
+    cannot be read or changes size on the way, MotionUnavailableError where vectors do not mean "the frame before"
+    (unless `arrays` has none that needs them), EncodeError where `file` cannot be written.
     """
-    wants_motion = not set(without) >= _NEED_MOTION
-    with open_video(source, motion=wants_motion, qp="qp" not in without, pixels=False) as video:
+    wants_motion = not _NEED_MOTION.isdisjoint(arrays)
+    with READERS[reader](source, qp="qp" in arrays, pixels=not set(SIGNALS).isdisjoint(arrays)) as video:
         _check(video, wants_motion)
-        fields = {name: of for name, of in fields_of(video.size_hw).items() if name not in without}
+        fields = {name: of for name, of in fields_of(video.size_hw).items() if name not in ARRAYS or name in arrays}
         with _writing(file), ArchiveWriter(file, fields) as writer:
             damaged = count = 0
             for frame, values in _records(video, fields, wants_motion):
@@ -50,7 +63,7 @@ def extract(
                 count += 1
                 if on_frame is not None:
                     on_frame()
-            meta = _meta(video, source, fields, count, damaged)
+            meta = _meta(video, source, fields, reader, count, damaged)
             writer.finish(json.dumps(meta), None if on_packing is None else on_packing(writer.total_bytes))
     return meta
 
@@ -88,7 +101,7 @@ def _records(
     video: CompressedVideo, fields: Collection[str], wants_motion: bool
 ) -> Iterator[tuple[Frame, dict[str, NDArray[Any]]]]:
     shapes = {name: shape for name, (_, shape) in fields_of(video.size_hw).items()}
-    chain = MotionChain(video.size_hw)
+    chain, signals = MotionChain(video.size_hw), SignalReader()
     for frame in video:
         if frame.size_hw != video.size_hw:
             raise InvalidDataError(
@@ -114,6 +127,11 @@ def _records(
                 else:
                     chain.push(field)
                 values["composed"] = _quarters(chain.compose(GRID))
+        if not set(SIGNALS).isdisjoint(fields):
+            found = signals.update(frame)
+            root = np.zeros(shapes["residual"], "u1") if found.energy is None else np.rint(np.sqrt(found.energy))
+            values["residual"] = root.astype("u1")
+            values["novelty"] = np.array(found.novelty, "<f4")
         yield frame, values
 
 
@@ -122,7 +140,9 @@ def _quarters(field: MotionField) -> NDArray[np.int16]:
     return quarters
 
 
-def _meta(video: CompressedVideo, source: str, fields: Collection[str], count: int, damaged: int) -> dict[str, Any]:
+def _meta(
+    video: CompressedVideo, source: str, fields: Collection[str], reader: str, count: int, damaged: int
+) -> dict[str, Any]:
     path = Path(source)
     is_file = path.is_file()
     return {
@@ -141,7 +161,8 @@ def _meta(video: CompressedVideo, source: str, fields: Collection[str], count: i
         "time_base": str(video.time_base),
         "damaged_frames": damaged,
         "refused_packets": video.decode_errors,
-        "arrays": [name for name in OPTIONAL if name in fields],
+        "arrays": [name for name in ARRAYS if name in fields],
+        "reader": reader,
         "gopseg": version("gopseg"),
         "conventions": dict(CONVENTIONS),
     }

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from .archive import OPTIONAL
+from .archive import OPTIONAL, SIGNALS
 from .batch import Existing, Outcome
 from .cli import Names, check_video, make_folder, reports_errors, terminated_as_interrupted
 from .encode import OutputError
@@ -20,6 +20,7 @@ from .extract import extract as extract_metadata
 from .extract_job import ExtractJob
 from .outcomes import Outcomes
 from .planning import jobs_to_do
+from .readers import reader_option
 from .sources import find_sources
 
 
@@ -40,6 +41,8 @@ from .sources import find_sources
     metavar="NAMES",
     help=f"Arrays to leave out, with commas between: {', '.join(OPTIONAL)}.",
 )
+@click.option("--signals", is_flag=True, help="Decode pictures as well, and add residual and novelty.")
+@reader_option
 @execution_options
 @click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace files that exist.")
 @click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep files that exist.")
@@ -52,6 +55,8 @@ def extract(
     sources: tuple[str, ...],
     output: Path,
     without: frozenset[str],
+    signals: bool,
+    reader: str,
     jobs: int | None,
     ray: str | None,
     retries: int,
@@ -69,14 +74,20 @@ def extract(
     for source in sources:
         check_video(source)
     execution = Execution(jobs, ray, retries, manifest)
+    arrays = frozenset(OPTIONAL) - without | (frozenset(SIGNALS) if signals else frozenset())
     existing = existing or Existing.REFUSE
     if len(sources) > 1 or ray or manifest or (has_magic(sources[0]) and not Path(sources[0]).exists()):
-        _extract_all(sources, output, without, execution, existing, debug)
-    elif _is_to_write(output, sources[0], without, existing):
+        _extract_all(sources, output, arrays, reader, execution, existing, debug)
+    elif _is_to_write(ExtractJob(Path(sources[0]), output, arrays, reader), existing):
         make_folder(output.parent)
         with terminated_as_interrupted(), _Bars() as bars:
             meta = extract_metadata(
-                sources[0], output, without=without, on_frame=bars.on_frame, on_packing=bars.on_packing
+                sources[0],
+                output,
+                arrays=arrays,
+                reader=reader,
+                on_frame=bars.on_frame,
+                on_packing=bars.on_packing,
             )
         click.echo("\n".join(_summary(output, meta)), err=True)
 
@@ -84,7 +95,8 @@ def extract(
 def _extract_all(
     sources: tuple[str, ...],
     folder: Path,
-    without: frozenset[str],
+    arrays: frozenset[str],
+    reader: str,
     execution: Execution,
     existing: Existing,
     debug: bool,
@@ -92,7 +104,7 @@ def _extract_all(
     videos = find_sources(sources)
     for video in videos:
         check_video(str(video.path))
-    planned = [ExtractJob(video.path, folder / f"{video.name}.npz", without) for video in videos]
+    planned = [ExtractJob(video.path, folder / f"{video.name}.npz", arrays, reader) for video in videos]
     make_folder(folder)
     account = execution.manifest_in(folder)
     todo = jobs_to_do(planned, existing, account)
@@ -109,15 +121,15 @@ def _extract_all(
     outcomes.finish()
 
 
-def _is_to_write(output: Path, source: str, without: frozenset[str], existing: Existing) -> bool:
+def _is_to_write(job: ExtractJob, existing: Existing) -> bool:
+    output = job.output
     if output.is_dir():
         raise OutputError(f"{output}: is a folder; give a file to write, as in {output / 'video.npz'}")
     if not output.exists():
         return True
-    if Path(source).exists() and output.samefile(source):
+    if job.source_path.exists() and output.samefile(job.source_path):
         raise OutputError(f"{output}: is the source itself; give another file by -o")
-    is_done = existing is Existing.RESUME and ExtractJob(Path(source), output, without).is_finished()
-    if existing is Existing.KEEP or is_done:
+    if existing is Existing.KEEP or (existing is Existing.RESUME and job.is_finished()):
         click.echo(f"{output}: is there already and is kept.", err=True)
         return False
     if existing is Existing.REFUSE:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..codec.errors import InvalidDataError
 from ..codec.pictures import declared_frames
-from .archive import OPTIONAL, SCHEMA_VERSION, load_metadata
+from .archive import ARRAYS, OPTIONAL, SCHEMA_VERSION, load_metadata
 from .encode import OutputError
 from .extract import extract
 from .sidecar import sha256_of, stamp_of
@@ -17,11 +17,12 @@ from .sidecar import sha256_of, stamp_of
 
 @dataclass(frozen=True)
 class ExtractJob:
-    """The video `source_path`, the archive `output`, and the arrays of OPTIONAL to leave out of it."""
+    """The video `source_path`, the archive `output`, the arrays of ARRAYS in it, and the reader of READERS."""
 
     source_path: Path
     output: Path
-    without: frozenset[str] = frozenset()
+    arrays: frozenset[str] = frozenset(OPTIONAL)
+    reader: str = "av"
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -29,8 +30,9 @@ class ExtractJob:
         return (self.output,)
 
     def settings_record(self) -> dict[str, Any]:
-        """The schema, and the arrays that the archive holds."""
-        return {"schema_version": SCHEMA_VERSION, "arrays": [name for name in OPTIONAL if name not in self.without]}
+        """The schema, the arrays that the archive holds, and the reader."""
+        arrays = [name for name in ARRAYS if name in self.arrays]
+        return {"schema_version": SCHEMA_VERSION, "arrays": arrays, "reader": self.reader}
 
     def source_stamp(self) -> list[int]:
         """Bytes and last change of the video."""
@@ -49,10 +51,14 @@ class ExtractJob:
             info = load_metadata(self.output, arrays=()).info
         except InvalidDataError as error:
             raise OutputError(f"{self.output}: exists and is no archive of this gopseg; {way_out}") from error
-        if info["arrays"] != self.settings_record()["arrays"]:
-            raise OutputError(f"{self.output}: was written with the arrays {', '.join(info['arrays'])}; {way_out}")
+        record = self.settings_record()
+        if (info["arrays"], info["reader"]) != (record["arrays"], record["reader"]):
+            raise OutputError(
+                f"{self.output}: was written with the arrays {', '.join(info['arrays'])} by the reader "
+                f"{info['reader']}; {way_out}"
+            )
         return bool(info["source"]["sha256"] == sha256_of(self.source_path))
 
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
         """Extract; returns the archive's `meta`. Raises what `extract` raises; nothing is left behind then."""
-        return extract(str(self.source_path), self.output, without=self.without, on_frame=on_frame)
+        return extract(str(self.source_path), self.output, arrays=self.arrays, reader=self.reader, on_frame=on_frame)

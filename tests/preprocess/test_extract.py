@@ -101,7 +101,7 @@ def test_composed_follows_each_position_through_motion(archive: Path) -> None:
 
 def test_meta_names_schema_size_and_source(archive: Path, corpus_video: Path) -> None:
     meta = json.loads(str(np.load(archive)["meta"]))
-    assert meta["schema_version"] == 1
+    assert meta["schema_version"] == 2
     assert meta["size_hw"] == [96, 128]
     assert meta["frame_count"] == 40
     assert meta["source"] == {
@@ -291,14 +291,14 @@ def test_archives_of_another_kind_are_refused(archive: Path, tmp_path: Path) -> 
     flipped, where = bytearray(archive.read_bytes()), zipfile.ZipFile(archive).getinfo("motion.npy").header_offset
     flipped[where + 300] ^= 0xFF
     (tmp_path / "flipped.npz").write_bytes(flipped)
-    newer = np.array(json.dumps(meta | {"schema_version": 2}))
+    newer = np.array(json.dumps(meta | {"schema_version": 3}))
     for file, cause in (
         (text, "is no archive of `preprocess extract`"),
         (tmp_path / "single.npy", "is a single array"),
         (cut, "is no archive of `preprocess extract`"),
         (tmp_path / "flipped.npz", "is damaged"),
         (rewritten(archive, tmp_path / "a.npz", meta=None), "has no `meta`"),
-        (rewritten(archive, tmp_path / "b.npz", meta=newer), "is of schema version 2, and this gopseg reads 1"),
+        (rewritten(archive, tmp_path / "b.npz", meta=newer), "is of schema version 3, and this gopseg reads 2"),
         (rewritten(archive, tmp_path / "c.npz", motion=np.zeros((40, 12, 16, 2))), r"its motion is float64 \(40"),
         (rewritten(archive, tmp_path / "d.npz", qp=np.zeros((39, 6, 8), np.int8)), r"its qp is int8 \(39, 6, 8\)"),
         (rewritten(archive, tmp_path / "e.npz", intra=None), "is damaged"),
