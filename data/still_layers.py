@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sample import VOID, DatasetError, Sample
-from .still_camera import CAMERA_HEIGHT
+from .still_camera import CAMERA_HEIGHT, Array
 from .still_roles import Role, roles_of
 
 NOTHING = -1
@@ -26,7 +27,6 @@ _PEELS = (Role.THIN, 1 / 14, 1 / 40)  # what is taken off, level by level: thin 
 _REACH = 0.16  # of the width: how far something goes on behind what hides it
 _CLEAR = 0.02  # of the width: so far behind an edge the label is believed
 
-Array = NDArray[np.float64]
 _T = TypeVar("_T", bound=np.generic)
 
 
@@ -34,15 +34,13 @@ _T = TypeVar("_T", bound=np.generic)
 class Layer:
     """One plane: the inverse depth at a ray (x, y, 1) is `normal` @ ray, in 1 / metres.
 
-    `class_index` is its class; `thing` numbers the component that it is part of; `box` is (x0, y0, x1, y1) of its
-    pixels, ends excluded.
+    `class_index` is its class; `thing` numbers the component that it is part of.
     """
 
     normal: Array
     role: Role
     class_index: int
     thing: int
-    box: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,14 @@ class LayeredStill:
 
     The atlases hold 1 + k levels one below the other, each the still's (H, W): the still itself, and the same with ever
     more near layers taken off and what is behind them continued. `layers` index `ids` (int16, NOTHING where nothing is
-    known); `labels` are VOID where the continuation is a mere guess.
+    known); `labels` are VOID where the continuation is a mere guess. Row i of `boxes` is (x0, y0, x1, y1) of layer i's
+    pixels in the still, ends excluded.
     """
 
     size_hw: tuple[int, int]
     camera: Array
     layers: tuple[Layer, ...]
+    boxes: NDArray[np.intp]
     ids: NDArray[np.int16]
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -91,12 +91,12 @@ def _filled(values: NDArray[_T], known: NDArray[np.bool_]) -> NDArray[_T]:
     """Values with those of unknown pixels replaced by the nearest known pixel's."""
     if known.all():
         return values
-    y, x, _ = _nearest(known)
+    y, x, _ = nearest(known)
     return values[y, x]
 
 
-def _nearest(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For each pixel row and column of the nearest known one, and how far it is."""
+def nearest(known: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """For each pixel row and column of the nearest known one, and how far it is; some pixel must be known."""
     distance, index = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -149,11 +149,8 @@ class _Builder:
     def _add(self, mask: NDArray[np.bool_], normal: Array, role: Role) -> None:
         if not mask.any():
             return
-        y, x = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        box = int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1
-        top = self.labels[mask]
         self.ids[mask] = len(self.layers)
-        self.layers.append(Layer(normal, role, int(np.bincount(top).argmax()), self._things, box))
+        self.layers.append(Layer(normal, role, int(np.bincount(self.labels[mask]).argmax()), self._things))
         self._things += 1
 
     def _add_component(self, mask: NDArray[np.bool_], x0: int, y0: int, class_index: int) -> None:
@@ -169,17 +166,15 @@ class _Builder:
         else:
             knots_x = np.array([x0 - 0.5, x0 + mask.shape[1] - 0.5])
             knots_w = np.repeat(self._one_depth(w, contact, role, base, columns), 2)
-        for left, right, w_left, w_right in zip(knots_x, knots_x[1:], knots_w, knots_w[1:], strict=False):
+        for (left, w_left), (right, w_right) in pairwise(zip(knots_x, knots_w, strict=True)):
             slope = (w_right - w_left) / (right - left)
             normal = np.array([self._focal * slope, 0, w_left + slope * (self._cx - left)])
             start, end = round(left + 0.5) - x0, round(right + 0.5) - x0
             part = mask[:, start:end]
             if not part.any():
                 continue
-            rows = np.flatnonzero(part.any(1))
-            box = x0 + start, y0 + int(rows[0]), x0 + end, y0 + int(rows[-1]) + 1
             self.ids[y0 : y0 + mask.shape[0], x0 + start : x0 + end][part] = len(self.layers)
-            self.layers.append(Layer(normal, role, class_index, self._things, box))
+            self.layers.append(Layer(normal, role, class_index, self._things))
         self._things += 1
 
     def _one_depth(
@@ -228,27 +223,34 @@ class _Builder:
 def _with_levels(sample: Sample, layers: tuple[Layer, ...], ids: NDArray[np.int16], camera: Array) -> LayeredStill:
     height, width = ids.shape
     roles = np.array([layer.role for layer in layers])
-    depths = np.array([_w_of(layer, camera) for layer in layers])
+    boxes = _boxes(ids, len(layers))
+    normals, middle = np.array([layer.normal for layer in layers]), (boxes[:, 0] + boxes[:, 2] - 1) / 2
+    w = normals[:, 0] * (middle - camera[0, 2]) / camera[0, 0] + normals[:, 2]
     above = np.arange(height)[:, None] < camera[1, 2] + 1
     levels = [(ids, sample.image, sample.labels)]
     gone = np.zeros(len(layers), np.bool_)
     for peel in _PEELS:
-        if isinstance(peel, Role):
-            gone |= roles >= peel
-        else:
-            gone |= (roles == Role.UPRIGHT) & (depths > peel)
-        known = ~gone[ids]
-        if known.all() or not known.any():
+        near = roles >= peel if isinstance(peel, Role) else (roles == Role.UPRIGHT) & (w > peel)
+        known = ~(gone | near)[ids]
+        if (near <= gone).all() or not known.any():
             continue
+        gone |= near
         levels.append(_continued(sample, ids, known, (roles == Role.GROUND)[ids], above))
     stacked = [np.ascontiguousarray(np.concatenate(parts)) for parts in zip(*levels, strict=True)]
-    return LayeredStill((height, width), camera, layers, *stacked)
+    return LayeredStill((height, width), camera, layers, boxes, *stacked)
 
 
-def _w_of(layer: Layer, camera: Array) -> float:
-    """Inverse depth of a layer's middle."""
-    x = (layer.box[0] + layer.box[2] - 1) / 2
-    return float(layer.normal[0] * (x - camera[0, 2]) / camera[0, 0] + layer.normal[2])
+def _boxes(ids: NDArray[np.int16], count: int) -> NDArray[np.intp]:
+    """(x0, y0, x1, y1) of the pixels of each layer, (count, 4); zeros for one without."""
+    boxes = np.zeros((count, 4), np.intp)
+    for axis, size in enumerate(ids.shape):
+        positions = np.indices(ids.shape)[axis]
+        there = np.zeros((count, size), np.bool_)
+        there[ids, positions] = True
+        some = there.any(1)
+        boxes[some, 1 - axis] = there[some].argmax(1)
+        boxes[some, 3 - axis] = size - there[some, ::-1].argmax(1)
+    return boxes
 
 
 def _continued(
@@ -260,7 +262,7 @@ def _continued(
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
     """Layers, image and labels with the unknown pixels filled from the nearest known ones, the texture mirrored."""
     height, width = ids.shape
-    near_y, near_x, distance = _nearest(known)
+    near_y, near_x, distance = nearest(known)
     rows, cols = np.nonzero(~known)
     y, x, away = near_y[rows, cols], near_x[rows, cols], distance[rows, cols]
     mirror_y, mirror_x = np.clip(2 * y - rows, 0, height - 1), np.clip(2 * x - cols, 0, width - 1)

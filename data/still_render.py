@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .sample import VOID
 from .still_camera import Array
-from .still_layers import NOTHING, Layer, LayeredStill
+from .still_layers import NOTHING, Layer, LayeredStill, nearest
 from .still_roles import Role
 
 _LEAST_LEFT = 0.06  # of a plane's distance: the camera is as good as at it
@@ -37,13 +37,13 @@ class StillRenderer:
         height, width = self.still.size_hw
         size = (height, width)
         maps = np.zeros((2, *size), np.float32)
-        nearest = np.full(size, -np.inf, np.float32)
+        front = np.full(size, -np.inf, np.float32)
         views = [self._view(layer, position - moved[layer.thing], rotation) for layer in self.still.layers]
         for index in self._used[0]:
             if (view := views[index]) is not None:
-                self._draw(int(index), view, maps, nearest)
+                self._draw(int(index), view, maps, front)
         level = np.zeros(size, np.float32)
-        hole = np.isneginf(nearest)
+        hole = np.isneginf(front)
         for number in range(1, self.still.levels):
             y, x = np.nonzero(hole)
             if not len(y):
@@ -55,8 +55,9 @@ class StillRenderer:
             hole[y, x] = False
         beyond = np.maximum(_reflect(maps[0], width), _reflect(maps[1], height))
         maps[1] += level * height
-        if hole.any():
-            _fill(maps, hole)
+        if hole.any() and not hole.all():
+            y, x, _ = nearest(~hole)
+            maps[:, hole] = maps[:, y[hole], x[hole]]
         image = cv2.remap(self.still.image, maps[0], maps[1], cv2.INTER_CUBIC)
         labels = cv2.remap(self.still.labels, maps[0], maps[1], cv2.INTER_NEAREST)
         labels[hole | (beyond > _BELIEVED) | ((beyond > 0) & ~self._goes_on[labels])] = VOID
@@ -75,9 +76,9 @@ class StillRenderer:
         return rows, self.still.camera @ forward @ self._inverse_camera
 
     def _draw(
-        self, index: int, view: tuple[Array, Array], maps: NDArray[np.float32], nearest: NDArray[np.float32]
+        self, index: int, view: tuple[Array, Array], maps: NDArray[np.float32], front: NDArray[np.float32]
     ) -> None:
-        box = self._box(self.still.layers[index], view[1])
+        box = self._box(index, view[1])
         if box is None:
             return
         x, y, scale, w = (
@@ -88,15 +89,15 @@ class StillRenderer:
         x /= scale
         y /= scale
         there = cv2.remap(self._ids[0], x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        hit = (there == index) & (w > nearest[box]) & (scale > 1e-6)
+        hit = (there == index) & (w > front[box]) & (scale > 1e-6)
         np.copyto(maps[0][box], x, where=hit)
         np.copyto(maps[1][box], y, where=hit)
-        np.copyto(nearest[box], w, where=hit)
+        np.copyto(front[box], w, where=hit)
 
-    def _box(self, layer: Layer, forward: Array) -> tuple[slice, slice] | None:
+    def _box(self, index: int, forward: Array) -> tuple[slice, slice] | None:
         """Rows and columns of the view that the layer can cover; what the still's border cuts goes on beyond it."""
         height, width = self.still.size_hw
-        x0, y0, x1, y1 = layer.box
+        x0, y0, x1, y1 = self.still.boxes[index]
         left, top = x0 - 0.5 - width * (x0 == 0), y0 - 0.5 - height * (y0 == 0)
         right, bottom = x1 - 0.5 + width * (x1 == width), y1 - 0.5 + height * (y1 == height)
         corners = forward @ np.array([[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]])
@@ -115,7 +116,7 @@ class StillRenderer:
         """For pixels (n,) of the view whether a level shows something there, and where in it, (2, n)."""
         height, width = self.still.size_hw
         pixels = np.stack([cols, rows, np.ones_like(cols)]).astype(np.float32)
-        source, nearest = np.zeros((2, len(rows)), np.float32), np.full(len(rows), -np.inf, np.float32)
+        source, front = np.zeros((2, len(rows)), np.float32), np.full(len(rows), -np.inf, np.float32)
         for index in self._used[level]:
             if (view := views[index]) is None:
                 continue
@@ -125,9 +126,9 @@ class StillRenderer:
             x, y = x / scale, y / scale
             at_x = np.rint(x).clip(0, width - 1).astype(np.intp)
             at_y = np.rint(y).clip(0, height - 1).astype(np.intp)
-            hit = (self._ids[level][at_y, at_x] == index) & ahead & (w > nearest)
-            source[0, hit], source[1, hit], nearest[hit] = x[hit], y[hit], w[hit]
-        return ~np.isneginf(nearest), source
+            hit = (self._ids[level][at_y, at_x] == index) & ahead & (w > front)
+            source[0, hit], source[1, hit], front[hit] = x[hit], y[hit], w[hit]
+        return ~np.isneginf(front), source
 
 
 def _reflect(positions: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -142,16 +143,3 @@ def _reflect(positions: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     np.subtract(positions, inside, out=positions, where=positions > last / 2)
     np.add(positions, inside, out=positions, where=positions < last / 2)
     return np.asarray((beyond - 0.5) / np.float32(size), np.float32)
-
-
-def _fill(maps: NDArray[np.float32], hole: NDArray[np.bool_]) -> None:
-    """Give what is still open the position of the nearest pixel that has one, in place."""
-    _, index = cv2.distanceTransformWithLabels(hole.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    known = np.flatnonzero(~hole)
-    if not len(known):
-        return
-    order = np.empty(len(known) + 1, np.intp)
-    order[index.ravel()[known]] = known
-    flat = maps.reshape(2, -1)
-    open_ = np.flatnonzero(hole)
-    flat[:, open_] = flat[:, order[index.ravel()[open_]]]

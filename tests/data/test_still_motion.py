@@ -107,6 +107,9 @@ def test_cameras_mostly_drive_forward() -> None:
 def test_layers_lie_where_the_labels_say() -> None:
     layered = take_apart(still(street()), PALETTE.names)
     assert (layered.ids[:HEIGHT] != NOTHING).all()
+    for index, (x0, y0, x1, y1) in enumerate(layered.boxes):
+        rows, columns = np.nonzero(layered.ids[:HEIGHT] == index)
+        assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (y0, y1, x0, x1)
     by_class = {layer.class_index: layer for layer in layered.layers}
     focal, horizon = layered.camera[0, 0], layered.camera[1, 2]
     assert horizon == pytest.approx(HORIZON, abs=3)
@@ -127,7 +130,9 @@ def test_a_facade_along_the_road_recedes() -> None:
     for x in range(70):
         labels[20 : 110 - x // 2, x] = BUILDING
     layered = take_apart(still(labels), PALETTE.names)
-    facets = sorted((layer.box[0], layer.normal) for layer in layered.layers if layer.class_index == BUILDING)
+    facets = sorted(
+        (layered.boxes[i, 0], layer.normal) for i, layer in enumerate(layered.layers) if layer.class_index == BUILDING
+    )
     assert len(facets) > 2
     for x in (5, 30, 60):
         normal = next(n for start, n in reversed(facets) if start <= x)
