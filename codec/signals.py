@@ -28,11 +28,12 @@ _MOST_FLOW_ROWS = 720  # optical flow of larger pictures is computed on smaller 
 class Signals:
     """What one frame brings that the frame before, in display order, did not have.
 
-    Grids have ceil(H / 8) by ceil(W / 8) cells of 8x8 pixels, in the orientation displayed. Without pixels, `motion`,
-    `residual`, `energy` and `novelty` are None.
+    Grids have ceil(H / 8) by ceil(W / 8) cells of 8x8 pixels, in the orientation displayed. Without pixels, `residual`,
+    `energy` and `novelty` are None.
 
     motion: the backward field by which the frame is predicted from the one before: the codec's vectors, or optical flow
-        (one entry a pixel) where the codec has none that mean the frame before; None on the first frame.
+        (one entry a pixel) where the codec has none that mean the frame before; None on the first frame, and without
+        pixels where there are no such vectors.
     residual: (H, W) int16, luma less its prediction; None on the first frame.
     energy: (h, w) float32, mean squared residual of each cell; None on the first frame.
     intra: (h, w) bool, cells that the codec predicts from no other frame; None where the codec exports no vectors.
@@ -89,7 +90,7 @@ class SignalReader:
         if frame.load_luma is None and frame.load_image is None:
             is_predicted = intra is not None and frame.pict_type != "I"
             is_cut = bool(intra.mean() > CUT_ABOVE_INTRA) if intra is not None and is_predicted else None
-            return Signals(frame.index, frame.pict_type, frame.packet_bytes, frame.qp, intra, is_cut)
+            return Signals(frame.index, frame.pict_type, frame.packet_bytes, frame.qp, intra, is_cut, motion=coded)
         before, luma = self._before, frame.luma
         self._before = luma
         if before is None or before.shape != luma.shape:

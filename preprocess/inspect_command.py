@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from ..codec import open_video
 from .cli import check_video, make_folder, reports_errors
 from .encode import OutputError
+from .readers import READERS, reader_option
 from .structure import GopStats, frames_as_json, read_gops, summarise
 from .structure_plot import plot, require_matplotlib
 from .structure_table import ASCII, BLOCKS, StructureTable, heading, totals
@@ -27,25 +27,36 @@ from .structure_table import ASCII, BLOCKS, StructureTable, heading, totals
     metavar="FILE.png",
     help="Draw sizes, QP and motion of every frame as well.",
 )
+@click.option("--signals", is_flag=True, help="Decode pictures as well: novelty of each frame, and cuts on I-frames.")
+@reader_option
 @click.option("-y", "replace", is_flag=True, help="Replace a picture that exists.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @reports_errors("the stream was not read to its end.")
-def inspect(source: str, by_frame: bool, as_json: bool, picture: Path | None, replace: bool, debug: bool) -> None:  # noqa: ARG001
+def inspect(
+    source: str,
+    by_frame: bool,
+    as_json: bool,
+    picture: Path | None,
+    signals: bool,
+    reader: str,
+    replace: bool,
+    debug: bool,  # noqa: ARG001
+) -> None:
     """Show what the stream of the video SOURCE is made of: GOPs, frame types, sizes, QP, motion.
 
     Each GOP has a row of numbers, its frames' types, and below them bars for their sizes (square root of the bytes;
     the GOP's biggest frame has a full bar). QP is the mean over its frames; motion, the mean displacement to the
-    previous frame, and intra, the share of the area without a motion vector, are means over its P-frames. A dash
-    stands where the stream does not tell, and the last lines say why.
+    previous frame, and intra, the share of the area without a motion vector, are means over its predicted frames.
+    Cuts are frames most of which is new. A dash stands where the stream does not tell, and the last lines say why.
     """
     check_video(source)
     if picture is not None:
         _check_picture(picture, replace)
     gops: list[GopStats] = []
-    with open_video(source, qp=True, pixels=False) as video:
+    with READERS[reader](source, qp=True, pixels=signals) as video:
         if not as_json:
             click.echo(heading(video) + "\n")
-        table = StructureTable(BLOCKS if _can_print(BLOCKS) else ASCII)
+        table = StructureTable(BLOCKS if _can_print(BLOCKS) else ASCII, novelty=signals)
         for gop in read_gops(video):
             if not as_json:
                 if not gops:

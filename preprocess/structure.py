@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..codec import CompressedVideo, Frame, MotionAbsence, MotionField
+from ..codec import CompressedVideo, Frame, MotionAbsence, SignalReader, Signals
 from .archive import UNKNOWN_QP
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class FrameStats:
 
     `qp_mean` is over macroblocks; `motion_px_mean` the mean length in pixels of the displacement to the previous
     frame, over the picture's area that has vectors; `intra_share` the share of 8x8 cells without a vector, from 0 to 1.
+    `residual_rms` is in grey levels; it and `novelty` need pixels, `is_cut` does on I-frames (see codec's `Signals`).
     """
 
     index: int
@@ -32,6 +33,9 @@ class FrameStats:
     qp_mean: float | None
     motion_px_mean: float | None
     intra_share: float | None
+    residual_rms: float | None
+    novelty: float | None
+    is_cut: bool | None
     is_corrupt: bool
 
 
@@ -76,6 +80,16 @@ class GopStats:
         """Mean intra share of its P-frames."""
         return mean_of(frame.intra_share for frame in self.frames if frame.pict_type != "I")
 
+    @property
+    def novelty_mean(self) -> float | None:
+        """Mean novelty of its frames."""
+        return mean_of(frame.novelty for frame in self.frames)
+
+    @property
+    def cuts(self) -> list[int]:
+        """Indices of its frames that are known to be cuts."""
+        return [frame.index for frame in self.frames if frame.is_cut]
+
     def as_json(self) -> dict[str, Any]:
         """The GOP's entry in the JSON."""
         return {
@@ -86,6 +100,8 @@ class GopStats:
             "qp_mean": self.qp_mean,
             "motion_px_mean": self.motion_px_mean,
             "intra_share": self.intra_share,
+            "novelty_mean": self.novelty_mean,
+            "cuts": self.cuts,
         }
 
 
@@ -96,26 +112,26 @@ def mean_of(values: Iterable[float | None]) -> float | None:
 
 
 def read_gops(video: CompressedVideo) -> Iterator[GopStats]:
-    """The GOPs of a video opened with `qp=True, pixels=False`, each as soon as it is over; errors are the reader's."""
+    """The GOPs of a video opened with `qp=True`, each as soon as it is over; errors are the reader's.
+
+    Novelty, and cuts on I-frames, need a video opened with pixels.
+    """
     frames: list[FrameStats] = []
+    reader = SignalReader()
     for frame in video:
         if frame.distance == 0 and frames:
             yield GopStats(tuple(frames))
             frames.clear()
-        frames.append(_stats(frame))
+        frames.append(_stats(frame, reader.update(frame)))
     yield GopStats(tuple(frames))
 
 
-def _stats(frame: Frame) -> FrameStats:
+def _stats(frame: Frame, signals: Signals) -> FrameStats:
     motion: float | None = None
-    intra = 1.0 if frame.pict_type == "I" else None
-    absence = frame.motion_absence
-    if frame.motion is not None and absence in (None, MotionAbsence.REFERENCES):
-        field = MotionField.from_vectors(frame.motion)
-        intra = float(field.unreferenced.mean())
-        if absence is None:
-            known = field.displacement[~field.unreferenced]
-            motion = float(np.hypot(known[:, 0], known[:, 1]).mean()) if len(known) else None
+    if frame.motion_absence is None and signals.motion is not None:
+        known = signals.motion.displacement[~signals.motion.unreferenced]
+        motion = float(np.hypot(known[:, 0], known[:, 1]).mean()) if len(known) else None
+    energy = signals.frame_energy
     qp = None if frame.qp is None else frame.qp[frame.qp != UNKNOWN_QP]
     return FrameStats(
         index=frame.index,
@@ -126,7 +142,10 @@ def _stats(frame: Frame) -> FrameStats:
         packet_bytes=frame.packet_bytes,
         qp_mean=None if qp is None or not qp.size else float(qp.mean()),
         motion_px_mean=motion,
-        intra_share=intra,
+        intra_share=None if frame.motion_absence is MotionAbsence.INTERLACED else signals.intra_share,
+        residual_rms=None if energy is None else energy**0.5,
+        novelty=signals.novelty,
+        is_cut=signals.is_cut,
         is_corrupt=frame.is_corrupt,
     )
 
@@ -161,6 +180,9 @@ def summarise(video: CompressedVideo, gops: Sequence[GopStats]) -> dict[str, Any
         "qp_mean": mean_of(frame.qp_mean for frame in frames),
         "motion_px_mean": mean_of(frame.motion_px_mean for frame in frames),
         "intra_share": mean_of(frame.intra_share for frame in frames if frame.pict_type != "I"),
+        "novelty_mean": mean_of(frame.novelty for frame in frames),
+        "cuts": [index for gop in gops for index in gop.cuts],
+        "frames_not_judged": sum(frame.is_cut is None for frame in frames),
         "damaged_frames": sum(frame.is_corrupt for frame in frames),
         "refused_packets": video.decode_errors,
     }

@@ -68,7 +68,7 @@ def test_the_table_has_two_lines_a_gop_and_the_totals_below(inspect: Command, co
     assert lines[6].index("█") == lines[5].index("I")
     assert max(map(len, lines[2:11])) < 80
     totals = dict(line.split(maxsplit=1) for line in lines[12:])
-    assert list(totals) == ["frames", "GOPs", "bitrate", "QP", "references", "motion"]
+    assert list(totals) == ["frames", "GOPs", "bitrate", "QP", "references", "cuts", "motion"]
     assert totals["frames"] == "40 in 1.600 s: 36 P, 4 I"
     assert totals["GOPs"] == "4: 3 of 12, 1 of 4 frames"
     assert totals["references"] == "1 at most"
