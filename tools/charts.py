@@ -28,11 +28,27 @@ _MARKS = (
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) of one curve; those whose y is not finite are left out."""
+    """Points (x, y) of one curve; those that are not finite are left out. `style` counts through colours and marks."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
+    style: int
+
+    @property
+    def colour(self) -> str:
+        """The CSS colour."""
+        return f"var(--s{self.style % SERIES})"
+
+    @property
+    def dashes(self) -> str:
+        """The attribute that sets the curve apart from the one with the same colour."""
+        return ' stroke-dasharray="7 4"' if self.style // SERIES % 2 else ""
+
+    @property
+    def mark(self) -> str:
+        """The outline of the mark, as an SVG path."""
+        return _MARKS[self.style % SERIES]
 
     @property
     def points(self) -> list[tuple[float, float]]:
@@ -62,7 +78,7 @@ def line_chart(values: Mapping[str, Sequence[float]], x_label: str, y_label: str
     """Curves over 0, 1, 2, ... by name; every point tells its value."""
     longest = max(len(v) for v in values.values())
     ticks = list(range(0, longest, max(1, math.ceil(longest / 13))))
-    series = [Series(name, range(len(v)), v) for name, v in values.items()]
+    series = [Series(name, range(len(v)), v, i) for i, (name, v) in enumerate(values.items())]
     return chart(series, Axes(x_label, y_label, ticks=ticks, least_span=least_span))
 
 
@@ -77,8 +93,8 @@ def chart(series: Sequence[Series], axes: Axes) -> str:
         {
             "x": _x_name(x, axes),
             "rows": [
-                [f"{one.name}: {format(y, axes.y_format)}", f"var(--s{i % SERIES})"]
-                for i, one in enumerate(series)
+                [f"{one.name}: {format(y, axes.y_format)}", one.colour]
+                for one in series
                 for at, y in one.points
                 if at == x
             ],
@@ -87,9 +103,8 @@ def chart(series: Sequence[Series], axes: Axes) -> str:
     ]
     data = escape(json.dumps({"x_label": axes.x_label.split(",")[0] + ":", "points": rows}))
     key = "".join(
-        f'<span><svg viewBox="-6 -6 12 12"><path d="{_MARKS[i % SERIES]}" fill="var(--s{i % SERIES})"/></svg>'
-        f"{escape(one.name)}</span>"
-        for i, one in enumerate(series)
+        f'<span><svg viewBox="-6 -6 12 12"><path d="{one.mark}" fill="{one.colour}"/></svg>{escape(one.name)}</span>'
+        for one in series
     )
     drawings = _draw(series, xs, axes, 920, 380, "wide") + _draw(series, xs, axes, 370, 290, "narrow")
     legend = f'<div class="legend key">{key}</div>' if axes.names == "right" else ""
@@ -128,19 +143,18 @@ def _draw(series: Sequence[Series], xs: Sequence[float], axes: Axes, width: int,
     parts.append(f'<text {turned} text-anchor="middle">{escape(axes.y_label)}</text>')
     parts.append(f'<line class="cross" y1="{top}" y2="{height - bottom}"/>')
     ends = []
-    for i, one in enumerate(series):
-        colour = f"var(--s{i % SERIES})"
+    for one in series:
         points = [(x_of(x), y_of(y), x, y) for x, y in one.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
-        parts.append(f'<polyline class="curve" points="{path}" stroke="{colour}"/>')
+        parts.append(f'<polyline class="curve" points="{path}" stroke="{one.colour}"{one.dashes}/>')
         for px, py, x, y in points:
             title = f"{one.name}, {axes.x_label.split(',')[0]} {_x_name(x, axes)}: {format(y, axes.y_format)}"
             parts.append(
-                f'<path d="{_MARKS[i % SERIES]}" transform="translate({px:.1f} {py:.1f})" fill="{colour}">'
+                f'<path d="{one.mark}" transform="translate({px:.1f} {py:.1f})" fill="{one.colour}">'
                 f"<title>{escape(title)}</title></path>"
             )
         x, y = points[-1][:2]
-        ends.append((x if axes.names == "beside" else width - right - 2, y, one.name, colour))
+        ends.append((x if axes.names == "beside" else width - right - 2, y, one.name, one.colour))
     if named:
         parts += _names(ends, width, (top + 6, height - bottom))
     return "".join([*parts, "</svg>"])

@@ -47,7 +47,8 @@ figcaption { font-size: .85rem; line-height: 1.3; color: var(--soft); }
 .chart .key svg { display: inline-block; width: .9em; height: .9em; margin-right: .3em; vertical-align: -.1em;
   overflow: visible; }
 .chart { position: relative; max-width: 60rem; } .chart svg { display: block; width: 100%; height: auto; }
-.chart text { fill: var(--soft); font-size: 13px; } .chart .grid { stroke: var(--line); }
+.chart text { fill: var(--soft); font-size: 13px; paint-order: stroke; stroke: var(--page); stroke-width: 3px; }
+.chart .grid { stroke: var(--line); }
 .chart .curve { fill: none; stroke-width: 2; stroke-linejoin: round; } .chart .narrow, .chart .key { display: none; }
 .chart .cross { stroke: var(--strong); stroke-dasharray: 3 3; visibility: hidden; }
 .tip { position: absolute; top: 0; pointer-events: none; background: var(--page); border: 1px solid var(--strong);

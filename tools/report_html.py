@@ -106,7 +106,7 @@ def lead(records: Sequence[Record], settings: dict[str, Any]) -> str:
         "sparse": "labelled frames, each encoded at every distance d from its keyframe",
         "ar-seg": "labelled frames as AR-Seg's scripts processed them, each at every distance d from its keyframe",
     }[settings["protocol"]]
-    streams = "; ".join(run_name(run[0]) for run in runs(records))
+    streams = "; ".join(run_name(run[0]) for run in runs(records)[:4]) + ("; ..." if len(runs(records)) > 4 else "")
     return (
         f"{frames} {how}. H.264: {streams}. All modes saw the same decoded frames. "
         f"mIoU over {len(settings['classes'])} classes. {settings['hardware']}, {settings['date']}."
@@ -162,8 +162,8 @@ def summary(records: Sequence[Record]) -> str:
                 percent(record["temporal_consistency"]),
                 f"{record['gflops_per_frame']:.2f}",
                 f"{record['gflops_per_frame'] / max(1e-9, first[record['gop'], record['bitrate_bps']]):.2f}",
-                f"{record['fps']:.1f}",
-                f"{record['fps_without_decoding']:.1f}",
+                f"{record['fps']:.3g}",
+                f"{record['fps_without_decoding']:.3g}",
             ]
         )
     return html.table(header, rows)
@@ -184,7 +184,7 @@ def cost_bars(records: Sequence[Record]) -> str:
         ("mIoU, mean over d, %", "miou_mean", 100.0, ".1f"),
         ("mIoU at the worst d, %", "miou_min", 100.0, ".1f"),
         ("GFLOP a frame", "gflops_per_frame", 1.0, ".2f"),
-        ("Frames per second, decoding included", "fps", 1.0, ".1f"),
+        ("Frames per second, decoding included", "fps", 1.0, ".3g"),
     ]
     return html.bars(
         [(name, {r["variant"]: factor * r[key] for r in records}, form) for name, key, factor, form in panels]
@@ -196,12 +196,19 @@ def cost_chart(records: Sequence[Record]) -> str:
     if len(records) < 2:
         return ""
     by_mode: dict[str, list[Record]] = {}
-    for record in records:
-        by_mode.setdefault(record["variant"].split(" ")[0], []).append(record)
+    styles: dict[str, int] = {}
+    for i, record in enumerate(records):
+        mode = record["variant"].split(" ")[0]
+        by_mode.setdefault(mode, []).append(record)
+        styles.setdefault(mode, i)
     series = []
     for mode, members in by_mode.items():
         members = sorted(members, key=lambda record: record["gflops_per_frame"])
-        series.append(Series(mode, [r["gflops_per_frame"] for r in members], [100 * r["miou_mean"] for r in members]))
+        series.append(
+            Series(
+                mode, [r["gflops_per_frame"] for r in members], [100 * r["miou_mean"] for r in members], styles[mode]
+            )
+        )
     highest = max(record["gflops_per_frame"] for record in records)
     step = 10 ** np.floor(np.log10(max(highest, 1e-9)))
     ticks = [tick for tick in np.arange(0, highest + step, step / 2) if tick <= highest]
@@ -223,7 +230,10 @@ def sweep_chart(records: Sequence[Record], key: str, other: str, axes: Axes) -> 
     for record in sorted(records, key=lambda record: record[key]):
         if record[other] == records[0][other]:
             grouped.setdefault(record["variant"], []).append(record)
-    series = [Series(name, [r[key] for r in run], [100 * r["miou_mean"] for r in run]) for name, run in grouped.items()]
+    series = [
+        Series(name, [r[key] for r in run], [100 * r["miou_mean"] for r in run], i)
+        for i, (name, run) in enumerate(grouped.items())
+    ]
     return chart(series, axes)
 
 

@@ -76,7 +76,9 @@ def test_charts_plot_each_finite_value_with_its_tooltip_wide_and_narrow():
 
 
 def test_what_pointing_shows_is_what_was_plotted():
-    text = chart([Series("a", [1, 2, 4], [0.5, 0.25, 0.125]), Series("b", [2], [9])], Axes("x, units", "y", log_x=True))
+    text = chart(
+        [Series("a", [1, 2, 4], [0.5, 0.25, 0.125], 0), Series("b", [2], [9], 1)], Axes("x, units", "y", log_x=True)
+    )
     data = json.loads(unescape(re.findall(r'data-points="(.*?)"', text)[0]))
     assert [point["x"] for point in data["points"]] == ["1", "2", "4"]
     assert [row[0] for row in data["points"][1]["rows"]] == ["a: 0.25", "b: 9.00"]
