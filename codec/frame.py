@@ -25,6 +25,7 @@ class MotionAbsence(enum.Enum):
     CODEC = "FFmpeg exports no motion vectors for this codec"
     INTRA = "the frame is intra-coded"
     B_FRAMES = "the stream has B-frames"
+    B_VECTORS = "the stream has B-frames, of which FFmpeg exports no vectors for this codec"
     REFERENCES = "the stream predicts from several reference frames"
     INTERLACED = "the stream is coded as interlaced"
     NOT_READ = "motion vectors were not asked for"

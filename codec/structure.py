@@ -15,6 +15,7 @@ _EXPORTING = frozenset(
 )
 _INTERLACED_ORDERS = frozenset({2, 3, 4, 5})  # AV_FIELD_TT, BB, TB, BT
 _SILENT = frozenset({"mpeg1video", "mpeg2video"})
+_EXPORTING_B = frozenset({"h264", *_SILENT})
 _B = 3
 
 
@@ -24,6 +25,8 @@ class StructureWatcher:
     def __init__(self, context: VideoCodecContext) -> None:
         self._is_h264 = context.codec.canonical_name == "h264"
         self.exports_motion = context.codec.canonical_name in _EXPORTING
+        # all zero in MPEG-4 part 2: decoders of its family do not keep the vectors of B-frames
+        self._exports_b = context.codec.canonical_name in _EXPORTING_B
         self._length_size = nal_length_size(context.extradata)
         # MPEG-1 and MPEG-2 decoders always announce B-frames, so for them only what is seen counts
         self.announces_b = context.codec.canonical_name not in _SILENT
@@ -42,7 +45,7 @@ class StructureWatcher:
         if self._interlaced:
             return MotionAbsence.INTERLACED
         if self._has_b:
-            return MotionAbsence.B_FRAMES
+            return MotionAbsence.B_FRAMES if self._exports_b else MotionAbsence.B_VECTORS
         return MotionAbsence.REFERENCES if self._references > 1 else None
 
     @property

@@ -53,7 +53,7 @@ def test_h264(make: Any, name: str, container: str) -> None:
     ("codec", "options", "absence"),
     [
         ("mpeg4", {}, None),
-        ("mpeg4", {"bf": "2"}, MotionAbsence.B_FRAMES),
+        ("mpeg4", {"bf": "2"}, MotionAbsence.B_VECTORS),
         ("mpeg2video", {}, None),
         ("mpeg2video", {"bf": "2"}, MotionAbsence.B_FRAMES),
         ("mpeg2video", {"flags": "+ildct+ilme", "field_order": "tt"}, MotionAbsence.INTERLACED),
