@@ -19,6 +19,7 @@ from .benchmark_cli import open_source, report
 from .benchmark_metadata import metadata
 from .benchmark_motion import motion
 from .benchmark_references import references
+from .benchmark_signals import signals
 from .cli import InputError
 
 
@@ -46,6 +47,7 @@ def main() -> None:
 
 
 main.add_command(metadata)
+main.add_command(signals)
 main.add_command(references)
 main.add_command(motion)
 
