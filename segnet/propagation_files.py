@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -88,13 +89,16 @@ def read_propagation_checkpoint(file: Path) -> Mapping[str, Any]:
 
 
 def import_propagation(
-    checkpoint: Mapping[str, Any], keyframes: Literal["swiftnet", "bisenet"] = "swiftnet"
+    checkpoint: Mapping[str, Any],
+    keyframes: Literal["swiftnet", "bisenet"] = "swiftnet",
+    names_by_count: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> PropagationModel:
     """A published checkpoint (`read_propagation_checkpoint`) as a model in eval mode.
 
     `checkpoint` holds `state_dict` (keys `grm.*`) and `state_dict_of` (the flow network's: light or FlowNetS);
     `keyframes` is the network it was trained with, whose normalisation it shares. Class count and edge channel are read
-    off the shapes; everything else must fit strictly. ModelError names what does not.
+    off the shapes, and the classes named where `names_by_count` knows so many; everything else must fit strictly.
+    ModelError names what does not.
     """
     parts = [checkpoint.get(name) for name in ("state_dict", "state_dict_of")]
     if not all(isinstance(part, Mapping) for part in parts):
@@ -111,7 +115,7 @@ def import_propagation(
         raise ModelError(f"no propagation checkpoint: its 'state_dict' lacks {error}") from error
     mean, std = KEYFRAME_STATISTICS[keyframes]
     settings = PropagationSettings.published(
-        classes,
+        names_by_count.get(classes, classes),
         edges=guides > classes,
         flow="flownets" if "predict_flow2.weight" in flow else "light",
         mean=mean,

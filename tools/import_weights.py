@@ -6,7 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import torch
@@ -25,15 +25,28 @@ from ..segnet import (
 )
 from ..segnet.fusion import FeatureFusion
 from ..segnet.importing import import_network, read_checkpoint
+from ..segnet.propagation_files import import_propagation, read_propagation_checkpoint, save_propagation
 from .cli import InputError, sha256
 
 CLASS_NAMES = {len(names): names for names in (CLASSES, CLASSES_WITH_VOID, tuple(CITYSCAPES))}
+
+PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
+    "gsvnet-swiftnet": "swiftnet",
+    "gsvnet-bisenet": "bisenet",
+    "swnet-seq": "swiftnet",
+}
+"""Published propagation heads, with the keyframe network whose frames they take."""
 
 
 @click.command()
 @click.version_option(__version__)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--arch", type=click.Choice(sorted(ARCHITECTURES)), required=True, help="The network FILE is of.")
+@click.option(
+    "--arch",
+    type=click.Choice(sorted([*ARCHITECTURES, *PROPAGATION])),
+    required=True,
+    help="The network FILE is of, or the propagation head.",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="OUT.safetensors; OUT.json beside."
 )
@@ -87,15 +100,44 @@ def convert(
     file: Path, arch: str, output: Path, branch: str, lr_scale: float | None, compat: bool, precision: str
 ) -> dict[str, Any]:
     """Write the weights; returns their card."""
+    half = precision == "fp16"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if arch in PROPAGATION:
+        card = convert_propagation(file, arch, output, half)
+    else:
+        card = convert_network(file, arch, output, branch, lr_scale, compat, half)
+    return card | {
+        "source": {"file": file.name, "sha256": sha256(file.read_bytes())},
+        "command": " ".join(["import-segnet", *sys.argv[1:]]),
+        "versions": {"gopseg": __version__, "torch": torch.__version__},
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def convert_propagation(file: Path, arch: str, output: Path, half: bool) -> dict[str, Any]:
+    """Write a propagation head with its flow network; returns what the card says of them."""
+    model = import_propagation(read_propagation_checkpoint(file), PROPAGATION[arch], CLASS_NAMES)
+    save_propagation(model, output, half=half)
+    return {
+        "architecture": arch,
+        "kind": "propagation",
+        "classes": list(model.settings.classes),
+        "flow": model.settings.flow,
+        "parameters": parameter_count(model),
+    }
+
+
+def convert_network(
+    file: Path, arch: str, output: Path, branch: str, lr_scale: float | None, compat: bool, half: bool
+) -> dict[str, Any]:
+    """Write a network or a branch; returns what the card says of it."""
     network, creff = import_network(read_checkpoint(file), arch)
     network.classes = CLASS_NAMES.get(len(network.classes), network.classes)
     if branch == "auto":
         branch = "hr" if creff is None or scale_in_name(file) == 1 else "ar"
     if branch == "ar" and creff is None:
         raise ModelError("it has no CReFF (fuse_attention.*) and cannot be an AR branch; take --branch hr or lr")
-    half = precision == "fp16"
     card: dict[str, Any] = {"architecture": arch, "kind": branch, "classes": list(network.classes)}
-    output.parent.mkdir(parents=True, exist_ok=True)
     if branch == "hr":
         save_model(network, output, arch, half=half)
         card["parameters"] = parameter_count(network)
@@ -111,12 +153,7 @@ def convert(
             made = AlteringResolution(low, fusion, compat=compat)
         save_branch(made, output, arch, "creff" if branch == "ar" else "", half=half)
         card |= {"parameters": parameter_count(made), "lr_scale": scale, "compat": compat}
-    return card | {
-        "source": {"file": file.name, "sha256": sha256(file.read_bytes())},
-        "command": " ".join(["import-segnet", *sys.argv[1:]]),
-        "versions": {"gopseg": __version__, "torch": torch.__version__},
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
+    return card
 
 
 def scale_in_name(file: Path) -> float | None:

@@ -1,17 +1,26 @@
+import argparse
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch.nn import functional
 
 from gopseg.segnet import ModelError, parameter_count, resize_logits
 from gopseg.segnet.flow_grid import flow_to_grid
 from gopseg.segnet.propagation import PropagationHead
-from gopseg.segnet.propagation_files import import_propagation, load_propagation, save_propagation
+from gopseg.segnet.propagation_files import (
+    import_propagation,
+    load_propagation,
+    read_propagation_checkpoint,
+    save_propagation,
+)
 from gopseg.segnet.propagation_frames import FrameReducer, full_logits, reduce_to_grid, start_scores
 from gopseg.segnet.propagation_model import PropagationModel, with_validity
 from gopseg.segnet.propagation_settings import PropagationSettings
+from gopseg.tools.import_weights import main as import_segnet
 
 PUBLISHED = PropagationSettings.published(19)
 CLEAN = PropagationSettings(classes=tuple("abcdefghijk"))
@@ -277,3 +286,34 @@ def test_probabilities_go_out_as_their_logarithms():
 @pytest.mark.parametrize("settings", [PUBLISHED, CLEAN, PropagationSettings.published(["x", "y"], edges=False)])
 def test_settings_survive_as_text(settings):
     assert PropagationSettings.from_json(settings.to_json()) == settings
+
+
+def test_training_files_are_read_without_running_code(tmp_path):
+    file, model = tmp_path / "gsvnet.tar", PropagationModel(PropagationSettings.published(11))
+    torch.save({**as_published(model), "args": argparse.Namespace(lr=0.01), "best_pred": 0.7}, file)
+    imported = import_propagation(read_propagation_checkpoint(file), names_by_count={11: list("ABCDEFGHIJK")})
+    assert imported.settings.classes == tuple("ABCDEFGHIJK")
+    torch.save({"state_dict": {}, "hook": print}, file)
+    with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
+        read_propagation_checkpoint(file)
+    torch.save([1], file)
+    with pytest.raises(ModelError, match="but a list"):
+        read_propagation_checkpoint(file)
+
+
+def test_import_segnet_makes_a_file_of_ours(tmp_path):
+    file, out = tmp_path / "swnet.pth.tar", tmp_path / "out" / "swnet-seq.safetensors"
+    model = PropagationModel(PUBLISHED).eval()
+    torch.save(as_published(model), file)
+    arguments = [str(file), "--arch", "swnet-seq", "-o", str(out)]
+    result = CliRunner().invoke(import_segnet, arguments)
+    assert result.exit_code == 0, result.output
+    assert "propagation of swnet-seq, 396,406 parameters, 19 classes" in result.output
+    loaded = load_propagation(out)
+    assert loaded.settings.classes[0] == "road"
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in loaded.state_dict().items())
+    assert json.loads(out.with_suffix(".json").read_text())["flow"] == "light"
+    torch.save({"state_dict": {}}, file)
+    result = CliRunner().invoke(import_segnet, [*arguments, "-y"])
+    assert result.exit_code == 2
+    assert "state_dict_of" in result.output
