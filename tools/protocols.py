@@ -6,26 +6,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..codec import open_video
-from ..codec.frame import Frame, MotionVectors
-from ..codec.sidedata import VECTOR_DTYPE
-from ..data.ar_seg import ProcessedFrame, ProcessedFrames, read_motion_map
-from ..data.image import read_image
+from ..codec.frame import Frame
+from ..data.ar_seg import ProcessedFrame, ProcessedFrames
 from ..data.sequences import Clip, LabelledSequence, dense_clips, sparse_clips
 from .evaluation import Evaluation, Labels, encode_clip
 from .matching import FlowMatcher, Match, Matcher, match_by_codec, no_match
+from .processed_frames import frames_of
 
 Consistency = Literal["flow", "codec", "none"]
-_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -121,7 +115,7 @@ class ProcessedProtocol:
         """Show every pair of frames to `evaluation`; the folder's GOP and bitrate are what they are."""
         for d in range(gop):
             for i, processed in enumerate(self._at(d)):
-                frames = partial(_processed_frames, processed)
+                frames = partial(frames_of, processed)
                 if i == 0 and d == 1:
                     evaluation.count_operations(frames)
                 evaluation.run(frames(), partial(self._labels, processed), name=lambda _, p=processed: p.name)  # type: ignore[misc]
@@ -158,30 +152,3 @@ def _name_of(clip: Clip, index: int) -> str:
 
 def _match_of(clip: Clip, matcher: Matcher, frame: Frame) -> Match | None:
     return matcher(clip.start + frame.index, frame)
-
-
-def _processed_frames(processed: ProcessedFrame) -> Iterator[Frame]:
-    """The keyframe, and the labelled frame as if it followed at once: its motion is composed already."""
-    key = read_image(processed.keyframe)
-    size_hw = (key.shape[0], key.shape[1])
-    yield Frame(0, 0, Fraction(1), "I", True, 0, size_hw, load_image=lambda: key)
-    if processed.motion is not None:
-        motion = motion_vectors(read_motion_map(processed.motion, size_hw))
-        d = processed.distance
-        yield Frame(
-            d, d, Fraction(1), "P", False, d, size_hw, motion=motion, load_image=partial(read_image, processed.image)
-        )
-
-
-def motion_vectors(displacement: NDArray[np.float32]) -> MotionVectors:
-    """A displacement per pixel, (H, W, 2), as vectors of 8x8 blocks, each its centre's in quarter pixels."""
-    height, width = displacement.shape[:2]
-    y, x = np.meshgrid(np.arange(0, height, _BLOCK), np.arange(0, width, _BLOCK), indexing="ij")
-    centre_y, centre_x = (y + _BLOCK // 2).ravel(), (x + _BLOCK // 2).ravel()
-    vector = displacement[np.minimum(centre_y, height - 1), np.minimum(centre_x, width - 1)]
-    array = np.zeros(len(vector), VECTOR_DTYPE)
-    array["source"], array["w"], array["h"], array["motion_scale"] = -1, _BLOCK, _BLOCK, 4
-    array["dst_x"], array["dst_y"] = centre_x, centre_y
-    array["motion_x"], array["motion_y"] = np.rint(4 * vector[:, 0]), np.rint(4 * vector[:, 1])
-    array["src_x"], array["src_y"] = np.rint(centre_x + vector[:, 0]), np.rint(centre_y + vector[:, 1])
-    return MotionVectors(array, (height, width))

@@ -19,6 +19,7 @@ from gopseg.segnet import SwiftNet, save_model
 from gopseg.tools.evaluate import main
 from gopseg.tools.evaluation import Evaluation, encode_clip
 from gopseg.tools.flops import network_gflops
+from gopseg.tools.processed_frames import ComposedMotion
 from gopseg.tools.protocols import ClipProtocol
 from gopseg.tools.shared_runner import SharedRunner
 from gopseg.tools.variants import Variant
@@ -270,6 +271,16 @@ def test_ar_segs_processed_frames_are_read_with_their_motion(processed, clip, tm
     assert motion["miou_d"][1] != motion["miou_d"][0]
     assert motion["gflops_per_frame"] == pytest.approx(frame["gflops_per_frame"] / 2)
     assert (tmp_path / "camvid-swiftnet18-motion-resolution-exp-GOP2-3M-evaluation.txt").is_file()
+
+
+def test_composed_motion_is_sampled_where_cells_have_their_centres():
+    y, x = np.mgrid[:16, :24].astype(np.float32)
+    none = np.empty(0)
+    motion = ComposedMotion(none, none, none, 0, True, displacement=np.stack([x, y], 2))
+    field = motion.compose(4)
+    np.testing.assert_array_equal(field.displacement[2, 5], (22, 10))
+    assert (field.displacement.shape, field.cell) == ((4, 6, 2), (4.0, 4.0))
+    np.testing.assert_array_equal(motion.compose("pixel").displacement, motion.displacement)
 
 
 def test_twelve_classes_are_taken_for_a_network_that_has_them(clip, tmp_path):

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from gopseg.codec.frame import Frame
+from gopseg.codec.frame import Frame, MotionVectors
+from gopseg.codec.sidedata import VECTOR_DTYPE
 from gopseg.data.sequences import LabelledSequence
 from gopseg.tools.matching import FlowMatcher, match_by_codec
-from gopseg.tools.protocols import motion_vectors
 
 SIZE = (96, 128)
 
@@ -40,9 +40,12 @@ def test_flow_finds_a_shift_and_keeps_the_match(tmp_path):
 
 
 def test_the_codecs_match_follows_its_vectors():
-    field = np.zeros((*SIZE, 2), np.float32)
-    field[..., 0], field[..., 1] = 8, -4
-    frame = Frame(1, 1, 1, "P", False, 1, SIZE, motion=motion_vectors(field))
+    y, x = np.mgrid[8 : SIZE[0] : 16, 8 : SIZE[1] : 16]
+    array = np.zeros(x.size, VECTOR_DTYPE)
+    array["source"], array["w"], array["h"], array["motion_scale"] = -1, 16, 16, 4
+    array["dst_x"], array["dst_y"] = x.ravel(), y.ravel()
+    array["motion_x"], array["motion_y"] = 4 * 8, 4 * -4
+    frame = Frame(1, 1, 1, "P", False, 1, SIZE, motion=MotionVectors(array, SIZE))
     assert moved(match_by_codec(1, frame))[:2] == (8, -4)
     key = Frame(0, 0, 1, "I", True, 0, SIZE)
     assert match_by_codec(0, key) is None
