@@ -132,6 +132,7 @@ class BiSeNet(NormalisedNetwork):
 
     feature_channels = 256
     feature_stride = 8
+    linear_classifier = True
     published_aliases = MappingProxyType({"feat_conv_out.": "conv_out.conv.", "final_conv.": "conv_out.conv_out."})
 
     def __init__(self, classes: int | Sequence[str] = 19, normalisation: Normalisation = CITYSCAPES) -> None:

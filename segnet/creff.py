@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 from .attention import local_attention
+from .normalised import size_of
 from .resize import resize_aligned
 
 
@@ -28,9 +32,24 @@ class CReFF(nn.Module):
         `low` is resized to H x W (bilinear, `align_corners=True`), queries the neighbourhoods of `warped`, and is added
         to what it finds.
         """
-        low = resize_aligned(low, (warped.shape[-2], warped.shape[-1]))
-        query, key, value = self.lr_query_conv(low), self.hr_key_conv(warped), self.hr_value_conv(warped)
+        low, query, key, value = self.prepare(warped, low)
         return low + local_attention(query, key, value, self.window)
+
+    def classified(self, warped: Tensor, low: Tensor, classify: Callable[[Tensor], Tensor]) -> Tensor:
+        """`classify(self(warped, low))` for less, where `classify` is linear and takes each position by itself.
+
+        It then commutes with the resize and with the weighted sum, so the values are as few as the classes.
+        """
+        enlarged, query, key, value = self.prepare(warped, low)
+        own = resize_aligned(classify(low), size_of(enlarged))
+        nothing = classify(low.new_zeros(1, low.shape[1], 1, 1))
+        return own + local_attention(query, key, (classify(value) - nothing).to(key.dtype), self.window)
+
+    def prepare(self, warped: Tensor, low: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`low` resized, query, key and value, all (N, C, H, W), channels-last, which the attention reads fastest."""
+        warped, low = (x.contiguous(memory_format=torch.channels_last) for x in (warped, low))
+        low = resize_aligned(low, size_of(warped))
+        return low, self.lr_query_conv(low), self.hr_key_conv(warped), self.hr_value_conv(warped)
 
 
 def depthwise(channels: int) -> nn.Conv2d:

@@ -20,7 +20,8 @@ class SegmentationNetwork(nn.Module, ABC):
 
     Attributes: `feature_channels`, `feature_stride` (pixels), `classes` (names in the order of the logits),
     `weights_file` (where its weights were loaded from, None for a network that was not loaded), `published_aliases`
-    (beginnings of second names that published checkpoints have for some tensors, and those of our names for them).
+    (beginnings of second names that published checkpoints have for some tensors, and those of our names for them),
+    `linear_classifier` (whether `classify` is linear, so that it commutes with weighted sums over positions).
     """
 
     feature_channels: int
@@ -28,6 +29,7 @@ class SegmentationNetwork(nn.Module, ABC):
     classes: tuple[str, ...]
     weights_file: Path | None = None
     published_aliases: Mapping[str, str] = MappingProxyType({})
+    linear_classifier = False
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ class PSPNet(NormalisedNetwork):
 
     feature_channels = 64
     feature_stride = 1
+    linear_classifier = True
 
     def __init__(self, classes: int | Sequence[str] = 12) -> None:
         super().__init__(CAMVID)

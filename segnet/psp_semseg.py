@@ -57,6 +57,7 @@ class SemsegPSPNet(NormalisedNetwork):
 
     feature_channels = 512
     feature_stride = 8
+    linear_classifier = True
     published_aliases = MappingProxyType({"final_conv.": "cls.4."})
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:

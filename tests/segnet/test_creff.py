@@ -43,6 +43,15 @@ def test_the_result_has_the_size_of_the_keyframe_and_gradients_reach_both():
     assert all(p.grad is not None for p in module.parameters())
 
 
+@torch.no_grad()
+def test_a_linear_classifier_commutes():
+    torch.manual_seed(0)
+    module, classifier = CReFF(8), torch.nn.Conv2d(8, 3, 1)
+    warped, low = torch.randn(2, 8, 17, 23), torch.randn(2, 8, 9, 12)
+    expected = classifier(module(warped, low))
+    torch.testing.assert_close(module.classified(warped, low, classifier), expected, atol=1e-4, rtol=1e-4)
+
+
 ROWS = torch.arange(10.0, 18).expand(1, 1, 4, 8)
 
 
