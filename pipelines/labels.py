@@ -11,7 +11,8 @@ def upsample_labels(logits: NDArray[np.float32], stride: int, size_hw: tuple[int
     """The argmax of bilinearly upsampled logits, (H, W) uint8.
 
     `logits` is (h, w, classes) with entry (i, j) at the centre of the `stride` x `stride` pixel cell (i, j); the
-    interpolation is `align_corners=False` by exactly `stride` (even), replicating the border, cropped to `size_hw`.
+    interpolation is `align_corners=False` by exactly `stride` (even, or 1), replicating the border, cropped to
+    `size_hw`.
 
     Between four neighbours with the same argmax, every bilinear mixture has that argmax too, because each mixture is
     convex; so only the quads whose corners disagree are interpolated. The result equals the plain way, up to rounding
@@ -19,8 +20,10 @@ def upsample_labels(logits: NDArray[np.float32], stride: int, size_hw: tuple[int
     """
     rows, columns, classes = logits.shape
     height, width = size_hw
-    if stride % 2 or classes > 256 or rows * stride < height or columns * stride < width:
+    if (stride != 1 and stride % 2) or classes > 256 or rows * stride < height or columns * stride < width:
         raise ValueError(f"logits {logits.shape} at stride {stride} cannot give uint8 labels of size {size_hw}")
+    if stride == 1:
+        return np.ascontiguousarray(logits[:height, :width].argmax(2).astype(np.uint8))
     planes = _replicate_border(logits)
     best: NDArray[np.uint8] = planes.argmax(0).astype(np.uint8)
     corner = best[:-1, :-1]

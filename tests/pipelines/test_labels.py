@@ -32,6 +32,7 @@ def test_a_class_that_wins_at_no_corner_may_win_between_them():
 def test_other_strides():
     logits = np.random.default_rng(0).normal(size=(5, 6, 4)).astype(np.float32)
     assert np.array_equal(upsample_labels(logits, 8, (40, 48)), plain(logits, 8, (40, 48)))
+    assert np.array_equal(upsample_labels(logits, 1, (4, 6)), plain(logits, 1, (4, 6)))
 
 
 @pytest.mark.parametrize(("stride", "size_hw"), [(4, (21, 8)), (4, (8, 25)), (3, (8, 8))])
