@@ -146,16 +146,17 @@ class _Recovery:
 
     def _begin(self, frame: Frame, is_reference: bool) -> FrameReferences:
         """A picture where ways end: those of pictures decoded later lead back to the one before it at most."""
-        if frame.coded is not None and set(frame.coded.stored) == {frame.decode_index}:
-            self._traced.clear()
-            self._roots.clear()
-        elif self._roots:
-            last = max(self._roots)
-            self._traced = {index: picture for index, picture in self._traced.items() if index >= last}
-            self._roots = {last: self._roots[last]}
         traced = TracedPicture(frame.index, frame.decode_index, frame.size_hw, frame.decode_index)
-        self._traced[frame.decode_index] = traced
-        self._roots[frame.decode_index] = frame
+        if is_reference:
+            if frame.coded is not None and set(frame.coded.stored) == {frame.decode_index}:
+                self._traced.clear()
+                self._roots.clear()
+            elif self._roots:
+                last = max(self._roots)
+                self._traced = {index: picture for index, picture in self._traced.items() if index >= last}
+                self._roots = {last: self._roots[last]}
+            self._traced[frame.decode_index] = traced
+            self._roots[frame.decode_index] = frame
         count = 0 if frame.motion is None else len(frame.motion)
         unknown = np.full(count, -1, np.int32), np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
         return FrameReferences(*unknown, frame.index, is_reference, None, (traced,), self._grids)
@@ -164,6 +165,8 @@ class _Recovery:
         self, frame: Frame, motion: MotionVectors, hypotheses: tuple[Hypothesis, ...], is_reference: bool
     ) -> FrameReferences | None:
         """What the vectors point to; None where no way leads to an intra-coded picture."""
+        if not len(motion):
+            return None
         array = motion.array
         grid = block_grid(array, frame.size_hw)
         matches = match(array, grid, frame.luma, self._planes, hypotheses)

@@ -252,3 +252,20 @@ def test_street_video_of_x264s_defaults_warps_as_well_as_our_own(make: Any, camv
         assert found[distance] > psnr - 1
         assert found[distance] > plain[distance] + 1
     assert found[6] > plain[6] + 5
+
+
+def test_a_picture_of_intra_blocks_only_is_where_ways_end(make: Any) -> None:
+    images = make.sliding(96, 128, 4, (1, 0), seed=10) + [
+        255 - i[::-1] for i in make.sliding(96, 128, 8, (1, 0), seed=11)
+    ]
+    options = {"x264-params": "scenecut=0:bframes=2:b-adapt=0:b-pyramid=none", "crf": "10"}
+    frames = read(make.clip("cut.mp4", images, options=options, gop=12))
+    assert [f.index for f in frames if f.pict_type == "I"] == [0]
+    cut = next(f for f in frames if f.index >= 4 and f.pict_type == "P")
+    assert cut.references is not None
+    assert cut.motion is not None
+    if cut.key_index == 0:  # a few blocks may be predicted from the other scene
+        assert cut.references.compose(8).unreferenced.mean() > 0.8
+    else:
+        assert (cut.key_index, cut.references.keyframe) == (cut.index, None)
+        assert frames[11].key_index == cut.index

@@ -64,14 +64,13 @@ def test_frame_mode_sees_every_frame(stream, square_clip, tmp_path):
 @pytest.mark.parametrize(
     ("codec", "options", "pixel_format", "reason"),
     [
-        ("libx264", {"bf": "2", "refs": "1", "x264-params": "b-adapt=0"}, "yuv420p", "B-frames"),
-        ("libx264", {"bf": "0", "refs": "3"}, "yuv420p", "several reference frames"),
+        ("mpeg4", {"bf": "2"}, "yuv420p", "exports no vectors for this codec"),
         ("libvpx-vp9", {"cpu-used": "8", "deadline": "realtime"}, "yuv420p", "no motion vectors for this codec"),
         ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none"}, "yuv420p", "no motion vectors"),
     ],
-    ids=["b-frames", "references", "vp9", "hevc"],
+    ids=["mpeg4-b-frames", "vp9", "hevc"],
 )
-def test_foreign_streams(stream, tmp_path, make_clip, square_images, codec, options, pixel_format, reason):
+def test_streams_without_vectors(stream, tmp_path, make_clip, square_images, codec, options, pixel_format, reason):
     if codec not in av.codecs_available:
         pytest.skip(f"this build of FFmpeg has no {codec}")
     clip = make_clip(tmp_path / "foreign.mkv", square_images, codec=codec, options=options, pixel_format=pixel_format)
@@ -90,16 +89,40 @@ def test_foreign_streams(stream, tmp_path, make_clip, square_images, codec, opti
     assert [round(float(t), 3) for t in times] == [i / 25 for i in range(12)]
 
 
+@pytest.mark.parametrize("policy", ["auto", "never"])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"bf": "2", "refs": "1", "x264-params": "b-adapt=0"}, "B-frames"),
+        ({"bf": "0", "refs": "3"}, "several reference frames"),
+        ({"bf": "3", "x264-params": "open-gop=1:b-adapt=0"}, "B-frames"),
+    ],
+    ids=["b-frames", "references", "open-gop"],
+)
+def test_references_are_recovered(stream, tmp_path, make_clip, square_images, options, reason, policy):
+    clip = make_clip(tmp_path / "foreign.mp4", square_images, options=options)
+    done = stream(clip, "--mode", "motion", "--reencode", policy, "--stats", "s.json")
+    assert done.exit_code == 0, done.stderr
+    assert f"recovering references: the stream {'has' if 'B' in reason else 'predicts from'} {reason}" in done.stderr
+    stats = json.loads((tmp_path / "s.json").read_text())
+    assert (stats["reencoded"], stats["references_recovered"], stats["frames"]) == (False, True, 12)
+    assert stats["network_frames"] == stats["pict_types"]["I"] < 4
+    always = stream(clip, "--mode", "motion", "--reencode", "always", "--stats", "s.json", "-y")
+    assert always.exit_code == 0, always.stderr
+    assert json.loads((tmp_path / "s.json").read_text())["references_recovered"] is False
+
+
 def test_auto_takes_what_is_allowed(stream, tmp_path, make_clip, square_images, square_clip):
     foreign = make_clip(tmp_path / "b.mp4", square_images, options={"bf": "2", "x264-params": "b-adapt=0"})
+    silent = make_clip(tmp_path / "b4.mp4", square_images, codec="mpeg4", options={"bf": "2"})
     modes = []
-    for arguments in ([square_clip], [foreign], [foreign, "--reencode", "never"]):
+    for arguments in ([square_clip], [foreign], [foreign, "--reencode", "never"], [silent, "--reencode", "never"]):
         result = stream(*arguments, "--stats", "s.json", "-y", "-o", "x.mp4", "-q")
         assert result.exit_code == 0, result.stderr
         assert result.stderr == ""
         stats = json.loads((tmp_path / "s.json").read_text())
         modes.append((stats["mode"], stats["reencoded"]))
-    assert modes == [("motion", False), ("motion", True), ("frame", False)]
+    assert modes == [("motion", False), ("motion", False), ("motion", False), ("frame", False)]
 
 
 def test_a_folder_and_a_glob_of_frames(stream, tmp_path, square_images):
