@@ -34,6 +34,10 @@ SCENES = (
 )
 
 
+WIDEST_STEP = 10
+"""Source frames (30 Hz) between two frames of what still is a video, not a series of stills."""
+
+
 def extracted_frame(annotation: str) -> tuple[str, int]:
     """The scene of an annotated frame's name and the number, from 1, that ffmpeg's extraction gives the frame.
 
@@ -53,7 +57,8 @@ def camvid_dense(data: CamVid) -> list[LabelledSequence]:
     """The labelled frames of a split as densely labelled sequences, one for each recording that its names tell.
 
     A name's last number counts frames. The frames of a recording must be equally far apart, as those of `val` in
-    SegNet's release are (15 Hz); DatasetError where a gap is wider, because frames left out cannot be encoded.
+    SegNet's release are (2, which is 15 Hz), and at most WIDEST_STEP; DatasetError where they are not, because frames
+    left out cannot be encoded.
     """
     recordings: dict[str, list[tuple[int, int]]] = {}
     for index, (image, _) in enumerate(data.pairs):
@@ -65,10 +70,11 @@ def camvid_dense(data: CamVid) -> list[LabelledSequence]:
     for name, frames in recordings.items():
         numbers = [number for number, _ in frames]
         steps = {after - before for before, after in pairwise(numbers)}
-        if len(steps) > 1:
+        if len(steps) > 1 or max(steps, default=1) > WIDEST_STEP:
+            apart = " to ".join(map(str, sorted({min(steps), max(steps)})))
             raise DatasetError(
-                f"'{data.root / data.split}': the frames of '{name or data.split}' are {min(steps)} to {max(steps)} "
-                "apart; they are no densely labelled video. Take --stills, or --frames with the whole recording"
+                f"'{data.root / data.split}': the frames of '{name or data.split}' are {apart} apart; "
+                "they are no densely labelled video. Take --stills, or --frames with the whole recording"
             )
         pairs = [data.pairs[index] for _, index in frames]
         images = tuple(image for image, _ in pairs)

@@ -128,11 +128,13 @@ def test_dense_camvid_is_told_from_stills(tmp_path):
         camvid_dense(CamVid(tmp_path, "val"))
 
 
-def test_the_shared_val_is_dense():
+def test_the_shared_val_is_dense_and_test_is_not():
     if not SHARED.is_dir():
         pytest.skip("the shared CamVid is not here")
     (one,) = camvid_dense(CamVid(SHARED, "val"))
     assert (one.name, len(one), one.is_dense) == ("0016E5", 48, True)
+    with pytest.raises(DatasetError, match="30 apart"):
+        camvid_dense(CamVid(SHARED, "test"))
 
 
 def test_twelve_classes_score_void_and_ignore_what_is_merged_into_the_eleven(tmp_path):
