@@ -49,13 +49,12 @@ def test_flownets_crops_are_centred_where_they_are_faithful():
     """A delta at a coarse cell must come out around the cell it stands for: 2i and 2i + 1, with one on each side."""
     coarse, like = torch.zeros(1, 2, 5, 5), torch.zeros(1, 2, 10, 10)
     coarse[..., 2, 2] = 1
+    up = torch.nn.ConvTranspose2d(2, 2, 4, 2, bias=False)
+    torch.nn.init.ones_(up.weight)
     found = {}
     for form in ("gsvnet", "flownet2s"):
-        network = FlowNetS(form)
-        up = network.upsampled_flow6_to_5
-        torch.nn.init.ones_(up.weight)
-        if up.bias is not None:
-            torch.nn.init.zeros_(up.bias)
+        with torch.device("meta"):
+            network = FlowNetS(form)
         found[form] = network._crop(up(coarse), like)[0, 0].nonzero().unique().tolist()
     assert found["flownet2s"] == [3, 4, 5, 6]
     assert found["gsvnet"] == [4, 5, 6, 7]
