@@ -234,6 +234,22 @@ def test_stills_are_frames_of_their_motion_and_seeds_decide() -> None:
         motion[8]
 
 
+def test_objects_move_on_their_own_and_buildings_do_not() -> None:
+    went = []
+    for seed in range(60):
+        motion = StillMotion(still(street()), PALETTE.names, count=12, fps=15, rng=np.random.default_rng(seed))
+        if np.abs(motion.path.positions).max() > 0.02:
+            continue
+        end = motion[0 if motion.path.still > 5 else 11].labels
+        now, was = ([np.argwhere(labels == value).mean(0) for value in (CAR, BUILDING)] for labels in (end, street()))
+        camera, focal = motion.path.rotations[[0, -1]], 0.95 * WIDTH
+        shake = 2 + focal * np.abs(camera - np.eye(3)).max()
+        assert np.abs(now[1] - was[1]).max() < shake
+        went.append(np.abs(now[0] - was[0]).max() > shake)
+    assert len(went) >= 3
+    assert 0 < sum(went) < len(went)
+
+
 @pytest.mark.parametrize("value", [SKY, ROAD, BUILDING, CAR])
 def test_stills_of_one_class(value: int) -> None:
     sample = still(np.full((48, 64), value, np.uint8))
