@@ -65,9 +65,11 @@ class Frame:
 
     `index` counts displayed frames from 0; `pts` in units of `time_base` is the exact timestamp (None where the source
     gives none); `pict_type` is 'I', 'P' or 'B'; `distance` is the number of frames since the last keyframe in display
-    order (0 on a keyframe); `packet_bytes` is the size of the coded frame. `motion` is None where there is none, and
-    `motion_absence` then says why; it may also be set beside vectors that cannot be read as "to the previous frame".
-    `qp` is the (ceil(H/16), ceil(W/16)) int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
+    order (0 on a keyframe). Keyframes are the stream's own, the first frame of a size, and those that `gop_max` makes.
+    `packet_bytes` is the size of the coded frame. `motion` is None where there is none, and `motion_absence` then says
+    why; it may also be set beside vectors that cannot be read as "to the previous frame". `is_corrupt` marks a frame
+    that is damaged or predicted, however indirectly, from a damaged or lost one. `qp` is the (ceil(H/16), ceil(W/16))
+    int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
     converted when first asked for, and `luma`, (H, W) uint8, copied.
 
     `decode_index` is the place of its packet in decoding order, from 0, or -1 where no packet is known. `key_index` is

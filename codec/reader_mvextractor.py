@@ -50,6 +50,7 @@ class _MvextractorVideo(CompressedVideo):
             qp=qp,
             pixels=pixels,
             references=False,
+            gop_max=None,
             threads=threads,
             format=None,
             options=None,

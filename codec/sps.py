@@ -15,8 +15,9 @@ class SequenceParameters:
     """The part of a sequence parameter set that motion depends on.
 
     `max_references` is max_num_ref_frames; `is_frames_only` frame_mbs_only_flag; `crop_left` and `crop_top` the pixels
-    that are cut off the coded picture before it is shown. The rest is what slice headers are read by: `chroma` is
-    ChromaArrayType, `order_type` pic_order_cnt_type, `order_bits` the width of pic_order_cnt_lsb; `has_order_deltas`
+    that are cut off the coded picture before it is shown; with `has_frame_num_gaps` reference pictures may have been
+    left out on purpose (temporal layers). The rest is what slice headers are read by: `chroma` is ChromaArrayType,
+    `order_type` pic_order_cnt_type, `order_bits` the width of pic_order_cnt_lsb; `has_order_deltas`
     is false where delta_pic_order_always_zero_flag is set, `order_offset` is offset_for_non_ref_pic and `order_cycle`
     offset_for_ref_frame.
     """
@@ -31,6 +32,7 @@ class SequenceParameters:
     has_separate_planes: bool
     frame_num_bits: int
     order_type: int
+    has_frame_num_gaps: bool = False
     order_bits: int = 0
     has_order_deltas: bool = False
     order_offset: int = 0
@@ -148,7 +150,8 @@ def _parse(bits: Bits) -> SequenceParameters:
         always_zero, order_offset, _ = bits.u(1), bits.se(), bits.se()
         cycle = [bits.se() for _ in range(bits.ue())]
     references = bits.ue()
-    bits.u(1), bits.ue(), bits.ue()  # gaps in frame_num allowed; width and height in macroblocks
+    has_gaps = bits.u(1)
+    bits.ue(), bits.ue()  # width and height in macroblocks
     frames_only = bits.u(1)
     if not frames_only:
         bits.u(1)
@@ -168,6 +171,7 @@ def _parse(bits: Bits) -> SequenceParameters:
         chroma=chroma,
         has_separate_planes=bool(separate),
         frame_num_bits=frame_num_bits,
+        has_frame_num_gaps=bool(has_gaps),
         order_type=order_type,
         order_bits=order_bits,
         has_order_deltas=order_type == 1 and not always_zero,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import av
 from av.video.codeccontext import VideoCodecContext
 
@@ -53,15 +51,14 @@ class StructureWatcher:
         """The most reference frames that headers so far allow; None for codecs other than H.264."""
         return self._references if self._is_h264 else None
 
-    def see_packet(self, packet: av.Packet[Any]) -> None:
+    def see_packet(self, data: bytes, is_keyframe: bool) -> None:
         """Look for parameter sets inside a keyframe's packet, and for pictures that later ones cannot refer to.
 
         After such a picture (as in temporal layers) "the frame before" and "the reference" are no longer the same.
         """
         if not self._is_h264:
             return
-        data = bytes(packet)
-        if packet.is_keyframe:
+        if is_keyframe:
             self._apply(parameters_of_packet(data, self._length_size))
         elif self._references == 1 and not is_reference(data, self._length_size):
             self._references = 2

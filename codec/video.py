@@ -17,14 +17,18 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from .colour import RgbConverter
+from .damage import DamageWatcher
 from .errors import InvalidDataError
 from .frame import Frame, MotionAbsence, MotionVectors
+from .keyframes import KeyframePolicy
 from .orientation import Orientation
 from .reference_lists import CodedPicture, DecodedPictures
 from .references import with_references
+from .settling import Settling
 from .sidedata import qp_map, raw_side_data, vectors_of
 from .slices import SliceReader
 from .source import OpenSource, Source
+from .sps import nal_length_size
 from .structure import StructureWatcher
 
 _TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble
@@ -37,6 +41,7 @@ def open_video(
     qp: bool = False,
     pixels: bool = True,
     references: bool = False,
+    gop_max: int | None = None,
     threads: int | Literal["auto"] = "auto",
     format: str | None = None,
     options: Mapping[str, str] | None = None,
@@ -48,6 +53,8 @@ def open_video(
     makes a faster pass over the metadata only (loop filter and inverse transform are skipped, so there are no images).
     `references` finds out, in streams with B-frames or several references, which picture each vector points to
     (`Frame.references`); frames then come up to 16 frames later, and `motion` and `pixels` are needed for it.
+    `gop_max` makes a frame a keyframe after so many frames without one; where it is None, that happens only in streams
+    that have no keyframes, every REFRESH_GOP frames (see `KeyframePolicy`).
     `threads` is "auto" (every core) or a number; frame and slice threads are used, but in streams with B-frames slice
     threads only while vectors or quantisers are asked for. `format` names FFmpeg's demuxer where it
     cannot be guessed (`v4l2`), and `options` are the demuxer's.
@@ -58,7 +65,9 @@ def open_video(
         raise ValueError(f"threads={threads} is impossible; give 'auto' or a number from 1")
     if references and not (motion and pixels):
         raise ValueError("references=True compares pixels along vectors; leave motion and pixels on")
-    return CompressedVideo(source, motion, qp, pixels, references, threads, format, options)
+    if gop_max is not None and gop_max < 1:
+        raise ValueError(f"gop_max={gop_max} is impossible; give None or a number from 1")
+    return CompressedVideo(source, motion, qp, pixels, references, gop_max, threads, format, options)
 
 
 class CompressedVideo(Iterator[Frame]):
@@ -75,6 +84,7 @@ class CompressedVideo(Iterator[Frame]):
         qp: bool,
         pixels: bool,
         references: bool,
+        gop_max: int | None,
         threads: int | Literal["auto"],
         format: str | None,
         options: Mapping[str, str] | None,
@@ -82,7 +92,9 @@ class CompressedVideo(Iterator[Frame]):
         self._source = OpenSource(source, format, options)
         self.name = self._source.name
         self._motion, self._qp, self._pixels = motion, qp, pixels
-        self._index, self._distance = 0, -1
+        self._index = 0
+        self._keyframes = KeyframePolicy(gop_max)
+        self._damage, self._settling = DamageWatcher(), Settling[av.VideoFrame]()
         self._orientation = Orientation()
         self._converter = RgbConverter()
         self._decode_errors = 0
@@ -91,10 +103,10 @@ class CompressedVideo(Iterator[Frame]):
             self._stream = self._configure(threads)
             self._structure = StructureWatcher(self._stream.codec_context)
             self._packets = 0
-            self._buffer: DecodedPictures | None = None
-            if references and self.codec_name == "h264":
-                self._slices, self._buffer = SliceReader(self._stream.codec_context.extradata), DecodedPictures()
-            self._pictures = self._decode()
+            self._slices = SliceReader(self._stream.codec_context.extradata)
+            self._length_size = nal_length_size(self._stream.codec_context.extradata)
+            self._buffer = DecodedPictures() if references and self.codec_name == "h264" else None
+            self._pictures = self._settled()
             self._ahead = deque(islice(self._pictures, 1 if self._structure.announces_b else 2))
             if not self._ahead:
                 raise InvalidDataError(
@@ -133,6 +145,7 @@ class CompressedVideo(Iterator[Frame]):
         is_torn = context.has_b_frames and (self._motion or self._qp)
         context.thread_type = "SLICE" if is_torn else "AUTO"
         context.thread_count = 0 if threads == "auto" else threads
+        self._has_frame_threads = not is_torn and threads != 1
         context.copy_opaque = True
         context.flags |= Flags.unaligned  # or FFmpeg would crop the left only where that keeps memory aligned
         return stream
@@ -200,6 +213,11 @@ class CompressedVideo(Iterator[Frame]):
         return self._stream.codec_context.pix_fmt or "unknown"
 
     @property
+    def has_intra_refresh(self) -> bool:
+        """Whether an H.264 stream, as far as it was read, is refreshed bit by bit instead of by keyframes."""
+        return self._damage.has_intra_refresh
+
+    @property
     def decode_errors(self) -> int:
         """Packets so far that the decoder refused; their frames are missing, the rest goes on."""
         return self._decode_errors
@@ -246,7 +264,6 @@ class CompressedVideo(Iterator[Frame]):
                 packet = next(packets)
                 self._source.raise_reader_failure()
                 if packet.size:
-                    self._structure.see_packet(packet)
                     packet.opaque = self._tag(packet)
             except StopIteration:
                 return
@@ -258,23 +275,63 @@ class CompressedVideo(Iterator[Frame]):
                 return
             except av.FFmpegError:
                 self._decode_errors += 1
+                self._lose(packet)
         raise broken
 
     def _tag(self, packet: av.Packet[VideoStream]) -> _Tag:
-        coded = None
-        if self._buffer is not None:
-            coded = self._buffer.decode(self._packets, self._slices.read(bytes(packet)))
+        data, index, coded = bytes(packet), self._packets, None
         self._packets += 1
-        return _Tag(packet.size, self._packets - 1, coded)
+        self._structure.see_packet(data, packet.is_keyframe)
+        is_reference = True
+        if self.codec_name == "h264":
+            headers = self._slices.read(data)
+            is_reference = not headers or headers[0].is_reference
+            self._damage.see_h264(index, data, self._length_size, headers)
+            if self._buffer is not None:
+                coded = self._buffer.decode(index, headers)
+            if headers and not headers[0].is_field:  # two fields make one picture
+                self._settling.expect(index)
+        else:
+            self._damage.see(index, packet.is_keyframe)
+        if packet.is_corrupt and is_reference:
+            self._damage.damage(index)
+        return _Tag(packet.size, index, is_reference, self._structure.crop_xy, coded)
+
+    def _lose(self, packet: av.Packet[VideoStream] | None) -> None:
+        """Note that the decoder refused `packet`, or with frame threads one of those before it."""
+        tag = None if packet is None or self._has_frame_threads else packet.opaque
+        index = self._settling.drop(tag.decode_index if isinstance(tag, _Tag) else None)
+        if index is not None and (not isinstance(tag, _Tag) or tag.is_reference):
+            self._damage.damage(index)
+
+    def _settled(self) -> Generator[av.VideoFrame, None, None]:
+        """Decoded pictures, as soon as it is known whether they are damaged."""
+        is_over = False
+        pictures = self._decode()
+        while not is_over:
+            try:
+                picture = next(pictures)
+                tag = picture.opaque
+                index = tag.decode_index if isinstance(tag, _Tag) else -1
+                if picture.is_corrupt and isinstance(tag, _Tag) and tag.is_reference:
+                    self._damage.damage(index)
+                self._settling.put(index, picture)
+            except StopIteration:
+                is_over = True
+            is_reordered = self._stream.codec_context.has_b_frames > 0
+            while settled := self._settling.take(is_reordered=is_reordered, is_last=is_over):
+                for lost in settled[1]:
+                    self._damage.damage(lost)
+                yield settled[0]
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         self._structure.see_picture(picture)
-        is_keyframe = picture.key_frame
-        self._distance = 0 if is_keyframe else self._distance + 1
-        pict_type = _TYPES.get(picture.pict_type, "I" if is_keyframe else "P")
+        pict_type = _TYPES.get(picture.pict_type, "I" if picture.key_frame else "P")
         coded_hw = (picture.height, picture.width)
-        motion, absence = self._motion_of(picture, pict_type, coded_hw)
-        tag = picture.opaque
+        size_hw = self._orientation.size(coded_hw)
+        is_keyframe = self._keyframes.step(picture.key_frame, pict_type, size_hw, self._damage.has_intra_refresh)
+        tag = picture.opaque if isinstance(picture.opaque, _Tag) else _Tag(0, -1, True, self._structure.crop_xy, None)
+        motion, absence = self._motion_of(picture, pict_type, coded_hw, tag.crop_xy)
         pixels = _Pixels(picture, self._converter, self._orientation) if self._pixels else None
         frame = Frame(
             index=self._index,
@@ -282,16 +339,16 @@ class CompressedVideo(Iterator[Frame]):
             time_base=self.time_base if picture.time_base is None else picture.time_base,
             pict_type=pict_type,
             is_keyframe=is_keyframe,
-            distance=self._distance,
-            size_hw=self._orientation.size(coded_hw),
-            packet_bytes=tag.packet_bytes if isinstance(tag, _Tag) else 0,
-            decode_index=tag.decode_index if isinstance(tag, _Tag) else -1,
-            key_index=self._index - self._distance,
-            coded=tag.coded if isinstance(tag, _Tag) else None,
+            distance=self._keyframes.distance,
+            size_hw=size_hw,
+            packet_bytes=tag.packet_bytes,
+            decode_index=tag.decode_index,
+            key_index=self._index - self._keyframes.distance,
+            coded=tag.coded,
             motion=motion,
             motion_absence=absence,
             qp=self._qp_of(picture, coded_hw),
-            is_corrupt=picture.is_corrupt,
+            is_corrupt=self._damage.is_corrupt(tag.decode_index) or picture.is_corrupt,
             load_image=pixels.image if pixels else None,
             load_luma=pixels.luma if pixels else None,
         )
@@ -299,7 +356,7 @@ class CompressedVideo(Iterator[Frame]):
         return frame
 
     def _motion_of(
-        self, picture: av.VideoFrame, pict_type: str, coded_hw: tuple[int, int]
+        self, picture: av.VideoFrame, pict_type: str, coded_hw: tuple[int, int], crop_xy: tuple[int, int]
     ) -> tuple[MotionVectors | None, MotionAbsence | None]:
         if not self._structure.exports_motion:
             return None, MotionAbsence.CODEC
@@ -307,7 +364,7 @@ class CompressedVideo(Iterator[Frame]):
             return None, MotionAbsence.INTRA
         if not self._motion:
             return None, MotionAbsence.NOT_READ
-        vectors = self._orientation.vectors(MotionVectors(vectors_of(picture, self._structure.crop_xy), coded_hw))
+        vectors = self._orientation.vectors(MotionVectors(vectors_of(picture, crop_xy), coded_hw))
         return vectors, self._structure.absence
 
     def _qp_of(self, picture: av.VideoFrame, coded_hw: tuple[int, int]) -> NDArray[np.int8] | None:
@@ -318,10 +375,18 @@ class CompressedVideo(Iterator[Frame]):
 class _Tag:
     """Travels with a packet through the decoder's reordering and threads to the frame it becomes."""
 
-    __slots__ = ("coded", "decode_index", "packet_bytes")
+    __slots__ = ("coded", "crop_xy", "decode_index", "is_reference", "packet_bytes")
 
-    def __init__(self, packet_bytes: int, decode_index: int, coded: CodedPicture | None) -> None:
-        self.packet_bytes, self.decode_index, self.coded = packet_bytes, decode_index, coded
+    def __init__(
+        self,
+        packet_bytes: int,
+        decode_index: int,
+        is_reference: bool,
+        crop_xy: tuple[int, int],
+        coded: CodedPicture | None,
+    ) -> None:
+        self.packet_bytes, self.decode_index, self.is_reference = packet_bytes, decode_index, is_reference
+        self.crop_xy, self.coded = crop_xy, coded
 
 
 class _Pixels:
