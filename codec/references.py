@@ -120,7 +120,7 @@ class _Recovery:
             self._size_hw = frame.size_hw
         hypotheses, is_reference = self._hypotheses(frame)
         references = None
-        if frame.pict_type != "I" and frame.motion is not None:
+        if frame.pict_type != "I" and not frame.is_keyframe and frame.motion is not None:
             references = self._refer(frame, frame.motion, hypotheses, is_reference)
         if references is None:
             references = self._begin(frame, is_reference)
