@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.segnet import build_network, parameter_count
 from gopseg.segnet.bisenet import BiSeNet
@@ -18,6 +19,20 @@ def test_sizes_are_the_published_ones():
     parts = {name: parameter_count(part) for name, part in network.named_children()}
     heads = {"conv_out": 593_420, "conv_out16": 74_636, "conv_out32": 74_636}
     assert parts == {"cp": 12_456_256, "sp": 91_968, "ffm": 132_096} | heads
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("classes", "size", "without_auxiliary", "published"),
+    [(12, (720, 960), 39.12, 40.12), (19, (1024, 2048), 118.34, 121.41)],
+)
+def test_cost_in_multiply_accumulates_is_the_published_one(classes, size, without_auxiliary, published):
+    with torch.device("meta"):
+        network, image = BiSeNet(classes).eval(), torch.zeros(1, 3, *size)
+    for call, expected in ((network, without_auxiliary), (network.published_outputs, published)):
+        with FlopCounterMode(display=False) as counter:
+            call(image)
+        assert counter.get_total_flops() / 2e9 == pytest.approx(expected, abs=0.006)
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.segnet import build_network, parameter_count
 from gopseg.segnet.psp import PSPNet
@@ -31,6 +32,20 @@ def test_sizes_are_the_published_ones():
     assert parameter_count(semseg) == 16_764_262
     assert len(semseg.state_dict()) == 160
     assert [parameter_count(part) for part in (semseg.ppm, semseg.cls, semseg.aux)] == [263_168, 4_729_363, 595_219]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("build", "size", "without_auxiliary", "published"),
+    [(PSPNet, (720, 960), 308.64, 308.64), (SemsegPSPNet, (1024, 2048), 539.98, 559.47)],
+)
+def test_cost_in_multiply_accumulates_is_the_published_one(build, size, without_auxiliary, published):
+    with torch.device("meta"):
+        network, image = build().eval(), torch.zeros(1, 3, *size)
+    for call, expected in ((network, without_auxiliary), (network.published_outputs, published)):
+        with FlopCounterMode(display=False) as counter:
+            call(image)
+        assert counter.get_total_flops() / 2e9 == pytest.approx(expected, abs=0.006)
 
 
 @torch.inference_mode()
