@@ -101,7 +101,7 @@ def _look_up(
     x = (np.tile(np.arange(cols) * BLOCK + BLOCK // 2, rows) + (shift[:, 0] >> 2)).clip(0, size_hw[1] - 1) // BLOCK
     y = (np.repeat(np.arange(rows) * BLOCK + BLOCK // 2, cols) + (shift[:, 1] >> 2)).clip(0, size_hw[0] - 1) // BLOCK
     error, root = np.zeros(len(back), np.float32), np.full(len(back), -1, np.int32)
-    for step in np.unique(back):
+    for step in np.flatnonzero(np.bincount(back)):
         picture = pictures.get(decode_index - int(step))
         if step == 0 or picture is None:
             continue
@@ -116,9 +116,13 @@ def _look_up(
 
 def _best_root(error: NDArray[np.float32], root: NDArray[np.int32]) -> int:
     """The root to which all cells together have the smallest error by the better of two ways, -1 if there is none."""
-    roots = [int(each) for each in np.unique(root) if each >= 0]
-    if len(roots) < 2:
-        return roots[0] if roots else -1
+    known = root[root >= 0]
+    if not len(known):
+        return -1
+    first = int(known.min())
+    roots = [int(each) + first for each in np.flatnonzero(np.bincount(known - first))]
+    if len(roots) == 1:
+        return first
     limited = np.minimum(error, np.float32(_LOST))
     totals = [np.where(root == each, limited, np.float32(_LOST)).min(0).sum() for each in roots]
     return roots[int(np.argmin(totals))]

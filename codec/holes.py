@@ -32,7 +32,7 @@ def best_neighbours(
         return nearest
     cols = known.shape[1]
     corners = np.stack([holes % cols, holes // cols], 1) * BLOCK
-    own = cells_of(luma, corners)
+    own = cells_of(luma, (0, 0), known.shape)[holes]
     best, lowest = nearest[holes], np.full(len(holes), np.inf, np.float32)
     candidates = np.concatenate([nearest[None], _nearest_in_lines(known)])[:, holes]
     for index in np.unique(picture[candidates[candidates >= 0]]):

@@ -138,7 +138,8 @@ class _Comparison:
         for which in (0, 1):
             self._has[which, self._blocks[which]] = True
         self._area = np.bincount(block[block >= 0], minlength=count).astype(np.float32)
-        self._luma = [cells_of(luma, grid.corners[what]) for what in cells]
+        own = cells_of(luma, grid.origin_xy, grid.blocks.shape[1:])
+        self._luma = [own[what] for what in cells]
         shared = [np.searchsorted(what, cells[2]) for what in cells[:2]]
         vectors = quarter_pixels(array)
         self._may = self._may_be_single(array, vectors)

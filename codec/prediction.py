@@ -62,26 +62,42 @@ class Sampler:
     def __init__(self, corners: NDArray[np.integer], vectors: NDArray[np.integer], size_hw: tuple[int, int]) -> None:
         height, width = size_hw
         stride = width + 2 * _PAD
-        x = (corners[:, 0] + (vectors[:, 0] >> 2)).clip(-_REACH, width + _REACH - BLOCK) + _PAD
-        y = (corners[:, 1] + (vectors[:, 1] >> 2)).clip(-_REACH, height + _REACH - BLOCK) + _PAD
+        x = corners[:, 0] + (vectors[:, 0] >> 2)
+        y = corners[:, 1] + (vectors[:, 1] >> 2)
+        x = np.minimum(np.maximum(x, -_REACH), width + _REACH - BLOCK) + _PAD
+        y = np.minimum(np.maximum(y, -_REACH), height + _REACH - BLOCK) + _PAD
         offsets = _SAMPLES @ ((height + 2 * _PAD) * stride, 1, stride)
         inside = (np.arange(0, BLOCK, STEP)[:, None] * stride + np.arange(BLOCK)).ravel()
         fraction = (vectors[:, 1] & 3) * 4 + (vectors[:, 0] & 3)
-        self._where = (y * stride + x + offsets[:, fraction])[..., None] + inside
+        first, second = (y.astype(np.intp) * stride + x) + offsets[:, fraction]
+        self._between = np.flatnonzero(first != second)
+        self._first = first[:, None] + inside
+        self._second = second[self._between, None] + inside
 
     def predict(self, reference: SubpixelPlanes) -> NDArray[np.uint8]:
         """The prediction of all cells from `reference`, (m, 64 / STEP) uint8."""
-        first, second = reference.planes().take(self._where, mode="wrap")
-        return mean(first, second)
+        planes = reference.planes()
+        result: NDArray[np.uint8] = planes.take(self._first, mode="wrap")
+        if len(self._between):
+            result[self._between] = mean(result[self._between], planes.take(self._second, mode="wrap"))
+        return result
 
 
-def cells_of(luma: NDArray[np.uint8], corners: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """The cells of a picture at `corners` (see `Sampler`), (m, 64 / STEP) uint8; its border is repeated outwards."""
-    height, width = luma.shape
-    x = (corners[:, :1] + np.tile(np.arange(BLOCK), BLOCK // STEP)).clip(0, width - 1)
-    y = (corners[:, 1:] + np.repeat(np.arange(0, BLOCK, STEP), BLOCK)).clip(0, height - 1)
-    cells: NDArray[np.uint8] = luma.take(y * width + x)
-    return cells
+def cells_of(luma: NDArray[np.uint8], origin_xy: tuple[int, int], cells_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture cut into cells of which the first starts at pixel `origin_xy`, -7 to 0 each: (cells, 64 / STEP) uint8.
+
+    Where cells reach beyond the picture, its border is repeated outwards.
+    """
+    (rows, cols), (height, width) = cells_hw, luma.shape
+    left, top = (-v for v in origin_xy)
+    right, bottom = cols * BLOCK - left - width, rows * BLOCK - top - height
+    whole = (
+        cv2.copyMakeBorder(luma, top, bottom, left, right, cv2.BORDER_REPLICATE)
+        if left | top | right | bottom
+        else luma
+    )
+    cells = whole.reshape(rows, BLOCK, cols, BLOCK)[:, ::STEP].swapaxes(1, 2)
+    return np.ascontiguousarray(cells).reshape(rows * cols, -1)
 
 
 def mean(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from .prediction import SubpixelPlanes
 from .reference_lists import Hypothesis
 
 _MOST_DELAYED = 16  # frames that a decoder may hold back to put them in order (H.264, A.3.1)
-_MOST_TRACED = 512  # pictures through which motion is followed
+_MOST_TRACED = 512  # pictures through which motion is followed; where a way is longer, another keyframe takes over
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class FrameReferences:
 
     `key_index` is the display index of the intra-coded picture to which most of the frame leads; in an open GOP that
     may be a later one, and `keyframe` is that frame (None on an intra-coded picture itself, and on one whose vectors
-    lead nowhere: ways end there).
+    lead nowhere, or 512 pictures back: ways end there).
     `is_reference` is false where no other picture may refer to this one.
     """
 
@@ -164,7 +164,7 @@ class _Recovery:
     def _refer(
         self, frame: Frame, motion: MotionVectors, hypotheses: tuple[Hypothesis, ...], is_reference: bool
     ) -> FrameReferences | None:
-        """What the vectors point to; None where no way leads to an intra-coded picture."""
+        """What the vectors point to; None where no way leads to an intra-coded picture that is still remembered."""
         if not len(motion):
             return None
         array = motion.array
@@ -172,7 +172,7 @@ class _Recovery:
         matches = match(array, grid, frame.luma, self._planes, hypotheses)
         traced = trace(frame, array, grid, matches, self._planes, self._traced)
         key = self._roots.get(traced.key)
-        if key is None:
+        if key is None or key.decode_index not in self._traced:
             return None
         pictures = (*self._traced.values(), traced)
         if is_reference:

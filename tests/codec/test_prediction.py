@@ -55,11 +55,12 @@ def test_every_position(reach: int) -> None:
         assert cell.tolist() == [sample(image, 4 * (x + j) + dx, 4 * (y + i) + dy) for i, j in places]
 
 
-def test_cells_without_motion_are_the_pictures_own() -> None:
+@pytest.mark.parametrize("origin_xy", [(0, 0), (-2, -7)])
+def test_cells_without_motion_are_the_pictures_own(origin_xy: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (30, 43), np.uint8)
-    corners = np.array([(x, y) for y in range(-7, 30, 8) for x in range(-2, 43, 8)])
-    own = cells_of(image, corners)
+    corners = np.array([(x, y) for y in range(origin_xy[1], 30, 8) for x in range(origin_xy[0], 43, 8)])
+    own = cells_of(image, origin_xy, (-(-(30 - origin_xy[1]) // 8), -(-(43 - origin_xy[0]) // 8)))
     assert np.array_equal(own, Sampler(corners, np.zeros_like(corners), image.shape).predict(SubpixelPlanes(image)))
     assert not differences(own, own).any()
     assert differences(own, own ^ 1).tolist() == [1] * len(own)

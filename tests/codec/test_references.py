@@ -269,3 +269,15 @@ def test_a_picture_of_intra_blocks_only_is_where_ways_end(make: Any) -> None:
     else:
         assert (cut.key_index, cut.references.keyframe) == (cut.index, None)
         assert frames[11].key_index == cut.index
+
+
+def test_endless_gops_take_bounded_memory(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gopseg.codec.references._MOST_TRACED", 6)
+    images = make.sliding(96, 128, 40, (2, 1), seed=12)
+    frames = read(make.clip("endless.mp4", images, options={"x264-params": "bframes=2:ref=2"}, gop=99))
+    assert len({f.key_index for f in frames}) > 3
+    for frame in frames:
+        assert frame.references is not None
+        assert len(frame.references.pictures) <= 8
+    lost = [frame.references.compose(8).unreferenced.mean() for frame in frames if frame.references is not None]
+    assert np.mean(lost) < 0.3
