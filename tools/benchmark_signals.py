@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import av
 import click
 import cv2
 import numpy as np
@@ -22,13 +20,13 @@ from ..data.image import read_image
 from ..data.synthetic import SyntheticStreet
 from .benchmark_cli import open_source, report
 from .cli import InputError
+from .foreign import ONE_REFERENCE, encode_x264
 
 _SIZE_HW = (360, 480)
-_OURS = "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"
 ENCODINGS = {
-    "ours, 750 kb/s": {"b": "750k", "x264-params": f"{_OURS}:keyint=12"},
-    "ours, 3 Mb/s": {"b": "3M", "x264-params": f"{_OURS}:keyint=12"},
-    "one reference, GOP 250, crf 30": {"crf": "30", "x264-params": f"{_OURS}:keyint=250"},
+    "ours, 750 kb/s": {"b": "750k", "x264-params": f"{ONE_REFERENCE}:keyint=12"},
+    "ours, 3 Mb/s": {"b": "3M", "x264-params": f"{ONE_REFERENCE}:keyint=12"},
+    "one reference, GOP 250, crf 30": {"crf": "30", "x264-params": f"{ONE_REFERENCE}:keyint=250"},
     "one reference, scenecut, crf 23": {"crf": "23", "x264-params": "ref=1:bframes=0:weightp=0:keyint=60"},
     "x264's defaults": {"crf": "23"},
 }
@@ -81,7 +79,7 @@ def signals(camvid: Path, video: Path, cuts: str, stills: str, seed: int) -> Non
         for clip in clips:
             for name, options in ENCODINGS.items():
                 path = Path(folder) / "clip.mp4"
-                _encode(path, clip.images, options)
+                encode_x264(path, clip.images, options)
                 rows.append({"clip": clip.name, "encoding": name, "frames": len(clip.images)} | _judge(path, clip.cuts))
                 bar.update()
         bar.close()
@@ -99,7 +97,7 @@ def signals(camvid: Path, video: Path, cuts: str, stills: str, seed: int) -> Non
 
 def _clips(camvid: Path, video: Path, cuts: frozenset[int], stills: str, seed: int) -> Iterator[Clip]:
     rng = np.random.default_rng(seed)
-    val = [read_image(path) for path in sorted((camvid / "val").glob("*.png"))]
+    val = [read_image(path) for path in _images_in(camvid / "val")]
     if len(val) < 40:
         raise InputError(f"{camvid}: its val has {len(val)} frames, and 40 in a row are needed")
     for step in (1, 2, 3):
@@ -109,7 +107,7 @@ def _clips(camvid: Path, video: Path, cuts: frozenset[int], stills: str, seed: i
     with open_source(str(video), motion=False) as film_video:
         film = [_fit(frame.image) for frame in film_video]
     yield Clip(video.stem, film, cuts)
-    files = sorted((camvid / stills).glob("*.png"))
+    files = _images_in(camvid / stills)
     order = rng.permutation(len(files))[:120]
     yield Clip(f"CamVid {stills} stills", [read_image(files[i]) for i in order], frozenset(range(1, len(order))))
     pieces = []
@@ -123,6 +121,13 @@ def _clips(camvid: Path, video: Path, cuts: frozenset[int], stills: str, seed: i
     yield _joined("joined scenes", pieces)
     starts = [0, 24, 8, 32, 16, 40]
     yield _joined("joined places of one drive", [val[start : start + 6] for start in starts])
+
+
+def _images_in(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.glob("*") if path.suffix in (".png", ".webp", ".jpg"))
+    if not found:
+        raise InputError(f"{folder}: has no images; give the folder of CamVid's val, train and test by --camvid")
+    return found
 
 
 def _piece(rng: np.random.Generator, images: Sequence[_Image], cuts: frozenset[int] = frozenset()) -> list[_Image]:
@@ -150,17 +155,6 @@ def _fit(image: _Image) -> _Image:
     left = (width - wanted) // 2
     size_wh = _SIZE_HW[1], _SIZE_HW[0]
     return np.asarray(cv2.resize(image[:, left : left + wanted], size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _encode(path: Path, images: Sequence[_Image], options: dict[str, str]) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(15), options=options)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
-        container.mux(stream.encode(None))
 
 
 def _judge(path: Path, cuts: frozenset[int]) -> dict[str, Any]:
