@@ -156,6 +156,7 @@ class Request:
         return {
             "dataset": self.dataset,
             "split": self.split,
+            "limit": self.limit,
             "precision": {model: runner.precision for model, runner in runners.items()},
             "weights_sha256": {
                 **{model: sha256(find_weights(model).read_bytes()) for model in runners},

@@ -304,7 +304,7 @@ def setting_facts(settings: dict[str, Any]) -> str:
         if isinstance(value, dict):
             for key, entry in value.items():
                 add(f"{prefix} {key}", entry)
-        else:
+        elif value is not None:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             rows.append((prefix.replace("_", " ").strip(), text))
 
