@@ -7,6 +7,7 @@ in cells, x before y, backward.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .flow_grid import inside_frame
@@ -40,6 +41,11 @@ def photometric_validity(current: Tensor, reference: Tensor, displacement: Tenso
     """1 where `photometric_residual` is at most `threshold` (in standard deviations of colour) and in the frame."""
     matching = photometric_residual(current, reference, displacement) <= threshold
     return matching.float() * inside_frame(displacement)
+
+
+def photometric_confidence(current: Tensor, reference: Tensor, displacement: Tensor) -> Tensor:
+    """`photometric_validity`, soft: `exp(-photometric_residual)`, 0..1, and 0 where the source is outside the frame."""
+    return torch.exp(-photometric_residual(current, reference, displacement)) * inside_frame(displacement)
 
 
 def photometric_error(current: Tensor, reference: Tensor, displacement: Tensor, border: int = 1) -> Tensor:

@@ -10,7 +10,12 @@ from gopseg.segnet.flow_grid import displacement_on_grid, flow_to_grid, inside_f
 from gopseg.segnet.flow_light import LightFlowNet
 from gopseg.segnet.flow_nets import FlowNetS, flownet2s_input
 from gopseg.segnet.flow_sources import FLOW_SOURCES
-from gopseg.segnet.flow_validity import forward_backward_validity, photometric_error, photometric_validity
+from gopseg.segnet.flow_validity import (
+    forward_backward_validity,
+    photometric_confidence,
+    photometric_error,
+    photometric_validity,
+)
 from gopseg.segnet.propagation_frames import FrameReducer
 from gopseg.segnet.propagation_settings import PropagationSettings
 
@@ -212,6 +217,9 @@ def test_photometric_error_tells_right_motion_from_wrong():
     assert valid[:-1, :-2].min() == 1
     assert valid[-1].max() == valid[:, -2:].max() == 0
     torch.testing.assert_close(valid, inside_frame(right)[0, 0])
+    trust, distrust = (photometric_confidence(now, before, d * right)[0, 0] for d in (1, -1))
+    torch.testing.assert_close(trust, valid)
+    assert 0 < distrust[4:-4, 4:-4].mean() < 0.9
     displacement = (0.9 * right).clone().requires_grad_()
     photometric_error(now, before, displacement).backward()
     assert displacement.grad.abs().max() > 0

@@ -1,8 +1,12 @@
+from functools import partial
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from gopseg.segnet import ModelError, initialise, parameter_count
+from gopseg.segnet import ModelError, SwiftNet, initialise, parameter_count
 from gopseg.segnet.bisenet_gsvnet import BiSeNetGSVNet
+from gopseg.segnet.flow_nets import FlowNetS
 from gopseg.segnet.importing import import_network
 from gopseg.segnet.resnet import ResNet18
 from gopseg.segnet.swiftnet_pyramid import SwiftNetPyramid
@@ -110,3 +114,22 @@ def test_imagenet_weights_initialise_the_encoder_and_every_level(build, tmp_path
         torch.save(state, tmp_path / "own.pth")
         assert initialise(again, tmp_path / "own.pth") == len(state)
         assert torch.equal(again.state_dict()["backbone.bn1.2.weight"], state["backbone.bn1.2.weight"])
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "gmac"),
+    [
+        (SwiftNet, (3, 1024, 2048), 103.57),
+        (SwiftNet, (3, 768, 1536), 58.26),
+        (SwiftNet, (3, 512, 1024), 25.89),
+        (SwiftNetPyramid, (3, 1024, 2048), 128.2),
+        (BiSeNetGSVNet, (3, 1024, 2048), 103.72),
+        (BiSeNetGSVNet, (3, 768, 1536), 58.34),
+        (partial(FlowNetS, "gsvnet"), (6, 128, 256), 2.63),
+        (partial(FlowNetS, "flownet2s"), (6, 1024, 2048), 168.4),
+    ],
+)
+def test_published_costs(build, shape, gmac):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        build().eval()(torch.zeros(1, *shape))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.5 * 10 ** -len(str(gmac).split(".")[1]))
