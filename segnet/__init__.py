@@ -2,6 +2,9 @@
 
 from .altering import AlteringResolution, Fusion, Motion
 from .branches import branch_name, build_fusion, load_ar, load_lr, save_branch
+from .flow_grid import displacement_on_grid
+from .flow_sources import FLOW_SOURCES
+from .guided_edges import label_edges
 from .losses import SegmentationLoss, class_weights
 from .low_resolution import LowResolution, to_grid
 from .metrics import ConfusionMatrix
@@ -18,16 +21,27 @@ from .model import (
     shipped_models,
 )
 from .network import SegmentationNetwork, parameter_count, resize_logits
+from .propagation import PropagationHead, PropagationStep
+from .propagation_files import load_propagation, save_propagation
+from .propagation_metrics import PeriodScores
+from .propagation_model import PropagationModel
+from .propagation_settings import PropagationSettings
 from .swiftnet import SwiftNet
 
 __all__ = [
     "ARCHITECTURES",
+    "FLOW_SOURCES",
     "AlteringResolution",
     "ConfusionMatrix",
     "Fusion",
     "LowResolution",
     "ModelError",
     "Motion",
+    "PeriodScores",
+    "PropagationHead",
+    "PropagationModel",
+    "PropagationSettings",
+    "PropagationStep",
     "SegmentationLoss",
     "SegmentationNetwork",
     "SwiftNet",
@@ -35,17 +49,21 @@ __all__ = [
     "build_fusion",
     "build_network",
     "class_weights",
+    "displacement_on_grid",
     "find_weights",
     "initialise",
+    "label_edges",
     "load_ar",
     "load_lr",
     "load_model",
+    "load_propagation",
     "load_tensors",
     "parameter_count",
     "read_card",
     "resize_logits",
     "save_branch",
     "save_model",
+    "save_propagation",
     "shipped_models",
     "to_grid",
 ]
