@@ -76,7 +76,8 @@ def test_half_precision_on_request(frame_file, tmp_path):
 @pytest.mark.parametrize("compat", [True, False])
 def test_a_fusion_model_is_an_ar_branch(network, creff, fusion_file, tmp_path, compat):
     out = tmp_path / "ar.safetensors"
-    run(fusion_file, "--arch", "camvid-bise18", "-o", out, *["--compat"] * compat)
+    printed = run(fusion_file, "--arch", "camvid-bise18", "-o", out, *["--compat"] * compat)
+    assert ("see --compat" in printed) is not compat
     ar = load_ar(out)
     assert ar.low.scale == 0.7
     assert ar.low.low_size((720, 960)) == ((503, 672) if compat else (504, 672))
