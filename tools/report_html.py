@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ..data import Palette, load_palette
+from ..data import load_palette
 from . import html
 from .charts import Axes, Series, chart, line_chart
 from .gallery import Shown
 from .report import bitrate_tag
+from .report_strips import strips
 
-WRONG = (214, 24, 74)
 MATRIX_CLASSES = 40
-STRIP_VARIANTS = 6
 LEAST_SPAN = 5.0
 """Points of mIoU that charts show at least, so that differences that mean nothing look like nothing."""
 
@@ -91,7 +87,12 @@ def distance_sections(
             )
         )
     if shown:
-        sections.append((f"One frame at several distances: {shown[0].name}", strips(shown, settings)))
+        sections.append(
+            (
+                f"One frame at several distances: {shown[0].name}",
+                strips(shown, load_palette("cityscapes" if settings["dataset"] == "cityscapes" else "camvid")),
+            )
+        )
     return sections
 
 
@@ -257,43 +258,6 @@ def confusions(records: Sequence[Record], classes: Sequence[str]) -> str:
             shares = counts / counts.sum(1, keepdims=True)
         parts.append(html.details(record["variant"], html.matrix(classes, shares), is_open=i == 0))
     return "".join(parts) + html.paragraph("Where the pixels of each true class went, in per cent of the class.")
-
-
-def strips(shown: Sequence[Shown], settings: dict[str, Any]) -> str:
-    """For each distance: the decoded picture, the truth, and each variant's labels over its errors."""
-    palette = load_palette("cityscapes" if settings["dataset"] == "cityscapes" else "camvid")
-    parts = [html.legend((*palette.names, "void", "wrong"), np.array([*palette.colours.tolist(), palette.void, WRONG]))]
-    for one in shown:
-        pictures = html.image_tag(one.image, "decoded frame")
-        pictures += html.image_tag(palette.color(one.truth), "truth", flat=True)
-        figures = [f"<figure>{pictures}<figcaption>decoded frame, truth</figcaption></figure>"]
-        for name, labels in list(one.labels.items())[:STRIP_VARIANTS]:
-            figures.append(variant_figure(one, name, labels, palette))
-        parts.append(f"<h3>d = {one.distance}</h3>{html.strip(figures)}")
-    if len(shown[0].labels) > STRIP_VARIANTS:
-        parts.append(html.paragraph(f"The first {STRIP_VARIANTS} of {len(shown[0].labels)} variants."))
-    return "".join(parts)
-
-
-def variant_figure(one: Shown, name: str, labels: NDArray[np.uint8], palette: Palette) -> str:
-    """A variant's labels and, below, where they are wrong."""
-    scored = one.truth < len(palette)
-    wrong = scored & (labels != one.truth)
-    share = wrong.sum() / max(1, scored.sum())
-    pictures = html.image_tag(palette.color(labels), f"labels of {name}", flat=True)
-    pictures += html.image_tag(error_map(one.image, wrong, scored, palette.void), f"errors of {name}")
-    return f"<figure>{pictures}<figcaption>{escape(name)}, {100 * share:.1f} % wrong</figcaption></figure>"
-
-
-def error_map(
-    image: NDArray[np.uint8], wrong: NDArray[np.bool_], scored: NDArray[np.bool_], void: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """A pale grey picture with wrong pixels in WRONG and pixels that do not count in `void`."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    pale = np.repeat((150 + 0.4 * grey).clip(0, 255)[..., None], 3, 2).astype(np.uint8)
-    pale[~scored] = void
-    pale[wrong] = WRONG
-    return pale
 
 
 def setting_facts(settings: dict[str, Any]) -> str:
