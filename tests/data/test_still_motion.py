@@ -104,6 +104,41 @@ def test_cameras_mostly_drive_forward() -> None:
     assert np.mean([path.still for path in paths]) < 5.5  # late stills are rare
 
 
+def test_cameras_look_where_they_go_and_some_turn() -> None:
+    turned = []
+    for seed in range(200):
+        path = random_path(12, 15, np.random.default_rng(seed))
+        steps = np.diff(path.positions, axis=0)
+        ahead = path.rotations[:, 2]  # the third row is the camera's forward axis in the still's coordinates
+        if np.linalg.norm(steps, axis=1).min() > 0.2:
+            heading = steps / np.linalg.norm(steps, axis=1, keepdims=True)
+            assert (np.einsum("ij,ij->i", heading, ahead[1:]) > 0.99).all()
+        turned.append(np.degrees(np.arccos(np.clip(ahead[0] @ ahead[-1], -1, 1))))
+    assert np.median(turned) < 2
+    assert np.quantile(turned, 0.95) > 5
+
+
+def test_ground_goes_on_behind_things_up_to_the_horizon() -> None:
+    layered = take_apart(still(street()), PALETTE.names)
+    ground = next(i for i, layer in enumerate(layered.layers) if layer.role is Role.GROUND)
+    levels = layered.ids.reshape(layered.levels, HEIGHT, WIDTH)
+    assert (levels[1:, 75:85, 105:125] == ground).all()  # behind the car
+    assert not (levels[:, : int(layered.camera[1, 2])] == ground).any()
+
+
+def test_hidden_bases_are_no_farther_than_they_seem() -> None:
+    """Cars along a facade hide where it meets the road; what is seen of its base bounds its depth."""
+    labels = street()
+    labels[20:90, 10:50] = BUILDING
+    labels[90:100, 10:50] = CAR
+    layered = take_apart(still(labels), PALETTE.names)
+    rays = np.linalg.inv(layered.camera) @ np.array([[25, 35, 45], [89, 89, 89], [1, 1, 1]])
+    for column, ray in zip((25, 35, 45), rays.T, strict=True):
+        facet = layered.layers[layered.ids[50, column]]
+        assert facet.class_index == BUILDING
+        assert facet.normal @ ray >= 0.99 * ray[1] / CAMERA_HEIGHT
+
+
 def test_layers_lie_where_the_labels_say() -> None:
     layered = take_apart(still(street()), PALETTE.names)
     assert (layered.ids[:HEIGHT] != NOTHING).all()
@@ -199,10 +234,21 @@ def test_things_hide_each_other_by_depth() -> None:
     renderer = StillRenderer(layered, roles_of(PALETTE.names))
     _, moved = renderer.render(side, np.eye(3), travelled)
     assert (moved[72:79, 70:74] == CAR).all()  # nearer than the pole
-    travelled[car.thing] *= 4
+    travelled[car.thing, 0] *= 66.5 / 38  # four times as far, its left side comes to column 68
     travelled[car.thing, 2] = 3 / car.normal[2]
     _, moved = renderer.render(side, np.eye(3), travelled)
-    assert (moved[64:68, 71:73] == POLE).all()  # farther
+    assert (moved[65:67, 70:74] == POLE).all()  # farther
+    assert (moved[65:67, 68:70] == CAR).all()
+    assert (moved[65:67, 74:75] == CAR).all()
+
+
+def test_what_is_passed_is_gone() -> None:
+    sample = still(street())
+    car = next(layer for layer in take_apart(sample, PALETTE.names).layers if layer.class_index == CAR)
+    assert (render(sample, (0, 0, 0.5 / car.normal[2]))[1] == CAR).any()
+    _, labels = render(sample, (0, 0, 1.1 / car.normal[2]))
+    assert (labels != CAR).all()
+    assert (labels[70:110, 40:60] == ROAD).any()
 
 
 def test_beyond_the_border_the_ground_goes_on_and_nothing_is_black() -> None:
