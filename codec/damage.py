@@ -25,7 +25,8 @@ class DamageWatcher:
     """Follows packets in decoding order, and judges their pictures in display order.
 
     Damage is a packet that the demuxer calls corrupt or the decoder refuses, a picture in which the decoder conceals
-    errors, a packet that gives no picture, and a gap in H.264's frame numbers. It lasts until a keyframe (IDR picture,
+    errors, a packet that gives no picture, and a gap in H.264's frame numbers. (H.264 has no checksums: wrong bits that
+    decode to something without a contradiction go unseen.) It lasts until a keyframe (IDR picture,
     recovery point, an intra-coded picture in streams that mark nothing) or, with periodic intra refresh, until
     recovery_frame_cnt pictures after a recovery point. Pictures that lead an open GOP's keyframe are damaged if
     what comes before it is. Packets are counted from 0.
@@ -82,7 +83,7 @@ class DamageWatcher:
 
     def is_corrupt(self, index: int) -> bool:
         """Whether the picture of packet `index`, the next to be shown, depends on damage so far."""
-        for start in self._starts:
+        for start in (*self._starts, *(start for start, _ in self._refreshing)):
             start.is_shown |= start.index == index
         last = max((damage for damage in self._damages if damage <= index), default=None)
         if last is None:
