@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SPS_TYPE = 7
+_MOST_MACROBLOCKS = 1055  # along one side (A.3.1)
+_MOST_REFERENCES = _MOST_BITS = 16
 _SLICE_TYPES = frozenset({1, 2, 5})
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
@@ -151,16 +153,25 @@ def _parse(bits: Bits) -> SequenceParameters:
         cycle = [bits.se() for _ in range(bits.ue())]
     references = bits.ue()
     has_gaps = bits.u(1)
-    bits.ue(), bits.ue()  # width and height in macroblocks
+    width, height = bits.ue() + 1, bits.ue() + 1  # in macroblocks
     frames_only = bits.u(1)
     if not frames_only:
         bits.u(1)
     bits.u(1)  # direct_8x8_inference
-    left = top = 0
+    left = right = top = bottom = 0
     if bits.u(1):
-        left, _, top, _ = (bits.ue() for _ in range(4))
+        left, right, top, bottom = (bits.ue() for _ in range(4))
     chroma = 0 if separate else chroma
     unit_x, unit_y = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1) * (2 - frames_only)
+    is_sound = (
+        max(width, height) <= _MOST_MACROBLOCKS
+        and (left + right) * unit_x < 16 * width
+        and (top + bottom) * unit_y < 16 * height * (2 - frames_only)
+        and references <= _MOST_REFERENCES
+        and max(frame_num_bits, order_bits) <= _MOST_BITS
+    )
+    if not is_sound:
+        raise EOFError
     return SequenceParameters(
         profile=profile,
         max_references=references,
