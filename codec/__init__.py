@@ -6,6 +6,7 @@ from .frame import Frame, MotionAbsence, MotionVectors
 from .motion import MotionField
 from .orientation import Orientation
 from .reencode import LIVE_SETTINGS, reencode
+from .references import FrameReferences
 from .residual import block_energy, compensate, residual_of
 from .signals import SignalReader, Signals
 from .video import CompressedVideo, open_video
@@ -17,6 +18,7 @@ __all__ = [
     "EncodeError",
     "EncodeSettings",
     "Frame",
+    "FrameReferences",
     "H264Encoder",
     "InvalidDataError",
     "MotionAbsence",

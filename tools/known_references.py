@@ -92,7 +92,7 @@ class LayeredClip:
     def _layer(self, frame: int, layer: int) -> NDArray[np.uint8]:
         height, width = self.size_hw
         x, y = _MARGIN - self.offsets[frame, layer]
-        texture = self.textures[self.scene[frame] * 2 + layer]
+        texture: NDArray[np.uint8] = self.textures[self.scene[frame] * 2 + layer]
         return texture[y : y + height, x : x + width].copy()
 
     def _corner(self, frame: int) -> tuple[int, int]:
