@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,13 +18,15 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The pictures of streets of 96x128 pixels."""
+    """The pictures of "streets" that are textures of 96x128 pixels."""
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra report)")
 
-    def small(seed: int, count: int) -> list[np.ndarray]:
-        return [image for image, _ in figures.SyntheticStreet(seed, (96, 128)).frames(count)]
+    def sliding(seed: int, count: int) -> list[np.ndarray]:
+        noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (96 + count, 128 + count, 3)), (0, 0), 2.0)
+        world = np.clip(128 + 45 * noise / noise.std(), 0, 255).astype(np.uint8)
+        return [world[i : i + 96, i : i + 128] for i in range(count)]
 
-    monkeypatch.setattr(figures, "_street", small)
+    monkeypatch.setattr(figures, "_street", sliding)
     done = CliRunner().invoke(figures.main, ["-o", str(tmp_path)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return {path.name: path for path in tmp_path.iterdir()}
