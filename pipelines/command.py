@@ -58,6 +58,12 @@ class InputError(CommandError):
     show_default=True,
     help="Whether to encode anew, in memory, what gives no usable motion vectors.",
 )
+@click.option(
+    "--gop-max",
+    type=click.IntRange(1),
+    help="Most frames from one keyframe to the next: the network sees a frame after so many, though the stream has no "
+    "keyframe there. Default: the stream's own keyframes; 12 where it has none (periodic intra refresh).",
+)
 @click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames a keyframe, re-encoding.")
 @click.option(
     "--fps", type=click.FloatRange(0, min_open=True), default=25.0, show_default=True, help="Of still images."

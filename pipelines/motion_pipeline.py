@@ -110,7 +110,7 @@ class MotionPipeline(Pipeline):
             if frame.references.is_reference:
                 self._refreshed = frame
             return
-        if self._chain is None:
+        if self._chain is None or self._chain.size_hw != frame.size_hw:
             self._chain = MotionChain(frame.size_hw)
         self._chain.reset()
         self._reference, self._carried = frame, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import __version__
+from ..codec.frame import Frame
 from ..data import Palette, load_palette
 from ..segnet import load_model
 from .errors import StreamUsageError
@@ -24,9 +25,10 @@ from .network import NetworkRunner, Precision
 from .outputs import ColourImages, LabelImages, Output, OutputSet, RunLengths
 from .overlay import Painter
 from .registry import MODES
-from .sources import Opened, Patience, is_live, of_one_size, open_source, plan_reencode, reencoded, source_stem, within
+from .sources import Opened, Patience, is_live, open_source, plan_reencode, reencoded, source_stem, within
 from .stats import StreamStats, peak_memory_mib
 from .video_output import OverlayVideo
+from .watch import FrameWatch
 
 KINDS = ("overlay", "labels", "color", "rle")
 _PALETTES = ("camvid", "cityscapes", "vspw")
@@ -47,6 +49,7 @@ class StreamRequest:
     precision: Precision = "auto"
     reencode: str = "auto"
     gop: int = 12
+    gop_max: int | None = None
     fps: float = 25.0
     start: float | None = None
     end: float | None = None
@@ -102,6 +105,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
         request.source,
         motion=needs_motion,
         references=needs_motion and request.reencode != "always",
+        gop_max=request.gop_max,
         frame_rate=Fraction(request.fps).limit_denominator(1001),
         patience=Patience(request.timeout, request.reconnect),
     )
@@ -115,7 +119,8 @@ def segment_stream(request: StreamRequest) -> Outcome:
         palette = _palette(request, runner.classes)
         stats = StreamStats()
         outputs = OutputSet(_outputs(targets, request, source, palette, runner, stats))
-        frames = of_one_size(source, source.name)
+        watch = FrameWatch(source, source.name, lambda text: _say(request, text))
+        frames: Iterable[Frame] = watch
         if reason is not None:
             _say(request, f"{source.name}: re-encoding in memory, GOP {request.gop}: {reason}")
             frames = reencoded(frames, request.gop, source)
@@ -148,6 +153,8 @@ def segment_stream(request: StreamRequest) -> Outcome:
             "references_recovered": pipeline.needs_motion and reason is None and source.motion_absence is not None,
             "interrupted": outcome.interrupted,
             "decode_errors": errors,
+            "corrupt_frames": watch.corrupt_frames,
+            "sizes_hw": [list(size) for size in watch.sizes],
             "gaps": [asdict(gap) for gap in source.gaps] if isinstance(source, LiveVideo) else [],
             "peak_memory_mib": peak_memory_mib(),
             "version": __version__,

@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 
 import av
 
-from ..codec.errors import InvalidDataError, SourceError
+from ..codec.errors import SourceError
 from ..codec.frame import Frame
 from ..codec.reencode import LIVE_SETTINGS, reencode
 from ..codec.video import CompressedVideo, open_video
@@ -36,11 +36,18 @@ class Patience:
 
 
 def open_source(
-    source: str, *, motion: bool, frame_rate: Fraction, patience: Patience = Patience(), references: bool = False
+    source: str,
+    *,
+    motion: bool,
+    frame_rate: Fraction,
+    patience: Patience = Patience(),
+    references: bool = False,
+    gop_max: int | None = None,
 ) -> Opened:
     """Open SOURCE; `frame_rate` is for still images, which have none, and `patience` for live sources.
 
-    `motion` asks for vectors, `references` for the pictures that they point to where that is not the previous one.
+    `motion` asks for vectors, `references` for the pictures that they point to where that is not the previous one, and
+    `gop_max` for a keyframe after so many frames at most.
 
     "-" is standard input; what holds "://" is an address; a number that is no file is a camera; a folder, or a name
     with *, ? or [ that is no file, is still images; anything else is a video file. Raises codec's or data's error where
@@ -51,7 +58,9 @@ def open_source(
         target, format, options = _live_target(source, patience.timeout_seconds)
 
         def connect() -> CompressedVideo:
-            return open_video(target, motion=motion, references=references, format=format, options=options)
+            return open_video(
+                target, motion=motion, references=references, gop_max=gop_max, format=format, options=options
+            )
 
         return LiveVideo(
             connect,
@@ -61,7 +70,7 @@ def open_source(
         )
     if path.is_dir() or (_GLOB & set(source) and not path.exists()):
         return open_frames(source, frame_rate=frame_rate)
-    return open_video(source, motion=motion, references=references)
+    return open_video(source, motion=motion, references=references, gop_max=gop_max)
 
 
 def is_live(source: str) -> bool:
@@ -105,19 +114,6 @@ def source_stem(source: str) -> str:
     if _GLOB & set(path.name) and not path.exists():
         return path.resolve().parent.name
     return path.stem
-
-
-def of_one_size(frames: Iterable[Frame], name: str) -> Iterator[Frame]:
-    """`frames`, as long as each has the size of the first; InvalidDataError, naming both sizes, where one has not."""
-    size_hw: tuple[int, int] | None = None
-    for frame in frames:
-        size_hw = size_hw or frame.size_hw
-        if frame.size_hw != size_hw:
-            raise InvalidDataError(
-                f"{name}: frame {frame.index} is {frame.size_hw[1]}x{frame.size_hw[0]} where the first is "
-                f"{size_hw[1]}x{size_hw[0]}; split the video where its size changes"
-            )
-        yield frame
 
 
 def within(

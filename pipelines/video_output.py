@@ -30,7 +30,8 @@ class OverlayVideo(Output):
     """Every frame's picture under its labels, as libx264 video of constant quality (CRF 22).
 
     Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
-    without timestamps follow `frame_rate`. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma. `on_stage` is
+    without timestamps follow `frame_rate`. Pictures of another size are fitted into the first, black beside.
+    Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma. `on_stage` is
     called with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose suffix is none
     of `CONTAINERS`.
     """
@@ -61,8 +62,9 @@ class OverlayVideo(Output):
         """Blend and encode one frame."""
         begin = time.perf_counter()
         image = self._painter.overlay(frame.image, prediction.labels)
-        blended = time.perf_counter()
         stream = self._stream or self._open_stream(frame)
+        image = _fitted(image, (stream.codec_context.height, stream.codec_context.width))
+        blended = time.perf_counter()
         picture = self._to_yuv(image)
         picture.pts, picture.time_base = self._timestamp(frame), stream.codec_context.time_base
         self._mux(stream.encode(picture))
@@ -141,3 +143,17 @@ class OverlayVideo(Output):
                 self._last_step = self._held.duration = packet.dts - self._held.dts
                 self._container.mux(self._held)
             self._held = packet
+
+
+def _fitted(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3) scaled to fill `size_hw` as far as its shape allows, in the middle of black."""
+    height, width = image.shape[:2]
+    if (height, width) == size_hw:
+        return image
+    scale = min(size_hw[0] / height, size_hw[1] / width)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    result = np.zeros((*size_hw, 3), np.uint8)
+    top, left = (size_hw[0] - h) // 2, (size_hw[1] - w) // 2
+    result[top : top + h, left : left + w] = scaled
+    return result
