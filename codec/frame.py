@@ -67,7 +67,7 @@ class Frame:
     gives none); `pict_type` is 'I', 'P' or 'B'; `distance` is the number of frames since the last keyframe in display
     order (0 on a keyframe). Keyframes are the stream's own, the first frame of a size, and those that `gop_max` makes.
     `packet_bytes` is the size of the coded frame. `motion` is None where there is none, and `motion_absence` then says
-    why; it may also be set beside vectors that cannot be read as "to the previous frame". `is_corrupt` marks a frame
+    why; it may also be set beside vectors that cannot be read as "to the previous frame". `corrupt` marks a frame
     that is damaged or predicted, however indirectly, from a damaged or lost one. `qp` is the (ceil(H/16), ceil(W/16))
     int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
     converted when first asked for, and `luma`, (H, W) uint8, copied.
@@ -89,7 +89,7 @@ class Frame:
     motion: MotionVectors | None = None
     motion_absence: MotionAbsence | None = None
     qp: NDArray[np.int8] | None = field(default=None, repr=False)
-    is_corrupt: bool = False
+    corrupt: bool = False
     load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     load_luma: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     decode_index: int = -1

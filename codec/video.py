@@ -348,7 +348,7 @@ class CompressedVideo(Iterator[Frame]):
             motion=motion,
             motion_absence=absence,
             qp=self._qp_of(picture, coded_hw),
-            is_corrupt=self._damage.is_corrupt(tag.decode_index) or picture.is_corrupt,
+            corrupt=self._damage.is_corrupt(tag.decode_index) or picture.is_corrupt,
             load_image=pixels.image if pixels else None,
             load_luma=pixels.luma if pixels else None,
         )

@@ -21,12 +21,12 @@ class FrameWatch:
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._frames:
-            if frame.is_corrupt and not self.corrupt_frames:
+            if frame.corrupt and not self.corrupt_frames:
                 self._say(
                     f"{self._name}: frame {frame.index} is damaged, and so are those predicted from it; their labels "
                     "are not to be trusted (--stats counts them)"
                 )
-            self.corrupt_frames += frame.is_corrupt
+            self.corrupt_frames += frame.corrupt
             if not self.sizes or frame.size_hw != self.sizes[-1]:
                 if self.sizes:
                     (height, width), (h, w) = frame.size_hw, self.sizes[-1]

@@ -59,7 +59,7 @@ def extract(
             damaged = count = 0
             for frame, values in _records(video, fields, wants_motion):
                 writer.append(values)
-                damaged += frame.is_corrupt
+                damaged += frame.corrupt
                 count += 1
                 if on_frame is not None:
                     on_frame()

@@ -146,7 +146,7 @@ def _stats(frame: Frame, signals: Signals) -> FrameStats:
         residual_rms=None if energy is None else energy**0.5,
         novelty=signals.novelty,
         is_cut=signals.is_cut,
-        is_corrupt=frame.is_corrupt,
+        is_corrupt=frame.corrupt,
     )
 
 

@@ -6,8 +6,9 @@ import json
 import multiprocessing
 import time
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import cast
 
@@ -95,7 +96,7 @@ class _Pool:
         self._seed, self._timeout = seed, timeout
         self._workers = [_Worker(*self._start()) for _ in range(jobs)]
 
-    def run(self, numbers: range):  # type: ignore[no-untyped-def]
+    def run(self, numbers: range) -> Iterator[FuzzResult]:
         """Yield the FuzzResult of every input, as they come."""
         todo = iter(numbers)
         for worker in self._workers:
@@ -132,7 +133,7 @@ class _Pool:
                 worker.served = 0
         return result
 
-    def _start(self) -> tuple[SpawnProcess, Connection]:
+    def _start(self) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=work, args=(theirs, self._seed), daemon=True)
         process.start()
@@ -141,7 +142,7 @@ class _Pool:
 
 
 class _Worker:
-    def __init__(self, process: SpawnProcess, connection: Connection) -> None:
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
         self.process, self.connection = process, connection
         self.number: int | None = None
         self.since, self.served = 0.0, 0

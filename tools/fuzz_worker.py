@@ -55,7 +55,7 @@ def read(source: str | BinaryIO, random: np.random.Generator) -> tuple[int, int,
                 if pixels and frames % 4 == 0 and frame.image.shape != (*frame.size_hw, 3):
                     raise AssertionError(f"image {frame.image.shape} of a frame of {frame.size_hw}")
                 frames += 1
-                corrupt += frame.is_corrupt
+                corrupt += frame.corrupt
                 if frames == _MOST_FRAMES:
                     break
     except CodecError as error:

@@ -55,7 +55,7 @@ def test_what_differs_is_marked(make: Any, name: str, place: int, how: str) -> N
     shown = {coded[f.decode_index + (how == "lost" and f.decode_index >= place)].index: f for f in frames}
     assert len(shown) == len(frames) >= 36
     differing = {index for index, f in shown.items() if not np.array_equal(f.image, whole[index].image)}
-    marked = {index for index, f in shown.items() if f.is_corrupt}
+    marked = {index for index, f in shown.items() if f.corrupt}
     assert differing <= marked
     was_reference = len(differing) > 1
     if name != "refresh":
@@ -72,7 +72,7 @@ def test_intact_streams_are_not_marked(make: Any) -> None:
             frames, errors = read(packets_of(make, name), **options)
             assert errors == 0
             assert len(frames) == 48
-            assert not any(frame.is_corrupt for frame in frames)
+            assert not any(frame.corrupt for frame in frames)
 
 
 def test_a_stream_that_begins_between_keyframes(make: Any) -> None:
@@ -83,8 +83,8 @@ def test_a_stream_that_begins_between_keyframes(make: Any) -> None:
         frames, _ = read([sets, *packets[5:]])
         whole, _ = read(packets)
         by_pixels = {frame.image.tobytes() for frame in whole}
-        assert all(frame.is_corrupt or frame.image.tobytes() in by_pixels for frame in frames)
-        assert not any(frame.is_corrupt for frame in frames[-12:])
+        assert all(frame.corrupt or frame.image.tobytes() in by_pixels for frame in frames)
+        assert not any(frame.corrupt for frame in frames[-12:])
 
 
 def test_threads_mark_too(make: Any) -> None:
@@ -92,7 +92,7 @@ def test_threads_mark_too(make: Any) -> None:
     packets[17] = b"\0\0\1\x41" + b"\xff" * 40
     frames, errors = read(packets, threads=3)
     assert errors == 1
-    assert [frame.index for frame in frames if frame.is_corrupt] == list(range(17, 23))
+    assert [frame.index for frame in frames if frame.corrupt] == list(range(17, 23))
 
 
 def test_other_codecs(make: Any) -> None:
@@ -107,11 +107,11 @@ def test_other_codecs(make: Any) -> None:
         whole = list(video)
     with open_video(io.BytesIO(data), threads=1) as video:
         frames = list(video)
-    assert not any(frame.is_corrupt for frame in whole)
+    assert not any(frame.corrupt for frame in whole)
     images = {frame.decode_index: frame.image for frame in whole}
     for frame in frames:
-        assert frame.is_corrupt == (not np.array_equal(frame.image, images[frame.decode_index]))
-    assert {frame.decode_index for frame in frames if frame.is_corrupt} >= set(range(15, 24))
+        assert frame.corrupt == (not np.array_equal(frame.image, images[frame.decode_index]))
+    assert {frame.decode_index for frame in frames if frame.corrupt} >= set(range(15, 24))
 
 
 def test_recovery_by_refresh() -> None:

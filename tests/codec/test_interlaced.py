@@ -37,7 +37,7 @@ def test_recognised(make: Any, kind: str, container: str, references: bool) -> N
     for frame in frames:
         assert frame.motion_absence is (MotionAbsence.INTRA if frame.pict_type == "I" else MotionAbsence.INTERLACED)
         assert frame.references is None
-        assert not frame.is_corrupt
+        assert not frame.corrupt
     assert not MotionAbsence.INTERLACED.is_recoverable
 
 

@@ -49,7 +49,7 @@ def test_keyframes_of_the_stream(make: Any, name: str, container: str) -> None:
     for frame in frames:
         assert frame.key_index == max(key for key in keys if key <= frame.index)
         assert frame.distance == frame.index - frame.key_index
-    assert not any(frame.is_corrupt for frame in frames)
+    assert not any(frame.corrupt for frame in frames)
 
 
 @pytest.mark.parametrize("references", [False, True])
@@ -150,7 +150,7 @@ def test_sizes_within_a_stream(make: Any, container: str, references: bool, thre
         assert frame.qp is not None
         assert frame.qp.shape == (frame.size_hw[0] // 16, frame.size_hw[1] // 16)
         assert frame.motion is None or frame.motion.size_hw == frame.size_hw
-        assert not frame.is_corrupt
+        assert not frame.corrupt
 
 
 def test_a_new_size_without_a_keyframe_begins_a_sequence(make: Any) -> None:
@@ -167,5 +167,5 @@ def test_a_new_size_without_a_keyframe_begins_a_sequence(make: Any) -> None:
     assert sizes[-1] == (64, 96)
     late = [frame for frame in frames if frame.size_hw == (64, 96)]
     key = next(i for i, frame in enumerate(late) if frame.pict_type == "I")
-    assert all(frame.is_corrupt for frame in late[:key])
-    assert not any(frame.is_corrupt for frame in late[key:])
+    assert all(frame.corrupt for frame in late[:key])
+    assert not any(frame.corrupt for frame in late[key:])
