@@ -17,7 +17,7 @@ from .prediction import SubpixelPlanes
 
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
 _SHIFT = 5  # quarter pixels -> cells of 8 pixels
-_LOST = 40.0  # grey levels: what a way without reference counts
+_LOST = 40.0  # grey levels: what a cell counts whose way does not lead where those of the others do
 _FARTHEST = 32767  # pictures between a picture and its reference
 
 
@@ -27,11 +27,11 @@ class TracedPicture:
 
     `shift` is (cells, 2) int16, quarter pixels, x before y; `back` (cells,) int16 is how many places earlier in
     decoding order the picture lies that the cell refers to, 0 where it refers to none; `is_lost` (cells,) marks cells
-    without a reference of their own, which move like a neighbour. `root` (cells,) int32 is the intra-coded
-    picture at the end of the way, by its place in decoding order, -1 where there is none, and `error` (cells,) float32
-    the sum of mean absolute differences on that way. All five are None in a picture where ways end. `key` is the
-    picture where the frame's ways are meant to end. `index` is the picture's place in display order, `decode_index` in
-    decoding order.
+    without a reference of their own, or whose ways end elsewhere than most, which move like a neighbour. `root`
+    (cells,) int32 is the intra-coded picture at the end of the way, by its place in decoding order, -1 where there is
+    none, and `error` (cells,) float32 the sum of mean absolute differences on that way. All five are None in a picture
+    where ways end. `key` is the picture where the frame's ways are meant to end. `index` is the picture's place in
+    display order, `decode_index` in decoding order.
     """
 
     index: int
@@ -73,12 +73,12 @@ def trace(
     best = (error + np.where(root == key, np.float32(0), np.float32(_LOST))).argmin(0)
 
     cells = np.arange(rows * cols)
-    is_lost = back[best, cells] == 0
+    is_lost = (back[best, cells] == 0) | (root[best, cells] != key)
     moved, behind = shift[best, cells], back[best, cells]
     like = best_neighbours(~is_lost.reshape(rows, cols), moved, decode_index - behind, frame.luma, references)
     moved, behind = moved[like], behind[like]
-    _, ends = _look_up(moved, behind, decode_index, size_hw, pictures)
-    total = np.where(is_lost, np.float32(_LOST), error[best, cells])
+    rest, ends = _look_up(moved, behind, decode_index, size_hw, pictures)
+    total = np.where(is_lost, rest + np.float32(_LOST), error[best, cells])
     return TracedPicture(
         frame.index, decode_index, size_hw, key, moved.astype(np.int16), behind.astype(np.int16), is_lost, ends, total
     )
@@ -123,8 +123,9 @@ def _best_root(error: NDArray[np.float32], root: NDArray[np.int32]) -> int:
     roots = [int(each) + first for each in np.flatnonzero(np.bincount(known - first))]
     if len(roots) == 1:
         return first
-    limited = np.minimum(error, np.float32(_LOST))
-    totals = [np.where(root == each, limited, np.float32(_LOST)).min(0).sum() for each in roots]
+    lowest = error.min(0)
+    lowest[np.isinf(lowest)] = 0
+    totals = [np.where(root == each, error, lowest + np.float32(_LOST)).min(0).sum() for each in roots]
     return roots[int(np.argmin(totals))]
 
 
