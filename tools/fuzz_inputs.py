@@ -36,6 +36,8 @@ _CONTAINERS = ("h264", "mp4", "mpegts", "matroska")
 _BOXES = (b"moov", b"mvhd", b"trak", b"tkhd", b"mdhd", b"stsd", b"avcC", b"stts", b"ctts", b"stsc", b"stsz", b"stco")
 _EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
 
+_MUXING = {"matroska": {"fflags": "+bitexact"}}  # no random numbers
+
 Packets = list[bytes]
 
 
@@ -98,7 +100,7 @@ def _mux(packets: Packets, clip: str, container: str) -> bytes:
     file = io.BytesIO()
     with (
         av.open(io.BytesIO(b"".join(clip_packets(clip))), format="h264") as source,
-        av.open(file, "w", format=container) as target,
+        av.open(file, "w", format=container, options=_MUXING.get(container, {})) as target,
     ):
         stream = target.add_stream_from_template(source.streams.video[0])
         for index, data in enumerate(packets):
