@@ -90,7 +90,7 @@ def main(
         card = convert(file, arch, output, branch, lr_scale, compat, precision)
     except ModelError as error:
         raise InputError(f"'{file}': {error}" if str(file) not in str(error) else str(error)) from error
-    if card["kind"] != "hr" and not compat:
+    if card["kind"] in ("lr", "ar") and not compat:
         click.echo("AR-Seg's released weights were trained with its own warp and resize: see --compat", err=True)
     part = card_file.with_name(card_file.name + ".part")
     part.write_text(json.dumps(card, indent=2) + "\n")

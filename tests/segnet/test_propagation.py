@@ -309,6 +309,7 @@ def test_import_segnet_makes_a_file_of_ours(tmp_path):
     result = CliRunner().invoke(import_segnet, arguments)
     assert result.exit_code == 0, result.output
     assert "propagation of swnet-seq, 396,406 parameters, 19 classes" in result.output
+    assert "--compat" not in result.output
     loaded = load_propagation(out)
     assert loaded.settings.classes[0] == "road"
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in loaded.state_dict().items())
