@@ -45,6 +45,11 @@ class FrameReferences:
     pictures: tuple[TracedPicture, ...] = field(default=(), repr=False)
     grids: dict[Grid, GridPositions] = field(default_factory=dict, repr=False)
 
+    @property
+    def index(self) -> int:
+        """The frame's own display index in its stream, whatever a reader that joins streams made of it."""
+        return self.pictures[-1].index
+
     def compose(self, grid: Grid = 4, to: int | None = None) -> MotionField:
         """The motion from this frame to the picture with the display index `to` (`key_index` if None).
 

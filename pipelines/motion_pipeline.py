@@ -64,9 +64,12 @@ class MotionPipeline(Pipeline):
     def _observe(self, frame: Frame) -> None:
         if frame.distance == 0:
             self._last_gop = self._distance + 1 if self._reference is not None else None
-        self._distance, self._index = frame.distance, frame.index
+        self._distance, self._index = frame.distance, _index_in_stream(frame)
         with self._clock("motion"):
             if frame.references is not None:
+                if frame.decode_index == 0:  # another stream, as after a lost connection
+                    self._kept, self._ahead = {}, {}
+                    self._reference = self._carried = self._refreshed = None
                 self._turn_to(self._origin(frame, frame.references))
             elif self._chain is None or frame.is_keyframe or frame.pict_type == "I" or not _has_motion(frame):
                 self._refer_to(frame)
@@ -94,7 +97,7 @@ class MotionPipeline(Pipeline):
         """The motion from the frame observed last to the reference, at the network's stride."""
         with self._clock("motion"):
             if frame.references is not None and self._reference is not None:
-                return frame.references.compose(self.runner.stride, to=self._reference.index)
+                return frame.references.compose(self.runner.stride, to=_index_in_stream(self._reference))
             assert self._chain is not None
             return self._chain.compose(self.runner.stride)
 
@@ -126,13 +129,13 @@ class MotionPipeline(Pipeline):
     def _turn_to(self, frame: Frame) -> None:
         """Make `frame` the reference, with what is carried from it if the network has seen it."""
         if self._reference is not None and self._carried is not None:
-            self._kept = dict([*self._kept.items(), (self._reference.index, self._carried)][-_KEPT:])
-        self._reference, self._carried = frame, self._kept.get(frame.index)
+            self._kept = dict([*self._kept.items(), (_index_in_stream(self._reference), self._carried)][-_KEPT:])
+        self._reference, self._carried = frame, self._kept.get(_index_in_stream(frame))
 
     def _look_at_reference(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The network's logits (h, w, classes) of the reference, and the probabilities that are carried from it."""
         assert self._reference is not None
-        index = self._reference.index
+        index = _index_in_stream(self._reference)
         logits = self._ahead.pop(index, None)
         if logits is None:
             logits = self._network(self._reference.image)
@@ -147,6 +150,10 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     powers = np.exp(logits - logits.max(2, keepdims=True))
     probabilities: NDArray[np.float32] = powers / powers.sum(2, keepdims=True)
     return probabilities
+
+
+def _index_in_stream(frame: Frame) -> int:
+    return frame.index if frame.references is None else frame.references.index
 
 
 def _has_motion(frame: Frame) -> bool:

@@ -1,5 +1,7 @@
 """Mode motion on streams with B-frames, several references and open GOPs, as they come."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,12 @@ def test_a_cut_between_keyframes_is_seen_once(tmp_path, make_clip, square_images
     assert set(seen[1:]) <= set(range(4, first_reference + 1))
     assert first_reference in seen
     assert network.calls == len(seen)
+
+
+def test_a_connection_that_comes_back_starts_anew(foreign, runner):
+    """As `LiveVideo` numbers frames: on from the last, while references count within their own connection."""
+    again = [replace(frame, index=frame.index + 5) for frame in foreign]
+    alone = [p.labels for p in MotionPipeline(runner, refresh_above=0.05).run(foreign)]
+    joined = list(MotionPipeline(runner, refresh_above=0.05).run([*foreign[:5], *again]))
+    assert [p.index for p in joined] == list(range(17))
+    assert all(np.array_equal(p.labels, labels) for p, labels in zip(joined[5:], alone, strict=True))
