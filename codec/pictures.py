@@ -145,7 +145,7 @@ def _decode(source: OpenSource, stream: VideoStream, counts: Counts) -> Iterator
         while True:
             try:
                 packet = next(packets)
-            except StopIteration:
+            except (StopIteration, IndexError):  # see CompressedVideo._decode
                 return
             except av.FFmpegError as error:
                 raise source.failure(error) from error

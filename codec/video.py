@@ -118,7 +118,7 @@ class CompressedVideo(Iterator[Frame]):
             self._size_hw = self._orientation.size((self._ahead[0].height, self._ahead[0].width))
             self._frames = with_references(self._read(), self._is_ambiguous) if references else self._read()
         except BaseException:
-            self._source.container.close()
+            self._release()
             raise
 
     def _configure(self, threads: int | Literal["auto"]) -> VideoStream:
@@ -142,10 +142,10 @@ class CompressedVideo(Iterator[Frame]):
         context.options = options
         # With frame threads FFmpeg exports a reordered picture's vectors and quantisers while another thread may still
         # be decoding it, so that some are missing; pictures shown in decoding order are complete by then.
-        is_torn = context.has_b_frames and (self._motion or self._qp)
-        context.thread_type = "SLICE" if is_torn else "AUTO"
+        has_slice_threads = bool(context.has_b_frames) and (self._motion or self._qp)
+        context.thread_type = "SLICE" if has_slice_threads else "AUTO"
         context.thread_count = 0 if threads == "auto" else threads
-        self._has_frame_threads = not is_torn and threads != 1
+        self._has_frame_threads = not has_slice_threads and threads != 1
         context.copy_opaque = True
         context.flags |= Flags.unaligned  # or FFmpeg would crop the left only where that keeps memory aligned
         return stream
@@ -163,6 +163,17 @@ class CompressedVideo(Iterator[Frame]):
         self._is_closed = True
         self._pictures.close()
         self._ahead.clear()
+        self._release()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_source"):
+            self._release()
+
+    def _release(self) -> None:
+        # PyAV frees a decoder with Python's lock held, which the decoder's threads take to let go of a packet's tag:
+        # they must have nothing left to do by then, or both wait for ever.
+        if hasattr(self, "_stream"):
+            self._stream.codec_context.flush_buffers()
         self._source.container.close()
 
     def __repr__(self) -> str:
@@ -262,13 +273,14 @@ class CompressedVideo(Iterator[Frame]):
             packet: av.Packet[VideoStream] | None = None  # None drains the decoder
             try:
                 packet = next(packets)
-                self._source.raise_reader_failure()
-                if packet.size:
-                    packet.opaque = self._tag(packet)
-            except StopIteration:
+            except (StopIteration, IndexError):  # PyAV's demux stumbles at its end where streams appeared on the way
                 return
             except av.FFmpegError as error:
                 broken = self._source.failure(error)
+            else:
+                self._source.raise_reader_failure()
+                if packet.size:
+                    packet.opaque = self._tag(packet)
             try:
                 yield from context.decode(packet)
             except av.error.EOFError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from multiprocessing.context import ForkContext
 from pathlib import Path
@@ -20,6 +22,7 @@ from gopseg.tools.fuzz_worker import FuzzResult, run_input
 FOUND = {
     24: "frames of another size without a keyframe, in the middle of a GOP",
     1513: "the same, joined",
+    12675: "a stream that appears in the middle of an MPEG-TS",
     3705: "a parameter set that crops more than there is",
 }
 """Inputs of seed 0 that once went wrong, and why."""
@@ -34,6 +37,19 @@ def quiet() -> None:
 def test_what_was_found_is_mended(number: int, tmp_path: Path) -> None:
     result = run_input(0, number, tmp_path)
     assert result.status in ("decoded", "refused"), result.text
+
+
+def test_closing_does_not_wait_for_ever() -> None:
+    """Found with inputs 16834 and 19731: PyAV freed decoders whose threads still had frames, and both sides waited."""
+    code = (
+        "import io, av; av.logging.set_level(av.logging.PANIC)\n"
+        "from gopseg.codec import open_video\nfrom gopseg.tools.fuzz_inputs import fuzz_input\n"
+        "for number in 2 * [16834, 19731]:\n"
+        "    data = fuzz_input(0, number).data\n"
+        "    for _ in range(60):\n"
+        "        frame = next(open_video(io.BytesIO(data), threads=2))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_inputs_repeat_and_cover_everything() -> None:
