@@ -96,6 +96,13 @@ class InputError(CommandError):
 )
 @click.option("-y", "overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("-n", "keep", is_flag=True, help="Leave outputs that exist alone, and call that a success.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where an interrupted run of the same options stopped: at the last keyframe that all outputs hold, with "
+    "what they hold kept; frames before it are only decoded. A finished run is left alone. After Ctrl-C every output "
+    "goes on; after a kill or a crash pictures and run lengths do, an overlay video begins anew.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No bar, no messages but errors.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__)

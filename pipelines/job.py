@@ -79,7 +79,7 @@ def run_job(
         with _without_interrupts():
             writer.close()
             if stats.frames:
-                outputs.publish()
+                outputs.publish(is_whole=not interrupted)
             else:
                 outputs.discard()
     except BaseException as error:

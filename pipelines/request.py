@@ -24,6 +24,7 @@ from .live import LiveVideo
 from .network import NetworkRunner, Precision
 from .outputs import ColourImages, LabelImages, Output, OutputSet, RunLengths
 from .overlay import Painter
+from .progress import Progress
 from .registry import MODES
 from .sources import Opened, Patience, is_live, open_source, plan_reencode, reencoded, source_stem, within
 from .stats import StreamStats, peak_memory_mib
@@ -60,6 +61,7 @@ class StreamRequest:
     reconnect: int = 0
     overwrite: bool = False
     keep: bool = False
+    resume: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -70,8 +72,10 @@ class StreamRequest:
             raise StreamUsageError(f"--live latest: '{self.source}' is no live source, a file waits; leave it out")
         if self.reconnect and (not is_live(self.source) or self.source == "-"):
             raise StreamUsageError(f"--reconnect: '{self.source}' cannot be connected to again; leave it out")
-        if self.overwrite and self.keep:
-            raise StreamUsageError("-y and -n exclude each other; give one of them")
+        if self.overwrite + self.keep + self.resume > 1:
+            raise StreamUsageError("-y, -n and --resume exclude each other; give one of them")
+        if self.resume and is_live(self.source):
+            raise StreamUsageError(f"--resume: '{self.source}' cannot be read again from its beginning; leave it out")
 
     @property
     def video(self) -> Path:
@@ -90,6 +94,32 @@ class StreamRequest:
         chosen = {kind: paths[kind] for kind in KINDS if kind in self.save}
         return chosen if self.stats_file is None else {**chosen, "stats": self.stats_file}
 
+    @property
+    def notes(self) -> Path:
+        """The hidden file beside the outputs that exists while a run is unfinished."""
+        return self.video.with_name(f".{self.video.stem}.progress.jsonl")
+
+    def asked(self) -> dict[str, Any]:
+        """All that the outputs depend on: the source as it is now, and the options; JSON can hold it."""
+        path = Path(self.source)
+        is_file = path.is_file()
+        free = {
+            "output",
+            "overwrite",
+            "keep",
+            "resume",
+            "quiet",
+            "stats_file",
+            "live",
+            "timeout",
+            "reconnect",
+            "device",
+        }
+        options = {name: value for name, value in asdict(self).items() if name not in free}
+        stamp = [path.stat().st_size, path.stat().st_mtime_ns] if is_file else None
+        asked = {**options, "source": str(path.resolve()), "source_stamp": stamp, "version": __version__}
+        return dict(json.loads(json.dumps(asked, default=str)))
+
 
 def segment_stream(request: StreamRequest) -> Outcome:
     """Do what is asked. Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the
@@ -99,7 +129,11 @@ def segment_stream(request: StreamRequest) -> Outcome:
     if existing and request.keep:
         _say(request, f"'{existing[0]}' exists already and is left alone")
         return Outcome(0.0)
-    _check_targets(request, list(targets.values()))
+    goes_on = request.resume and request.notes.exists()
+    if request.resume and not goes_on and existing and len(existing) == len(targets):
+        _say(request, f"'{existing[0]}' is finished and is left alone")
+        return Outcome(0.0)
+    _check_targets(request, list(targets.values()), may_exist=request.overwrite or goes_on)
     needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion
     source = open_source(
         request.source,
@@ -118,7 +152,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
         pipeline = MODES[mode](runner)
         palette = _palette(request, runner.classes)
         stats = StreamStats()
-        outputs = OutputSet(_outputs(targets, request, source, palette, runner, stats))
+        made = _outputs(targets, request, source, palette, runner, stats)
         watch = FrameWatch(source, source.name, lambda text: _say(request, text))
         frames: Iterable[Frame] = watch
         if reason is not None:
@@ -126,19 +160,26 @@ def segment_stream(request: StreamRequest) -> Outcome:
             frames = reencoded(frames, request.gop, source)
         elif pipeline.needs_motion and source.motion_absence is not None:
             _say(request, f"{source.name}: recovering references: {source.motion_absence.value}")
-        outputs.start()
+        progress = None if is_live(request.source) else Progress(request.notes, {**request.asked(), "mode": mode})
+        if progress is not None and goes_on:
+            progress.check()
+        outputs = OutputSet(made, progress)
+        outputs.start(resume=goes_on)
+        if goes_on:
+            _say(request, f"{source.name}: going on after {outputs.kept} frames")
     except BaseException:
         source.close()
         raise
-    wanted = within(frames, source.frame_rate, request.start, request.end, request.max_frames)
+    wanted = within(frames, source.frame_rate, request.start, request.end, request.max_frames, outputs.kept)
     with _bar(request, source) as update:
         outcome = run_job(wanted, source, pipeline, outputs, stats, live=request.live, on_frame=update)
     errors = source.decode_errors
     if errors:
         _say(request, f"{source.name}: {errors} packets could not be decoded; their frames are missing")
     whole = request.start is None and request.end is None and request.max_frames is None
-    if whole and not outcome.interrupted and stats.frames + stats.dropped_frames < (source.frame_count or 0):
-        _say(request, f"{source.name}: ends after {stats.frames} of {source.frame_count} frames; it may be cut off")
+    seen = outputs.kept + stats.frames
+    if whole and not outcome.interrupted and seen + stats.dropped_frames < (source.frame_count or 0):
+        _say(request, f"{source.name}: ends after {seen} of {source.frame_count} frames; it may be cut off")
     if request.stats_file is not None:
         report = {
             "source": source.name,
@@ -152,6 +193,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
             "reencode_reason": reason,
             "references_recovered": pipeline.needs_motion and reason is None and source.motion_absence is not None,
             "interrupted": outcome.interrupted,
+            "resumed_after": outputs.kept,
             "decode_errors": errors,
             "corrupt_frames": watch.corrupt_frames,
             "sizes_hw": [list(size) for size in watch.sizes],
@@ -181,12 +223,13 @@ def _plan(request: StreamRequest, source: Opened) -> tuple[str, str | None]:
     return mode, plan_reencode(source, needs_motion=MODES[mode].needs_motion, policy=request.reencode)
 
 
-def _check_targets(request: StreamRequest, targets: list[Path]) -> None:
+def _check_targets(request: StreamRequest, targets: list[Path], *, may_exist: bool) -> None:
     for target in targets:
         if target.exists() and Path(request.source).exists() and target.samefile(request.source):
             raise StreamUsageError(f"'{target}' is the input itself; choose another name with -o")
-        if target.exists() and not request.overwrite:
-            raise StreamUsageError(f"'{target}' exists already; give -y to replace it, or another name with -o")
+        if target.exists() and not may_exist:
+            way_out = "--resume to go on, " if request.notes.exists() else ""
+            raise StreamUsageError(f"'{target}' exists already; give {way_out}-y to replace it, or another name by -o")
         parent = target.absolute().parent
         if not parent.is_dir():
             raise StreamUsageError(

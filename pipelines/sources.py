@@ -117,11 +117,17 @@ def source_stem(source: str) -> str:
 
 
 def within(
-    frames: Iterable[Frame], frame_rate: Fraction, start: float | None, end: float | None, limit: int | None
+    frames: Iterable[Frame],
+    frame_rate: Fraction,
+    start: float | None,
+    end: float | None,
+    limit: int | None,
+    done: int = 0,
 ) -> Iterator[tuple[Frame, bool]]:
     """Frames up to `end` (seconds, exclusive) or `limit` frames, each with whether it lies at or after `start`.
 
-    Seconds count from the first frame. Frames before `start` are handed out too, for what later ones need of them.
+    Seconds count from the first frame. Frames before `start` are handed out too, for what later ones need of them. The
+    first `done` frames are no longer wanted.
     """
     begin = None if start is None else Fraction(start).limit_denominator(_TIME_RESOLUTION)
     stop = None if end is None else Fraction(end).limit_denominator(_TIME_RESOLUTION)
@@ -136,7 +142,7 @@ def within(
             return
         wanted = begin is None or time - first >= begin
         taken += wanted
-        yield frame, wanted
+        yield frame, wanted and taken > done
 
 
 def plan_reencode(source: Opened, *, needs_motion: bool, policy: str) -> str | None:

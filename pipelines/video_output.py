@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from .errors import StreamUsageError
 from .outputs import Output
 from .overlay import Painter
 from .prediction import Prediction
+from .progress import Point
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _FINEST = 1_000_000
@@ -53,8 +56,19 @@ class OverlayVideo(Output):
         self._first_pts = self._last_pts = 0
         self._last_step = 1
 
-    def start(self) -> None:
-        """Create the file."""
+    def recover(self, is_published: bool) -> int:
+        """Frames of an interrupted run's video; one that was killed leaves a file without index, of no use."""
+        if not (is_published and self.target.is_file()):
+            return 0
+        try:
+            with av.open(str(self.target)) as old:
+                return sum(packet.size > 0 for packet in old.demux(video=0))
+        except (av.FFmpegError, IndexError):
+            return 0
+
+    def start(self, keep: int = 0, origin: Point | None = None) -> None:
+        """Create the file; the frames to keep are copied, not encoded again, once the next one is there."""
+        self.written, self._origin = keep, origin
         self.part.touch()  # FFmpeg would create it with the first frame
         self._container = av.open(str(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
 
@@ -81,12 +95,11 @@ class OverlayVideo(Output):
                 self._container.mux(self._held)
         self._container.close()
 
-    def discard(self) -> None:
-        """Close and remove the file."""
+    def release(self) -> None:
+        """Close the file."""
         if hasattr(self, "_container"):
             with suppress(OSError, ValueError):  # it is thrown away: a full disk no longer matters
                 self._container.close()
-        super().discard()
 
     def _open_stream(self, frame: Frame) -> VideoStream:
         height, width = frame.size_hw
@@ -105,13 +118,29 @@ class OverlayVideo(Output):
         unit = frame.time_base if frame.pts is not None else 1 / self._frame_rate
         context.time_base = stream.time_base = unit if unit.denominator < _LARGEST_DENOMINATOR else Fraction(1, _FINEST)
         self._unit = context.time_base
-        self._first_pts = self._source_pts(frame, 0)
+        self._first_pts = self._source_pts(self._origin or frame, 0)
         self._last_pts = -1
         self._last_step = max(1, round(1 / self._frame_rate / self._unit))
         self._stream = stream
+        self._copy(self.written)
         return stream
 
-    def _source_pts(self, frame: Frame, otherwise: int) -> int:
+    def _copy(self, count: int) -> None:
+        """Take over the first `count` frames of the target."""
+        if not count or self._stream is None:
+            return
+        with av.open(str(self.target)) as old:
+            track = old.streams.video[0]
+            plain = BitStreamFilterContext("h264_mp4toannexb", track)  # as the encoder's own packets come
+            packets = (packet for packet in old.demux(track) if packet.size)
+            for packet in islice(packets, count):
+                self._last_pts = round((packet.pts or 0) * packet.time_base / self._unit)
+                for copy in plain.filter(packet):
+                    copy.stream, copy.time_base = self._stream, self._unit
+                    copy.pts = copy.dts = self._last_pts
+                    self._mux([copy])
+
+    def _source_pts(self, frame: Frame | Point, otherwise: int) -> int:
         return otherwise if frame.pts is None else round(frame.pts * frame.time_base / self._unit)
 
     def _timestamp(self, frame: Frame) -> int:
