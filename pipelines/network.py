@@ -6,9 +6,9 @@ from . import openmp  # noqa: F401
 
 # isort: split
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..segnet import SegmentationNetwork
 from .errors import StreamUsageError
 
+T = TypeVar("T")
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -34,7 +35,19 @@ class NetworkRunner:
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classes = network.classes
         self.stride = network.feature_stride
-        self.precision = self._choose(precision)
+        self._companions: dict[str, Any] = {}
+        self.precision: Precision = self._choose(precision)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which networks run at this runner's precision."""
+        return self._autocast(self.precision)
+
+    def companion(self, key: str, make: Callable[[], T]) -> T:
+        """What belongs to this runner's network, such as a branch; made once."""
+        if key not in self._companions:
+            self._companions[key] = make()
+        found: T = self._companions[key]
+        return found
 
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(H, W, 3) uint8 RGB to (ceil(H / s), ceil(W / s), classes) float32 logits at the network's stride s."""
@@ -49,16 +62,16 @@ class NetworkRunner:
 
     def _run(self, image: torch.Tensor, precision: str) -> torch.Tensor:
         """(H, W, 3) uint8 to (classes, h, w) in the dtype of `precision`."""
-        context: AbstractContextManager[object] = nullcontext()
-        if precision != "fp32":
-            context = torch.autocast(self.device.type, _DTYPES[precision])
         images = self.network.normalise(image.to(self.device)[None])
-        with context:
+        with self._autocast(precision):
             output: torch.Tensor = self.network(images)[0]
         return output
 
-    def _choose(self, precision: Precision) -> str:
-        half = "bf16"
+    def _autocast(self, precision: str) -> AbstractContextManager[object]:
+        return nullcontext() if precision == "fp32" else torch.autocast(self.device.type, _DTYPES[precision])
+
+    def _choose(self, precision: Precision) -> Precision:
+        half: Precision = "bf16"
         if self.device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             half = "fp16"
         if precision == "fp16" and self.device.type == "cpu":
@@ -67,7 +80,7 @@ class NetworkRunner:
             return precision
         return self._faster("fp32", half)
 
-    def _faster(self, *precisions: str) -> str:
+    def _faster(self, *precisions: Precision) -> Precision:
         """The one whose best of a few runs, taken in turns, is shortest on a noise picture of 192 x 320.
 
         On a CPU, one thread runs and its own time is counted, so that other programs' load does not decide.

@@ -50,6 +50,19 @@ class Pipeline(ABC):
         self._timings = {}
         self._observe(frame)
         scores, from_network = self._scores(frame)
+        return self._predict(frame, scores, from_network=from_network)
+
+    def push(self, frame: Frame) -> Iterator[Prediction]:
+        """Take the next frame; yield the predictions that are known by now, in order. A mode may wait for more frames,
+        to look at several at once; `flush` ends that."""
+        yield self.step(frame)
+
+    def flush(self) -> Iterator[Prediction]:
+        """The predictions of frames that were pushed and not yet yielded."""
+        return iter(())
+
+    def _predict(self, frame: Frame, scores: NDArray[np.float32], *, from_network: bool) -> Prediction:
+        """Scores (h, w, classes) to a frame's labels."""
         with self._clock("labels"):
             labels = upsample_labels(scores, self.runner.stride, frame.size_hw)
         return Prediction(
@@ -71,7 +84,8 @@ class Pipeline(ABC):
     def run(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         """Predictions of all frames, in order; the same labels as `step` by `step`."""
         for frame in frames:
-            yield self.step(frame)
+            yield from self.push(frame)
+        yield from self.flush()
 
     def _network(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         with self._clock("network"):

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from .altering_pipeline import AlteringPipeline
+from .low_resolution import LowResolutionPipeline
 from .motion_pipeline import MotionPipeline
 from .per_frame import PerFramePipeline
 from .pipeline import Pipeline
 
-MODES: dict[str, type[Pipeline]] = {pipeline.mode: pipeline for pipeline in (PerFramePipeline, MotionPipeline)}
+_PIPELINES: tuple[type[Pipeline], ...] = (
+    PerFramePipeline,
+    LowResolutionPipeline,
+    MotionPipeline,
+    AlteringPipeline,
+)
+
+MODES: dict[str, type[Pipeline]] = {pipeline.mode: pipeline for pipeline in _PIPELINES}

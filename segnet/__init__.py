@@ -1,7 +1,7 @@
 """Networks, losses and weights. torch, never codec."""
 
 from .altering import AlteringResolution, Fusion, Motion
-from .branches import branch_name, build_fusion, load_ar, load_lr, save_branch
+from .branches import branch_file, build_fusion, load_ar, load_lr, save_branch
 from .flow_grid import displacement_on_grid
 from .flow_sources import FLOW_SOURCES
 from .guided_edges import label_edges
@@ -45,7 +45,7 @@ __all__ = [
     "SegmentationLoss",
     "SegmentationNetwork",
     "SwiftNet",
-    "branch_name",
+    "branch_file",
     "build_fusion",
     "build_network",
     "class_weights",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .low_resolution import LowResolution
 from .network import SegmentationNetwork
-from .warp import warp_features
+from .warp import motion_on_grid, warp_features
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,20 @@ class Motion:
     distance: Tensor
 
 
+Carried = tuple[Tensor, ...]
+"""What a fusion keeps of keyframes: maps (N, K, h, w) on grids that span the picture, not yet warped."""
+
+
 class Fusion(nn.Module, ABC):
     """How an LR frame and a keyframe become one: what of the keyframe is carried along, and what is made of it."""
 
     @abstractmethod
-    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Tensor:
-        """What is to be warped of keyframes, (N, K, h, w): from their normalised RGB, features and logits."""
+    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:
+        """What is to be warped of keyframes: from their normalised RGB (N, 3, H, W), features and logits."""
 
     @abstractmethod
-    def forward(self, low: LowResolution, images: Tensor, low_p: Tensor, warped: Tensor, motion: Motion) -> Tensor:
-        """Logits (N, C, h, w) from the frames' normalised RGB, LR features on the small grid, and the warped carry."""
+    def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:
+        """Logits (N, C, h, w) from the shrunken frames (normalised RGB), their LR features, and the warped carry."""
 
 
 class AlteringResolution(nn.Module):
@@ -42,26 +46,33 @@ class AlteringResolution(nn.Module):
 
     On a keyframe: `logits, carried = ar.keyframe(hr, images)`. On every other frame:
     `logits = ar(images, carried, motion)`, with `carried` of that frame's keyframe. All frames normalised RGB
-    (N, 3, H, W); logits (N, classes, ceil(H / s), ceil(W / s)).
+    (N, 3, H, W); logits (N, classes, ceil(H / s), ceil(W / s)). `compat` warps as the published code does.
     """
 
     def __init__(self, low: LowResolution, fusion: Fusion, *, compat: bool = False) -> None:
         super().__init__()
         self.low, self.fusion, self.compat = low, fusion, compat
 
-    def keyframe(self, hr: SegmentationNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
+    def keyframe(self, hr: SegmentationNetwork, images: Tensor) -> tuple[Tensor, Carried]:
         """Keyframes' logits, and what of them is carried to the frames that follow."""
         p = hr.features(images)
         logits = hr.classify(p)
         return logits, self.fusion.carry(hr, images, p, logits)
 
-    def forward(self, images: Tensor, carried: Tensor, motion: Motion) -> Tensor:
-        """Logits of frames between keyframes; `carried` (N, K, h, w) is not yet warped."""
-        return self.fuse(images, self.low.low_features(images), carried, motion)
+    def forward(self, images: Tensor, carried: Carried, motion: Motion) -> Tensor:
+        """Logits of frames between keyframes."""
+        small = self.low.shrink(images)
+        return self.fuse(small, self.low.network.features(small), carried, motion)
 
-    def fuse(self, images: Tensor, low_p: Tensor, carried: Tensor, motion: Motion) -> Tensor:
-        """`forward` with the LR features at hand."""
-        cell = images.shape[-2] / carried.shape[-2]
-        warped = warp_features(carried, motion.displacement / cell, compat=self.compat)
-        logits: Tensor = self.fusion(self.low, images, low_p, warped, motion)
+    def fuse(self, small: Tensor, low_p: Tensor, carried: Carried, motion: Motion) -> Tensor:
+        """`forward` from the shrunken frames (N, 3, h', w') and their LR features; `carried[0]` is on the full grid."""
+        stride = self.low.feature_stride
+        spanned = (carried[0].shape[-2] * stride, carried[0].shape[-1] * stride)
+
+        def warp(x: Tensor) -> Tensor:
+            grid = (x.shape[-2], x.shape[-1])
+            flow = motion_on_grid(motion.displacement, spanned, grid, compat=self.compat)
+            return warp_features(x, flow, compat=self.compat)
+
+        logits: Tensor = self.fusion(self.low, small, low_p, tuple(warp(x) for x in carried), motion)
         return logits

@@ -27,16 +27,20 @@ def build_fusion(name: str, network: SegmentationNetwork) -> Fusion:
     raise ModelError(f"unknown fusion '{name}'; there are: {', '.join(FUSIONS)}")
 
 
-def branch_name(model: str | Path, kind: str, scale: float) -> str:
-    """The name or file of the branch ("lr" or "ar") that belongs to HR weights: `NAME-ar0.5`."""
-    path = Path(model)
-    if path.suffix == ".safetensors":
-        return str(path.with_name(f"{path.stem}-{kind}{scale:g}.safetensors"))
-    return f"{model}-{kind}{scale:g}"
+def branch_file(weights: Path, kind: str, scale: float) -> Path:
+    """Where the branch ("lr" or "ar") that belongs to HR weights lies: `NAME-ar0.5.safetensors` beside them."""
+    return weights.with_name(f"{weights.stem}-{kind}{scale:g}.safetensors")
 
 
-def save_branch(branch: LowResolution | AlteringResolution, file: Path, architecture: str, fusion: str = "") -> None:
-    """Write an LR branch, or an AR branch with its `fusion`, as fp16 safetensors."""
+def save_branch(
+    branch: LowResolution | AlteringResolution,
+    file: Path,
+    architecture: str,
+    fusion: str = "",
+    *,
+    half: bool = True,
+) -> None:
+    """Write an LR branch, or an AR branch with its `fusion`, as safetensors."""
     low = branch if isinstance(branch, LowResolution) else branch.low
     metadata = {
         "kind": "lr" if low is branch else "ar",
@@ -44,9 +48,9 @@ def save_branch(branch: LowResolution | AlteringResolution, file: Path, architec
         "classes": json.dumps(low.classes),
         "scale": f"{low.scale:g}",
         "fusion": fusion,
-        "compat": json.dumps(isinstance(branch, AlteringResolution) and branch.compat),
+        "compat": json.dumps(branch.compat),
     }
-    save_tensors(branch.state_dict(), file, metadata)
+    save_tensors(branch.state_dict(), file, metadata, half=half)
 
 
 def load_lr(name_or_file: str | Path, device: str | torch.device = "cpu") -> LowResolution:
@@ -70,11 +74,12 @@ def _load(name_or_file: str | Path) -> LowResolution | AlteringResolution:
     if metadata.get("kind") not in ("lr", "ar"):
         raise ModelError(f"'{path}' is no LR or AR branch; make one with train-segnet lr or ar")
     network = build_network(metadata["architecture"], json.loads(metadata["classes"]))
-    low = LowResolution(network, float(metadata["scale"]))
+    compat = json.loads(metadata["compat"])
+    low = LowResolution(network, float(metadata["scale"]), compat=compat)
     branch: LowResolution | AlteringResolution = low
     if metadata["kind"] == "ar":
         fusion = build_fusion(metadata["fusion"], network)
-        branch = AlteringResolution(low, fusion, compat=json.loads(metadata["compat"]))
+        branch = AlteringResolution(low, fusion, compat=compat)
     try:
         branch.load_state_dict(restore_dtypes(tensors, branch.state_dict()))
     except RuntimeError as error:

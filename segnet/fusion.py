@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .altering import Fusion, Motion
+from .altering import Carried, Fusion, Motion
 from .attention import local_attention
 from .creff import CReFF
 from .low_resolution import LowResolution, to_grid
@@ -19,81 +19,98 @@ class FeatureFusion(Fusion):
         super().__init__()
         self.creff = CReFF(feature_channels, window)
 
-    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
+    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
         """The features, (N, feature_channels, h, w), in float32."""
-        return p.float()
+        return (p.float(),)
 
-    def forward(self, low: LowResolution, images: Tensor, low_p: Tensor, warped: Tensor, motion: Motion) -> Tensor:  # noqa: ARG002
+    def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:  # noqa: ARG002
         """See `Fusion`."""
-        logits: Tensor = low.classify(self.creff(warped, low_p))
-        return logits
+        if low.network.linear_classifier:
+            return self.creff.classified(warped[0], low_p, low.classify)
+        return low.classify(self.creff(warped[0], low_p))
 
 
 class WarpOnly(Fusion):
     """No CReFF: the keyframe's warped logits and the LR branch's, averaged; the ablation of the attention."""
 
-    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
+    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
         """The logits, in float32."""
-        return logits.float()
+        return (logits.float(),)
 
-    def forward(self, low: LowResolution, images: Tensor, low_p: Tensor, warped: Tensor, motion: Motion) -> Tensor:  # noqa: ARG002
+    def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:  # noqa: ARG002
         """See `Fusion`."""
-        own = to_grid(low.classify(low_p).float(), (warped.shape[-2], warped.shape[-1]))
-        return (own.softmax(1) + warped.softmax(1)).log()
-
-
-def small_pictures(images: Tensor, grid_hw: tuple[int, int]) -> Tensor:
-    """Pictures (N, 3, H, W) averaged over the cells of a grid."""
-    return nn.functional.interpolate(images, size=grid_hw, mode="area")
+        own = to_grid(low.classify(low_p).float(), (warped[0].shape[-2], warped[0].shape[-1]))
+        return (own.softmax(1) + warped[0].softmax(1)).log()
 
 
 class EvidenceFusion(Fusion):
     """CReFF in the space of logits, with a say for what the codec and the pixels tell about the motion.
 
-    As in CReFF (section 3.2 of the paper) each cell of the LR frame attends to the 7x7 cells of the warped keyframe
-    around it; but query and key are projections to `channels`, compared by cosine, and the values are the keyframe's
-    logits, which costs a fifth. A small head then weighs three opinions cell by cell (the LR branch's logits, the
-    warped logits, the attended logits) and corrects their sum. It sees the three as probabilities, query and key, the
-    difference between the frame and the warped keyframe's picture, the cells that motion could not explain, and the
-    distance. Weights start equal and the correction at zero.
+    As in CReFF (Hu et al., CVPR 2023) each cell of the LR frame attends to the cells of the warped keyframe around it;
+    but query and key are projections to `channels`, compared by cosine, on the grid of twice the network's stride, and
+    the values are the keyframe's logits, four finer cells at a time. A small head then weighs three opinions at every
+    fine cell (the LR branch's logits, the warped logits, the attended logits) and corrects their sum. It sees the three
+    as probabilities, query and key, the difference between the frame's and the warped keyframe's picture, the cells
+    that motion could not explain, and the distance. Weights start equal and the correction at zero.
     """
 
-    window = 7
-
-    def __init__(self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 32) -> None:
+    def __init__(self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 48) -> None:
         super().__init__()
-        self.classes, self.channels = classes, channels
+        self.classes, self.channels, self.window = classes, channels, 7
         self.query = nn.Conv2d(feature_channels, channels, 1)
         self.key = nn.Conv2d(feature_channels, channels, 1)
         self.sharpness = nn.Parameter(torch.tensor(2.5))
-        evidence = 3 * classes + 2 * channels + 3 + 2
-        self.reduce = nn.Conv2d(evidence, hidden, 1)
+        self.reduce = nn.Conv2d(4 * 3 * classes + 2 * channels + 3 + 2, hidden, 1)
         self.blend = nn.Conv2d(hidden, hidden, 3, padding=1)
-        self.weigh = nn.Conv2d(hidden, 3 + classes, 1)
+        self.weigh = nn.Conv2d(hidden, 4 * (3 + classes), 1)
         self.key.load_state_dict(self.query.state_dict())  # LR features imitate HR features, so alike is the best start
         nn.init.zeros_(self.weigh.weight)
         assert self.weigh.bias is not None
         nn.init.zeros_(self.weigh.bias)
 
-    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
-        """Keys, logits and the picture itself, (N, channels + classes + 3, h, w), in float32."""
-        small = small_pictures(images, (p.shape[-2], p.shape[-1]))
-        return torch.cat([self.key(p).float(), logits.float(), small.float()], 1)
+    def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
+        """The logits on their own grid; keys and the picture on the grid of twice the stride; all float32."""
+        coarse = coarse_grid(logits)
+        keys = nn.functional.interpolate(self.key(p).float(), size=coarse, mode="area")
+        return logits.float(), torch.cat([keys, pictures_on_grid(images, coarse)], 1)
 
-    def forward(self, low: LowResolution, images: Tensor, low_p: Tensor, warped: Tensor, motion: Motion) -> Tensor:
+    def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:
         """See `Fusion`."""
-        grid = (warped.shape[-2], warped.shape[-1])
-        key, there, picture = torch.split(warped, [self.channels, self.classes, 3], 1)
-        own = to_grid(torch.cat([self.query(low_p), low.classify(low_p)], 1).float(), grid)
-        query, here = torch.split(own, [self.channels, self.classes], 1)
-        query, key = nn.functional.normalize(query, dim=1), nn.functional.normalize(key, dim=1)
+        there, companion = warped
+        fine, coarse = (there.shape[-2], there.shape[-1]), (companion.shape[-2], companion.shape[-1])
+        key, picture = torch.split(companion, [self.channels, 3], 1)
+        key = nn.functional.normalize(key, dim=1)
+        query = nn.functional.normalize(to_grid(self.query(low_p).float(), coarse), dim=1)
+        here = quarters(to_grid(low.classify(low_p).float(), fine))
+        there = quarters(there)
         attended = local_attention(query * self.sharpness.exp(), key, there, self.window)
-        change = (small_pictures(images, grid) - picture).abs().clamp(max=3)
-        age = (motion.distance / 12)[:, None, None].expand_as(motion.unreferenced)
-        signs = torch.stack([motion.unreferenced, age], 1)
-        opinions = torch.stack([here, there, attended], 1)
-        seen = torch.cat([opinions.softmax(2).flatten(1, 2), query, key, change, signs], 1)
+        opinions = torch.stack([here, there, attended], 1).reshape(len(here), 3, self.classes, 4, *coarse)
+        change = (pictures_on_grid(small, coarse) - picture).abs().clamp(max=3)
+        lost = to_grid(motion.unreferenced[:, None], coarse)
+        age = (motion.distance / 12)[:, None, None, None].expand_as(lost)
+        seen = torch.cat([opinions.softmax(2).flatten(1, 3), query, key, change, lost, age], 1)
         hidden = torch.relu(self.blend(torch.relu(self.reduce(seen))))
-        weights, correction = torch.split(self.weigh(hidden).float(), [3, self.classes], 1)
-        fused: Tensor = (weights.softmax(1)[:, :, None] * opinions).sum(1) + correction
-        return fused
+        verdict: Tensor = self.weigh(hidden).float()
+        verdict = verdict.reshape(len(verdict), 3 + self.classes, 4, *coarse)
+        weights, correction = torch.split(verdict, [3, self.classes], 1)
+        fused = (weights.softmax(1)[:, :, None] * opinions).sum(1) + correction
+        whole = nn.functional.pixel_shuffle(fused.flatten(1, 2), 2)
+        return whole[..., : fine[0], : fine[1]]
+
+
+def coarse_grid(fine: Tensor) -> tuple[int, int]:
+    """The grid of cells of 2 x 2 cells of (N, C, h, w)."""
+    return -(-fine.shape[-2] // 2), -(-fine.shape[-1] // 2)
+
+
+def pictures_on_grid(images: Tensor, grid_hw: tuple[int, int]) -> Tensor:
+    """Pictures (N, 3, H, W) averaged over the cells of a grid, float32."""
+    return nn.functional.interpolate(images, size=grid_hw, mode="area").float()
+
+
+def quarters(x: Tensor) -> Tensor:
+    """(N, C, h, w) to (N, 4 C, ceil(h / 2), ceil(w / 2)): each cell's four, the border repeated where a side is odd."""
+    down, across = x.shape[-2] % 2, x.shape[-1] % 2
+    if down or across:
+        x = nn.functional.pad(x, (0, across, 0, down), mode="replicate")
+    return nn.functional.pixel_unshuffle(x, 2)

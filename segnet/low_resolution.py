@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .network import SegmentationNetwork
+from .resize import resize_aligned
 
 
 class LowResolution(SegmentationNetwork):
@@ -16,14 +17,15 @@ class LowResolution(SegmentationNetwork):
 
     It is a `SegmentationNetwork` on the same grid as `network` itself at full size: its features and logits are resized
     bilinearly (`align_corners=False`) from the small grid to (ceil(H / s), ceil(W / s)). The small picture's sides are
-    those of `low_size`; shrinking averages areas, so nothing aliases. Raises ValueError for a scale outside (0, 1).
+    those of `low_size`; shrinking averages areas, so nothing aliases. `compat` is the published AR-Seg instead: sides
+    cut to whole pixels, and bilinear resizes with `align_corners=True`. Raises ValueError for a scale outside (0, 1).
     """
 
-    def __init__(self, network: SegmentationNetwork, scale: float) -> None:
+    def __init__(self, network: SegmentationNetwork, scale: float, *, compat: bool = False) -> None:
         super().__init__()
         if not 0 < scale < 1:
             raise ValueError(f"scale {scale} of an LR branch must lie between 0 and 1, as in 0.5")
-        self.network, self.scale = network, scale
+        self.network, self.scale, self.compat = network, scale, compat
         self.classes = network.classes
         self.feature_channels, self.feature_stride = network.feature_channels, network.feature_stride
         self._frozen: list[nn.Module] = []
@@ -50,6 +52,8 @@ class LowResolution(SegmentationNetwork):
 
     def low_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """The small picture's (h, w): `scale` times the sides, rounded to whole cells of the network's stride."""
+        if self.compat:
+            return int(size_hw[0] * self.scale), int(size_hw[1] * self.scale)
         s = self.feature_stride
         return max(s, round(size_hw[0] * self.scale / s) * s), max(s, round(size_hw[1] * self.scale / s) * s)
 
@@ -57,14 +61,19 @@ class LowResolution(SegmentationNetwork):
         """The full picture's feature grid (ceil(H / s), ceil(W / s))."""
         return -(-size_hw[0] // self.feature_stride), -(-size_hw[1] // self.feature_stride)
 
-    def low_features(self, images: Tensor) -> Tensor:
-        """Normalised RGB (N, 3, H, W) to features on the small grid, (N, channels, h, w)."""
+    def shrink(self, images: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) at `low_size`."""
         size = self.low_size((images.shape[-2], images.shape[-1]))
-        return self.network.features(functional.interpolate(images, size=size, mode="area"))
+        return resize_aligned(images, size) if self.compat else functional.interpolate(images, size=size, mode="area")
+
+    def enlarge(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """A map of the small picture on the grid of the full one, whose size is given."""
+        grid = self.grid(size_hw)
+        return resize_aligned(x, grid) if self.compat else to_grid(x, grid)
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to features on the full picture's grid."""
-        return to_grid(self.low_features(images), self.grid((images.shape[-2], images.shape[-1])))
+        return self.enlarge(self.network.features(self.shrink(images)), (images.shape[-2], images.shape[-1]))
 
     def classify(self, p: Tensor) -> Tensor:
         """The network's own classifier."""
@@ -72,8 +81,7 @@ class LowResolution(SegmentationNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, classified on the small grid and then resized, which is cheaper than `classify(features(...))`."""
-        logits = self.network.classify(self.low_features(images))
-        return to_grid(logits, self.grid((images.shape[-2], images.shape[-1])))
+        return self.enlarge(self.network(self.shrink(images)), (images.shape[-2], images.shape[-1]))
 
     @property
     def mean(self) -> Tensor:

@@ -77,9 +77,10 @@ class FusionTrainer(Trainer):
             with torch.no_grad():
                 p = self.hr.features(key_inputs)
                 logits = self.hr.classify(p)
-            low_p = branch.low.low_features(inputs)
+            small = branch.low.shrink(inputs)
+            low_p = branch.low.network.features(small)
             carried = branch.fusion.carry(self.hr, key_inputs, p, logits)
-            fused = branch.fuse(inputs, low_p, carried, Motion(*motion))
+            fused = branch.fuse(small, low_p, carried, Motion(*motion))
             own = branch.low.classify(low_p)
         loss: Tensor = self.criterion(fused, labels)
         if self.settings.auxiliary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import cv2
 import torch
 from torch import nn
 
-from ..codec import CodecError
+from ..codec import CodecError, EncodeSettings
+from ..codec.pictures import pictures_of_images
+from ..codec.transcode import transcode
 from ..data.camvid import CamVid
 from ..data.labelled_video import LabelledVideo, find_labelled_videos
 from ..data.sample import Sample
@@ -26,7 +29,6 @@ from ..segnet import (
 )
 from ..segnet.branches import FUSIONS
 from .cli import InputError, sha256
-from .evaluation import encode_samples
 from .fusion_training import FusionTrainer
 from .image_training import balanced_weights
 from .train_common import prepare_folder, run_options, run_trainer
@@ -105,7 +107,9 @@ def encoded_val(samples: list[Sample], folder: Path, offset: int, bitrate_bps: i
     labels = folder / f"offset{offset}_labels"
     labels.mkdir(parents=True, exist_ok=True)
     file = folder / f"offset{offset}.mp4"
-    encode_samples(samples[offset:], file, gop=12, bitrate_bps=bitrate_bps, frame_rate=15.0)
+    images = (sample.image for sample in samples[offset:])
+    pictures = pictures_of_images(images, file.name, Fraction(15), len(samples) - offset)
+    transcode(pictures, file, EncodeSettings(gop=12, bitrate_bps=bitrate_bps))
     names = []
     for number, sample in enumerate(samples[offset:]):
         names.append(labels / f"{number:06d}.png")

@@ -15,8 +15,16 @@ from click.testing import CliRunner, Result
 from torch.nn.functional import avg_pool2d
 
 from gopseg.pipelines import NetworkRunner
+from gopseg.pipelines.branches import AlteringRunner
 from gopseg.pipelines.command import main
-from gopseg.segnet import SegmentationNetwork, SwiftNet, save_model
+from gopseg.segnet import (
+    AlteringResolution,
+    LowResolution,
+    SegmentationNetwork,
+    SwiftNet,
+    build_fusion,
+    save_model,
+)
 
 torch.set_num_threads(1)  # the pictures are tiny, and a busy machine makes threads wait for each other
 
@@ -124,7 +132,14 @@ def network() -> ColourNetwork:
 
 @pytest.fixture
 def runner(network: ColourNetwork) -> NetworkRunner:
-    return NetworkRunner(network, device="cpu", precision="fp32")
+    """A runner whose LR and AR branches are made of the same network, with a fusion that was not trained."""
+    runner = NetworkRunner(network, device="cpu", precision="fp32")
+    torch.manual_seed(0)
+    low = LowResolution(ColourNetwork(), 0.5)
+    branch = AlteringResolution(low, build_fusion("evidence", low)).eval()
+    runner.companion("lr0.5", lambda: NetworkRunner(low, device="cpu", precision="fp32"))
+    runner.companion("ar0.5", lambda: AlteringRunner(runner, branch))
+    return runner
 
 
 @pytest.fixture(scope="session")

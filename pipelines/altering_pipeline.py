@@ -1,0 +1,122 @@
+"""Mode `ar`: AR-Seg, the HR network on keyframes, the LR branch fused with the warped keyframe between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import MotionField
+from ..codec.frame import Frame
+from ..segnet.altering import Carried
+from .branches import AlteringRunner
+from .motion_pipeline import CUT_ABOVE, MotionPipeline
+from .network import NetworkRunner
+from .prediction import Prediction
+
+BATCH = 4
+"""Frames between keyframes that `push` gathers for one pass of the LR branch."""
+
+
+class AlteringPipeline(MotionPipeline):
+    """Altering resolution (AR-Seg: Hu et al., CVPR 2023) on a codec stream.
+
+    Keyframes are found, and motion is composed, as in mode `motion`; but every frame between keyframes is also seen by
+    the LR branch, shrunk to `lr_scale`, and fused with what the keyframe said. So the HR network sees another frame
+    only where most of the motion is lost (`refresh_above`). `push` and `run` take up to BATCH frames between keyframes
+    in one pass. The branch's weights lie beside the network's, as `NAME-ar0.5.safetensors`; StreamUsageError where
+    there are none.
+    """
+
+    mode = "ar"
+
+    def __init__(
+        self,
+        runner: NetworkRunner,
+        *,
+        keep_logits: bool = False,
+        refresh_above: float = CUT_ABOVE,
+        lr_scale: float = 0.5,
+    ) -> None:
+        super().__init__(runner, keep_logits=keep_logits, refresh_above=refresh_above)
+        self.altering = AlteringRunner.of(runner, lr_scale)
+        self._waiting: list[_Waiting] = []
+
+    def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
+        field = self._field(frame)
+        if field is None:
+            return self._look(frame), True
+        return self._fuse([_Waiting(frame, field, self._keyframe())])[0], False
+
+    def push(self, frame: Frame) -> Iterator[Prediction]:
+        """Frames between keyframes wait until there are BATCH of them, or until a keyframe comes."""
+        self._timings = {}
+        self._observe(frame)
+        field = self._field(frame)
+        if field is None:
+            yield from self.flush()
+            yield self._predict(frame, self._look(frame), from_network=True)
+            return
+        self._waiting.append(_Waiting(frame, field, self._keyframe()))
+        if len(self._waiting) == BATCH:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[Prediction]:
+        """The frames that wait, in one pass for each keyframe."""
+        waiting, self._waiting = self._waiting, []
+        for _, group in groupby(waiting, lambda item: id(item.carried)):
+            items = list(group)
+            scores = self._fuse(items)
+            shared = {stage: value / len(items) for stage, value in self._timings.items()}
+            for item, own in zip(items, scores, strict=True):
+                self._timings = dict(shared)
+                yield self._predict(item.frame, own, from_network=False)
+            self._timings = {}
+
+    def _field(self, frame: Frame) -> MotionField | None:
+        """The frame's motion to the keyframe, or None where the HR network sees this frame."""
+        if self._reference is frame:
+            return None
+        field = self._compose(frame)
+        if field.unreferenced.mean() <= self._limit():
+            return field
+        self._refer_to(frame)
+        return None
+
+    def _keyframe(self) -> Carried:
+        """What is carried from the keyframe, which may have been skipped so far."""
+        if self._carried is None:
+            assert self._reference is not None
+            self._look(self._reference)
+        carried: Carried = self._carried
+        return carried
+
+    def _look(self, frame: Frame) -> NDArray[np.float32]:
+        """HR logits of a keyframe; the frames that follow are fused with it."""
+        with self._clock("network"):
+            logits, self._carried = self.altering.keyframe(frame.image)
+        return logits
+
+    def _fuse(self, items: list[_Waiting]) -> NDArray[np.float32]:
+        with self._clock("fusion"):
+            return self.altering.fused(
+                [item.frame.image for item in items],
+                items[0].carried,
+                [item.field for item in items],
+                [item.frame.distance for item in items],
+            )
+
+    def _as_logits(self, scores: NDArray[np.float32], from_network: bool) -> NDArray[np.float32]:  # noqa: ARG002
+        return scores
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A frame between keyframes, with its motion and what is carried from its keyframe."""
+
+    frame: Frame
+    field: MotionField
+    carried: Carried
