@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -77,7 +77,7 @@ class ImageTrainer(Trainer):
         *,
         teacher: SegmentationNetwork | None = None,
     ) -> None:
-        per_step = settings.batch * Accelerator().num_processes
+        per_step = settings.batch * PartialState().num_processes
         heads = supervised_maps(network) if settings.auxiliary > 0 else []
         super().__init__(Supervised(network, heads), settings, folder, math.ceil(len(train) / per_step), kept="network")
         self.train_samples, self.val_samples, self.extra = train, val, extra
