@@ -76,7 +76,7 @@ class AlteringRunner:
             shrunk = self._input(small)
             low_p = self.branch.low.network.features(shrunk)
             each = tuple(x.expand(count, -1, -1, -1) for x in carried)
-            logits = self.branch.fuse(shrunk, low_p, each, motion)
+            logits = self.branch.fuse(shrunk, low_p, each, motion, (images[0].shape[0], images[0].shape[1]))
         return _channels_last(logits)
 
     def _input(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:

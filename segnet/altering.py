@@ -62,12 +62,23 @@ class AlteringResolution(nn.Module):
     def forward(self, images: Tensor, carried: Carried, motion: Motion) -> Tensor:
         """Logits of frames between keyframes."""
         small = self.low.shrink(images)
-        return self.fuse(small, self.low.network.features(small), carried, motion)
+        picture_hw = (images.shape[-2], images.shape[-1])
+        return self.fuse(small, self.low.network.features(small), carried, motion, picture_hw)
 
-    def fuse(self, small: Tensor, low_p: Tensor, carried: Carried, motion: Motion) -> Tensor:
-        """`forward` from the shrunken frames (N, 3, h', w') and their LR features; `carried[0]` is on the full grid."""
+    def fuse(
+        self, small: Tensor, low_p: Tensor, carried: Carried, motion: Motion, picture_hw: tuple[int, int]
+    ) -> Tensor:
+        """`forward` from the shrunken frames (N, 3, h', w') and their LR features; `picture_hw` is the full size.
+
+        `carried[0]` is on the HR network's own grid: whole cells of its stride, or, for networks whose features come
+        out larger than that, a grid that spans the picture.
+        """
         stride = self.low.feature_stride
-        spanned = (carried[0].shape[-2] * stride, carried[0].shape[-1] * stride)
+        rows, columns = (
+            side if cells != -(-side // stride) else cells * stride
+            for cells, side in zip(carried[0].shape[-2:], picture_hw, strict=True)
+        )
+        spanned = (rows, columns)
 
         def warp(x: Tensor) -> Tensor:
             grid = (x.shape[-2], x.shape[-1])

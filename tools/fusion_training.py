@@ -80,7 +80,7 @@ class FusionTrainer(Trainer):
             small = branch.low.shrink(inputs)
             low_p = branch.low.network.features(small)
             carried = branch.fusion.carry(self.hr, key_inputs, p, logits)
-            fused = branch.fuse(small, low_p, carried, Motion(*motion))
+            fused = branch.fuse(small, low_p, carried, Motion(*motion), (images.shape[1], images.shape[2]))
             own = branch.low.classify(low_p)
         loss: Tensor = self.criterion(fused, labels)
         if self.settings.auxiliary:

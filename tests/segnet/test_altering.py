@@ -115,7 +115,7 @@ def test_gradients_reach_fusion_and_branch_but_not_a_frozen_classifier(hr):
         logits = hr.classify(p)
     carried = ar.fusion.carry(hr, image, p, logits)
     small = low.shrink(image)
-    ar.fuse(small, low.network.features(small), carried, still((16, 24), 2)).square().mean().backward()
+    ar.fuse(small, low.network.features(small), carried, still((16, 24), 2), (64, 96)).square().mean().backward()
     for name, parameter in ar.named_parameters():
         if parameter.requires_grad and name != "fusion.reduce.weight":
             silent = name.startswith(("fusion.reduce", "fusion.blend"))  # behind weights that start at zero
