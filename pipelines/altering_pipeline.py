@@ -48,7 +48,7 @@ class AlteringPipeline(MotionPipeline):
     def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
         field = self._field(frame)
         if field is None:
-            return self._look(frame), True
+            return self._look_at_reference()[0], True
         return self._fuse([_Waiting(frame, field, self._keyframe())])[0], False
 
     def push(self, frame: Frame) -> Iterator[Prediction]:
@@ -58,7 +58,7 @@ class AlteringPipeline(MotionPipeline):
         field = self._field(frame)
         if field is None:
             yield from self.flush()
-            yield self._predict(frame, self._look(frame), from_network=True)
+            yield self._predict(frame, self._look_at_reference()[0], from_network=True)
             return
         self._waiting.append(_Waiting(frame, field, self._keyframe()))
         if len(self._waiting) == BATCH:
@@ -88,17 +88,12 @@ class AlteringPipeline(MotionPipeline):
 
     def _keyframe(self) -> Carried:
         """What is carried from the keyframe, which may have been skipped so far."""
-        if self._carried is None:
-            assert self._reference is not None
-            self._look(self._reference)
-        carried: Carried = self._carried
+        carried: Carried = self._look_at_reference()[1] if self._carried is None else self._carried
         return carried
 
-    def _look(self, frame: Frame) -> NDArray[np.float32]:
-        """HR logits of a keyframe; the frames that follow are fused with it."""
+    def _see(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Carried]:
         with self._clock("network"):
-            logits, self._carried = self.altering.keyframe(frame.image)
-        return logits
+            return self.altering.keyframe(image)
 
     def _fuse(self, items: list[_Waiting]) -> NDArray[np.float32]:
         with self._clock("fusion"):

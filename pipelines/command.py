@@ -43,6 +43,7 @@ class InputError(CommandError):
     default="auto",
     show_default=True,
     help="frame: the network on every frame. motion: on keyframes, carried along motion vectors between them. "
+    "ar: between keyframes also a branch that sees shrunken frames. lr: that branch alone, on every frame. "
     "auto: motion wherever the stream or --reencode allows it, else frame.",
 )
 @click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
@@ -63,6 +64,13 @@ class InputError(CommandError):
     type=click.IntRange(1),
     help="Most frames from one keyframe to the next: the network sees a frame after so many, though the stream has no "
     "keyframe there. Default: the stream's own keyframes; 12 where it has none (periodic intra refresh).",
+)
+@click.option(
+    "--lr-scale",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.5,
+    show_default=True,
+    help="Modes ar and lr: what frames are shrunk to; one that the model has weights for.",
 )
 @click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames a keyframe, re-encoding.")
 @click.option(

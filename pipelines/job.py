@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def run_job(
     stats: StreamStats,
     *,
     live: Live = "all",
+    together: bool = True,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Read, segment and write side by side, until `frames` end; then publish the outputs.
@@ -54,7 +56,7 @@ def run_job(
     `frames` come with whether their labels are wanted (see `sources.within`); they are read in a thread of their own,
     and written in another, with bounded queues between. Where the source breaks off or Ctrl-C is pressed, what was done
     is finished and published. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot be
-    written; nothing is published then.
+    written; nothing is published then. `together` lets a mode wait for more frames to look at several at once.
     """
     begin, cpu_begin = time.perf_counter(), time.process_time()
     interrupted, broken = False, None
@@ -63,8 +65,9 @@ def run_job(
     try:
         try:
             with reader:
-                for frame in _wanted(reader, pipeline, stats, live):
-                    prediction = pipeline.step(frame)
+                for frame, prediction in _segmented(
+                    _wanted(reader, pipeline, stats, live), pipeline, together=together
+                ):
                     writer.put((frame, prediction))
                     stats.count(prediction)
                     on_frame()
@@ -117,6 +120,21 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _segmented(frames: Iterable[Frame], pipeline: Pipeline, *, together: bool) -> Iterator[tuple[Frame, Prediction]]:
+    """Frames with their labels: each at once, or several `together` where the mode gains by it."""
+    if not together:
+        for frame in frames:
+            yield frame, pipeline.step(frame)
+        return
+    waiting: deque[Frame] = deque()
+    for frame in frames:
+        waiting.append(frame)
+        for prediction in pipeline.push(frame):
+            yield waiting.popleft(), prediction
+    for prediction in pipeline.flush():
+        yield waiting.popleft(), prediction
 
 
 def _wanted(

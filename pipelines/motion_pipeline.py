@@ -57,7 +57,7 @@ class MotionPipeline(Pipeline):
         self._reference: Frame | None = None
         self._carried: Any = None
         self._kept: dict[int, Any] = {}  # what is carried from frames that motion may lead back to again
-        self._ahead: dict[int, NDArray[np.float32]] = {}  # logits of frames that were seen before their turn
+        self._ahead: dict[int, tuple[NDArray[np.float32], Any]] = {}  # of frames that were seen before their turn
         self._refreshed: Frame | None = None
         self._index = -1
 
@@ -132,18 +132,21 @@ class MotionPipeline(Pipeline):
             self._kept = dict([*self._kept.items(), (_index_in_stream(self._reference), self._carried)][-_KEPT:])
         self._reference, self._carried = frame, self._kept.get(_index_in_stream(frame))
 
-    def _look_at_reference(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The network's logits (h, w, classes) of the reference, and the probabilities that are carried from it."""
+    def _look_at_reference(self) -> tuple[NDArray[np.float32], Any]:
+        """The network's logits (h, w, classes) of the reference, and what is carried from it."""
         assert self._reference is not None
         index = _index_in_stream(self._reference)
-        logits = self._ahead.pop(index, None)
-        if logits is None:
-            logits = self._network(self._reference.image)
+        seen = self._ahead.pop(index, None) or self._see(self._reference.image)
         if index > self._index:
-            self._ahead = {index: logits}
+            self._ahead = {index: seen}
+        self._carried = seen[1]
+        return seen
+
+    def _see(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Any]:
+        """The network's logits (h, w, classes) of a picture, and what the frames after it need: here probabilities."""
+        logits = self._network(image)
         with self._clock("warp"):
-            self._carried = _softmax(logits)
-        return logits, self._carried
+            return logits, _softmax(logits)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

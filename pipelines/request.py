@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ from .live import LiveVideo
 from .network import NetworkRunner, Precision
 from .outputs import ColourImages, LabelImages, Output, OutputSet, RunLengths
 from .overlay import Painter
+from .pipeline import Pipeline
 from .progress import Progress
 from .registry import MODES
 from .sources import Opened, Patience, is_live, open_source, plan_reencode, reencoded, source_stem, within
@@ -51,6 +53,7 @@ class StreamRequest:
     reencode: str = "auto"
     gop: int = 12
     gop_max: int | None = None
+    lr_scale: float = 0.5
     fps: float = 25.0
     start: float | None = None
     end: float | None = None
@@ -149,7 +152,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
         mode, reason = _plan(request, source)
         runner = NetworkRunner(load_model(request.model), device=request.device, precision=request.precision)
         runner.warm_up(source.size_hw)
-        pipeline = MODES[mode](runner)
+        pipeline = MODES[mode](runner, **_mode_options(request, MODES[mode]))
         palette = _palette(request, runner.classes)
         stats = StreamStats()
         made = _outputs(targets, request, source, palette, runner, stats)
@@ -172,7 +175,10 @@ def segment_stream(request: StreamRequest) -> Outcome:
         raise
     wanted = within(frames, source.frame_rate, request.start, request.end, request.max_frames, outputs.kept)
     with _bar(request, source) as update:
-        outcome = run_job(wanted, source, pipeline, outputs, stats, live=request.live, on_frame=update)
+        together = not is_live(request.source)
+        outcome = run_job(
+            wanted, source, pipeline, outputs, stats, live=request.live, together=together, on_frame=update
+        )
     errors = source.decode_errors
     if errors:
         _say(request, f"{source.name}: {errors} packets could not be decoded; their frames are missing")
@@ -211,6 +217,12 @@ def segment_stream(request: StreamRequest) -> Outcome:
         f"{done} {stats.frames} frames, mode {mode}, {fps:.1f} frames/s -> {', '.join(map(str, targets.values()))}",
     )
     return outcome
+
+
+def _mode_options(request: StreamRequest, mode: type[Pipeline]) -> dict[str, Any]:
+    """Those of the request's options that a mode's constructor knows."""
+    known = inspect.signature(mode).parameters
+    return {name: value for name, value in {"lr_scale": request.lr_scale}.items() if name in known}
 
 
 def _plan(request: StreamRequest, source: Opened) -> tuple[str, str | None]:
