@@ -22,14 +22,17 @@ from .model import ARCHITECTURES, ModelError, build_network
 from .network import SegmentationNetwork
 
 FUSION = "fuse_attention."
-WRAPPER = "module."
+WRAPPERS = ("module.", "student.")
+TRAINING_ONLY = ("flow", "teacher.", "criterion")
+"""What begins the names of tensors that only ETC's trainer needs: flow network, teacher, losses."""
+COUNTER = "num_batches_tracked"
 SHOWN = 4
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
     """The bare state dict in a PyTorch file (no code in it is run) or a safetensors file; ModelError if there is none.
 
-    It may lie under the key `state_dict` or `model`.
+    It may lie under the key `state_dict` or `model`. Of ETC's trainer's files only the student is taken.
     """
     try:
         loaded: Any = (
@@ -50,13 +53,13 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"'{file}' is no state dict: {names(strange)} {'is' if len(strange) == 1 else 'are'} no tensor"
         )
-    return {unwrapped(key): value for key, value in loaded.items()}
+    return {unwrapped(key): value for key, value in loaded.items() if not unwrapped(key).startswith(TRAINING_ONLY)}
 
 
 def unwrapped(key: str) -> str:
-    """A key without leading `module.`."""
-    while key.startswith(WRAPPER):
-        key = key.removeprefix(WRAPPER)
+    """A key without leading `module.`, and without the `student.` of ETC's training wrapper."""
+    while key.startswith(WRAPPERS):
+        key = key.partition(".")[2]
     return key
 
 
@@ -102,8 +105,13 @@ def class_count(tensors: Mapping[str, Tensor], architecture: str) -> int:
 
 
 def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str, prefix: str = "") -> None:
-    """Load all tensors of a module; ModelError that names the keys or shapes that do not fit."""
+    """Load all tensors of a module; ModelError that names the keys or shapes that do not fit.
+
+    The counters of batch norms may be absent, as from files that are older than they are.
+    """
     own = module.state_dict()
+    counters = {key for key in own if key.endswith(COUNTER) and key.removesuffix(COUNTER) + "running_var" in tensors}
+    tensors = {key: own[key] for key in counters} | dict(tensors)
     missing = [prefix + key for key in own if key not in tensors]
     unexpected = [prefix + key for key in tensors if key not in own]
     if missing or unexpected:

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from .bisenet import BiSeNet
 from .bisenet_gsvnet import BiSeNetGSVNet
+from .errors import ModelError as ModelError
 from .network import SegmentationNetwork
 from .normalised import CAMVID
 from .psp import PSPNet
+from .psp_etc import ETCPSPNet
 from .psp_semseg import SemsegPSPNet
 from .swiftnet import SwiftNet
 from .swiftnet_pyramid import SwiftNetPyramid, without_levels
@@ -29,6 +31,7 @@ ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] =
     "gsvnet-bise18": BiSeNetGSVNet,
     "camvid-psp18": PSPNet,
     "cityscapes-psp18": SemsegPSPNet,
+    "etc-psp18": ETCPSPNet,
     "camvid-bise18": partial(BiSeNet, normalisation=CAMVID),
     "cityscapes-bise18": BiSeNet,
 }
@@ -42,10 +45,6 @@ ENCODER_NAMES = (
     ("bn1.", "layer0.1."),
 )
 """What torchvision's names begin with, and what the same tensors' names begin with in our networks."""
-
-
-class ModelError(ValueError):
-    """A model name is unknown, or a weight file is not one of ours."""
 
 
 def build_network(architecture: str, classes: int | Sequence[str]) -> SegmentationNetwork:

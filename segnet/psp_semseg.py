@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .network import class_names
 from .normalised import IMAGENET, NormalisedNetwork, initialise_convolutions, size_of
 from .resize import resize_aligned
-from .resnet import residual_stage
+from .resnet import Dilations, residual_stage
 
 
 class PyramidPooling(nn.Module):
@@ -58,6 +58,7 @@ class SemsegPSPNet(NormalisedNetwork):
     feature_channels = 512
     feature_stride = 8
     linear_classifier = True
+    dilations: tuple[Dilations, Dilations] = (((1, 2), (2, 2)), ((1, 4), (4, 4)))
     published_aliases = MappingProxyType({"final_conv.": "cls.4."})
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
@@ -68,8 +69,8 @@ class SemsegPSPNet(NormalisedNetwork):
         )
         self.layer1 = residual_stage(64, 64, 1)
         self.layer2 = residual_stage(64, 128, 2)
-        self.layer3 = residual_stage(128, 256, 1, ((1, 2), (2, 2)))
-        self.layer4 = residual_stage(256, 512, 1, ((1, 4), (4, 4)))
+        self.layer3 = residual_stage(128, 256, 1, self.dilations[0])
+        self.layer4 = residual_stage(256, 512, 1, self.dilations[1])
         self.ppm = PyramidPooling(512, 128)
         self.cls = head(1024, self.feature_channels, len(self.classes))
         self.aux = head(256, 256, len(self.classes))
