@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +34,14 @@ class KeyedSample:
 
 @dataclass(frozen=True)
 class LabelledVideo:
-    """One video and the label images of its frames, in order. DatasetError where a file is missing or does not fit."""
+    """One video and the label images of its frames, in order. DatasetError where a file is missing or does not fit.
+
+    `still_frame` is the frame whose picture and labels were not warped, where `preprocess stills` made the video.
+    """
 
     video: Path
     label_files: tuple[Path, ...] = field(repr=False)
+    still_frame: int | None = None
 
     def __len__(self) -> int:
         """The number of labelled frames."""
@@ -91,7 +96,9 @@ def find_labelled_videos(folder: str | Path) -> list[LabelledVideo]:
     for video in sorted(Path(folder).glob("*.mp4")):
         labels = tuple(sorted((video.parent / f"{video.stem}_labels").glob("*.png")))
         if labels:
-            found.append(LabelledVideo(video, labels))
+            card = video.with_suffix(".json")
+            facts = json.loads(card.read_text()) if card.is_file() else {}
+            found.append(LabelledVideo(video, labels, facts.get("still_frame")))
     if not found:
         raise DatasetError(
             f"'{folder}' holds no labelled videos (NAME.mp4 beside NAME_labels/); make some with `preprocess stills`"
@@ -100,15 +107,19 @@ def find_labelled_videos(folder: str | Path) -> list[LabelledVideo]:
 
 
 class LabelledVideoFrames(Sequence[Sample]):
-    """All labelled frames of several videos as one data set of single frames, decoded when asked for."""
+    """Labelled frames of several videos as one data set of single frames, decoded when asked for.
 
-    def __init__(self, videos: Sequence[LabelledVideo]) -> None:
-        self.videos = videos
-        self._ends = np.cumsum([len(video) for video in videos])
+    All of them, or with `stills` only those that were not warped, whose labels are as exact as the still's.
+    """
+
+    def __init__(self, videos: Sequence[LabelledVideo], *, stills: bool = False) -> None:
+        self._frames = [
+            (video, index) for video in videos for index in ([video.still_frame or 0] if stills else range(len(video)))
+        ]
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._frames)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        which = int(np.searchsorted(self._ends, index, side="right"))
-        return self.videos[which].sample(index - int(self._ends[which]) + len(self.videos[which]))
+        video, frame = self._frames[index]
+        return video.sample(frame)

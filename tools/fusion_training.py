@@ -33,10 +33,10 @@ MAX_ZOOM = 1.6
 class FusionTrainer(Trainer):
     """Trains `branch` with the frozen `hr` network on GOPs of labelled video, validates on others.
 
-    A batch is `settings.batch` frames, PER_GOP of one GOP, at any distance from 1 on, with their decoded keyframes and
-    composed codec motion. The loss is the cross-entropy of the fused logits, `settings.auxiliary` times that of the LR
-    branch's own, and `settings.fst` times the FST term (the LR features against the HR network's of the same frame, in
-    units of their variance). Batch statistics stay as they are.
+    A batch is `settings.batch` frames, PER_GOP of one GOP (one of them the still that was not warped), at any distance
+    from 1 on, with their decoded keyframes and composed codec motion. The loss is the cross-entropy of the fused
+    logits, `settings.auxiliary` times that of the LR branch's own, and `settings.fst` times the FST term (the LR
+    features against the HR network's of the same frame, in units of their variance). Batch statistics stay as they are.
     """
 
     def __init__(
@@ -56,19 +56,23 @@ class FusionTrainer(Trainer):
         self.criterion = SegmentationLoss(weights, settings.keep).to(self.accelerator.device)
 
     def batch(self, step: int) -> Batch:
-        """Images, keyframes (N, H, W, 3), labels (N, H, W), displacement (N, h, w, 2), unreferenced and distance."""
+        """What `stack` makes of random frames."""
         process = self.accelerator.process_index
         rng = np.random.default_rng([self.settings.seed, step, process])
         samples: list[KeyedSample] = []
+        cell = self.hr.feature_stride
         while len(samples) < self.settings.batch:
             video = self.train_videos[int(rng.integers(len(self.train_videos)))]
-            chosen = rng.choice(np.arange(1, len(video)), min(PER_GOP, len(video) - 1), replace=False)
-            samples += [vary(s, self.hr.feature_stride, rng) for s in video.keyed(chosen, self.hr.feature_stride)]
+            chosen = rng.permutation(np.arange(1, len(video)))[:PER_GOP]
+            if video.still_frame and video.still_frame not in chosen:
+                chosen[0] = video.still_frame
+            view = int(rng.integers(1 << 32))  # one view for a GOP, so that its keyframe is seen once
+            samples += [vary(s, cell, np.random.default_rng(view)) for s in video.keyed(chosen, cell)]
         return stack(samples[: self.settings.batch])
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The three terms together."""
-        images, keys, labels, *motion = batch
+        images, keys, of, labels, *motion = batch
         branch = self.bare
         assert isinstance(branch, AlteringResolution)
         branch.low.eval()
@@ -77,6 +81,7 @@ class FusionTrainer(Trainer):
             with torch.no_grad():
                 p = self.hr.features(key_inputs)
                 logits = self.hr.classify(p)
+                key_inputs, p, logits = key_inputs[of], p[of], logits[of]
             small = branch.low.shrink(inputs)
             low_p = branch.low.network.features(small)
             carried = branch.fusion.carry(self.hr, key_inputs, p, logits)
@@ -101,7 +106,7 @@ class FusionTrainer(Trainer):
             for sample in video.keyed(range(len(video)), self.hr.feature_stride):
                 if not sample.distance:
                     continue
-                images, keys, _, *motion = (part.to(self.accelerator.device) for part in stack([sample]))
+                images, keys, _, _, *motion = (part.to(self.accelerator.device) for part in stack([sample]))
                 with self.accelerator.autocast():
                     carried = average.keyframe(self.hr, self.hr.normalise(keys))[1]
                     logits = average(self.hr.normalise(images), carried, Motion(*motion))
@@ -112,10 +117,18 @@ class FusionTrainer(Trainer):
 
 
 def stack(samples: Sequence[KeyedSample]) -> Batch:
-    """Samples of one size as tensors: images, keyframes, labels, displacement, unreferenced, distance."""
+    """Samples of one size as tensors: images, keyframes (each once), the keyframe's number of each image, labels,
+    displacement, unreferenced, distance."""
+    keys: list[NDArray[np.uint8]] = []
+    of = []
+    for sample in samples:
+        if not keys or not np.array_equal(keys[-1], sample.key_image):
+            keys.append(sample.key_image)
+        of.append(len(keys) - 1)
     return (
         torch.from_numpy(np.stack([s.image for s in samples])),
-        torch.from_numpy(np.stack([s.key_image for s in samples])),
+        torch.from_numpy(np.stack(keys)),
+        torch.tensor(of),
         torch.from_numpy(np.stack([s.labels for s in samples])),
         torch.from_numpy(np.stack([s.displacement for s in samples])),
         torch.from_numpy(np.stack([s.unreferenced for s in samples])).float(),

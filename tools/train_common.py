@@ -110,6 +110,13 @@ def image_options(command: Command) -> Command:
             help="Folder of `preprocess stills`: decoded frames to train on too.",
         ),
         click.option("--clips-share", type=share, default=0.5, show_default=True, help="Share of the samples."),
+        click.option(
+            "--clips-frames",
+            type=click.Choice(["still", "all"]),
+            default="still",
+            show_default=True,
+            help="The frames that were not warped, or all.",
+        ),
     ]
     return add(options, command)
 
@@ -139,14 +146,15 @@ def more_samples(
     synthetic_frames: int,
     clips: Path | None,
     clips_share: float,
+    clips_frames: str,
 ) -> tuple[list[tuple[float, Sequence[Sample]]], str]:
     """What is mixed into the training frames: (share, samples) each, and a line about them for the card."""
     found: list[tuple[float, Sequence[Sample]]] = []
     words = ""
     if clips is not None and clips_share:
         videos = find_labelled_videos(clips)
-        found.append((clips_share, LabelledVideoFrames(videos)))
-        words += f"; decoded frames of {len(videos)} GOPs that `preprocess stills` made of them"
+        found.append((clips_share, LabelledVideoFrames(videos, stills=clips_frames == "still")))
+        words += f"; decoded frames ({clips_frames}) of {len(videos)} GOPs that `preprocess stills` made of them"
     if synthetic:
         found.append((synthetic, synthetic_samples(output / "synthetic.npz", synthetic_frames, seed, like)))
         words += f"; {synthetic_frames} frames of gopseg's synthetic street"

@@ -36,6 +36,7 @@ def hr(
     synthetic_frames: int,
     clips: Path | None,
     clips_share: float,
+    clips_frames: str,
     **options: Any,
 ) -> None:
     """Train a full-resolution network on labelled frames.
@@ -59,6 +60,7 @@ def hr(
             synthetic_frames=synthetic_frames,
             clips=clips,
             clips_share=clips_share,
+            clips_frames=clips_frames,
         )
     except (CodecError, ModelError) as error:
         raise InputError(str(error)) from error

@@ -35,6 +35,7 @@ def lr(
     synthetic_frames: int,
     clips: Path | None,
     clips_share: float,
+    clips_frames: str,
     **options: Any,
 ) -> None:
     """Train the branch that sees frames shrunk to --lr-scale (AR-Seg's first stage).
@@ -59,6 +60,7 @@ def lr(
             synthetic_frames=synthetic_frames,
             clips=clips,
             clips_share=clips_share,
+            clips_frames=clips_frames,
         )
     except (CodecError, ModelError) as error:
         raise InputError(str(error)) from error
