@@ -27,6 +27,8 @@ TRAINING_ONLY = ("flow", "teacher.", "criterion")
 """What begins the names of tensors that only ETC's trainer needs: flow network, teacher, losses."""
 COUNTER = "num_batches_tracked"
 SHOWN = 4
+DETECTED = ("mrcfa-", "segformer-")
+"""Beginnings of the architectures that `importing_mrcfa` finds by shapes; to build them takes `transformers`."""
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
@@ -132,6 +134,8 @@ def hint(tensors: Mapping[str, Tensor]) -> str:
     found = []
     with torch.device("meta"):
         for name in ARCHITECTURES:
+            if name.startswith(DETECTED):
+                continue
             network = build_network(name, 2)
             known = set(network.state_dict())
             aliases = tuple(network.published_aliases)

@@ -17,11 +17,14 @@ from torch import Tensor
 from .bisenet import BiSeNet
 from .bisenet_gsvnet import BiSeNetGSVNet
 from .errors import ModelError as ModelError
+from .mrcfa import MRCFA
 from .network import SegmentationNetwork
 from .normalised import CAMVID
 from .psp import PSPNet
 from .psp_etc import ETCPSPNet
 from .psp_semseg import SemsegPSPNet
+from .segformer import SIZES
+from .segformer_head import SegFormer
 from .swiftnet import SwiftNet
 from .swiftnet_pyramid import SwiftNetPyramid, without_levels
 
@@ -34,6 +37,8 @@ ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] =
     "etc-psp18": ETCPSPNet,
     "camvid-bise18": partial(BiSeNet, normalisation=CAMVID),
     "cityscapes-bise18": BiSeNet,
+    **{f"segformer-{size}": partial(SegFormer, size=size) for size in SIZES},
+    **{f"mrcfa-{size}": partial(MRCFA, size=size) for size in SIZES},
 }
 ENCODER_NAMES = (
     ("", ""),
