@@ -122,7 +122,7 @@ class MRCFA(NormalisedNetwork):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 256, ceil(H / 4), ceil(W / 4)), as SegFormer's."""
-        return cropped(self.decode_head.fuse(self.backbone(padded(images))), images)
+        return cropped(self.decode_head.fuse(self.backbone(padded(images))), size_of(images))
 
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 256, h, w) to per-frame logits (N, classes, h, w)."""
@@ -135,12 +135,14 @@ class MRCFA(NormalisedNetwork):
     def segment(self, target: Encoded, references: Sequence[Tokens], size_hw: tuple[int, int]) -> Tensor:
         """Logits (N, classes, ceil(H / 4), ceil(W / 4)) of a target of `size_hw`, seen with 1 to 3 references.
 
-        Raises ValueError for another number of references; a frame may be its own reference.
+        A frame may be its own reference. Without any, the per-frame logits. Raises ValueError for more than 3.
         """
-        if not 1 <= len(references) <= MOST_REFERENCES:
-            raise ValueError(f"{len(references)} references; MRCFA takes 1 to {MOST_REFERENCES}")
-        logits = self.decode_head.decode(target, self.decode_head.relate(target, Tokens.stack(references)))
-        return logits[..., : -(-size_hw[0] // 4), : -(-size_hw[1] // 4)]
+        if len(references) > MOST_REFERENCES:
+            raise ValueError(f"{len(references)} references; MRCFA takes up to {MOST_REFERENCES}")
+        if not references:
+            return cropped(self.classify(target.features), size_hw)
+        related = self.decode_head.relate(target, Tokens.stack(references))
+        return cropped(self.decode_head.decode(target, related), size_hw)
 
     def segment_clip(self, clip: Tensor) -> Tensor:
         """Normalised clips (N, T, 3, H, W) of 1 to 4 frames, the target last: its logits at stride 4.
@@ -150,7 +152,7 @@ class MRCFA(NormalisedNetwork):
         if clip.shape[1] == 1:
             return self.forward(clip[:, 0])
         target, references = last_of(self.encode(clip.flatten(0, 1)), clip.shape[1])
-        return cropped(self.decode_head.decode(target, self.decode_head.relate(target, references)), clip)
+        return cropped(self.decode_head.decode(target, self.decode_head.relate(target, references)), size_of(clip))
 
     def training_outputs(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised clips (N, T, 3, H, W) of 2 to 4 frames, the target last, to what is supervised, at stride 4.
@@ -166,7 +168,7 @@ class MRCFA(NormalisedNetwork):
             self.decode_head.decode_reconstructions(target, related),
             self.decode_head.decode(target, related)[:, None],
         ]
-        return cropped(per_frame, clip), cropped(torch.cat(of_target, 1), clip)
+        return cropped(per_frame, size_of(clip)), cropped(torch.cat(of_target, 1), size_of(clip))
 
 
 def last_of(clips: Encoded, length: int) -> tuple[Encoded, Tokens]:
@@ -194,7 +196,6 @@ def padded(images: Tensor) -> Tensor:
     return functional.pad(images, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
 
 
-def cropped(x: Tensor, images: Tensor) -> Tensor:
-    """A map at stride 4 of padded images without what the padding gave."""
-    height, width = size_of(images)
-    return x[..., : -(-height // 4), : -(-width // 4)]
+def cropped(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """A map at stride 4 of a picture that was padded, without what the padding gave; `size_hw` is the picture's."""
+    return x[..., : -(-size_hw[0] // 4), : -(-size_hw[1] // 4)]
