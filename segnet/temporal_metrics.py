@@ -19,13 +19,15 @@ class TemporalConsistency:
     The reference metric of ETC (Liu et al., ECCV 2020) without its defects: labels are looked up at the nearest pixel,
     never interpolated; pixels without counterpart (out of the picture, occluded) are left out; intersections and unions
     are summed over all pairs, and the mean is over the classes that occur. Values are not comparable with the published
-    ones, whose warp mixes class indices. The usual round: `update` for every pair, then `compute`, `reset`.
+    ones, whose warp mixes class indices. The usual round: `update` for every pair, then `compute`, `reset`; `end_clip`
+    after each clip for values of clips. Along the motion vectors of the codec the metric is called tc_mv.
     """
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.pairs = 0
-        self._confusion = ConfusionMatrix(classes)
+        self._confusion, self._clip = ConfusionMatrix(classes), ConfusionMatrix(classes)
+        self._clips: list[float] = []
         self._pixels = 0
 
     def update(self, labels: NDArray[np.uint8], other: NDArray[np.uint8], match: NDArray[np.int32]) -> None:
@@ -39,24 +41,39 @@ class TemporalConsistency:
                 f"labels are {labels.shape} and {other.shape}, the match {match.shape}; they must be equal"
             )
         matched = match != UNMATCHED
-        self._confusion.update(other.ravel()[match[matched]], labels[matched])
+        self._clip.update(other.ravel()[match[matched]], labels[matched])
         self._pixels += labels.size
         self.pairs += 1
 
+    def end_clip(self) -> None:
+        """The pairs since the last call are a clip."""
+        self._clips += self._open_clip()
+        self._confusion.counts += self._clip.counts
+        self._clip.reset()
+
+    def _open_clip(self) -> list[float]:
+        return [self._clip.mean_iou] if self._clip.counts.any() else []
+
     def compute(self) -> dict[str, Any]:
         """`tc` (mean IoU), `iou` per class (NaN for classes that do not occur), `pixel_agreement` (share of matched
-        pixels with equal labels), `coverage` (share of pixels that are matched), `pairs`; fractions of 1."""
+        pixels with equal labels), `coverage` (share of pixels that are matched), `pairs`, `clips` (the mean IoU of
+        each clip with matched pixels); fractions of 1. Pairs since the last `end_clip` are one more clip."""
+        total = ConfusionMatrix(self.classes)
+        total.counts += self._confusion.counts + self._clip.counts
         return {
-            "tc": self._confusion.mean_iou,
-            "iou": self._confusion.iou.tolist(),
-            "pixel_agreement": self._confusion.pixel_accuracy,
-            "coverage": float(self._confusion.counts.sum() / max(1, self._pixels)),
+            "tc": total.mean_iou,
+            "iou": total.iou.tolist(),
+            "pixel_agreement": total.pixel_accuracy,
+            "coverage": float(total.counts.sum() / max(1, self._pixels)),
             "pairs": self.pairs,
+            "clips": self._clips + self._open_clip(),
         }
 
     def reset(self) -> None:
         """Forget every pair."""
         self._confusion.reset()
+        self._clip.reset()
+        self._clips.clear()
         self.pairs = self._pixels = 0
 
 

@@ -20,8 +20,9 @@ from ..data.sequences import Clip
 from ..pipelines import Pipeline
 from ..segnet import ConfusionMatrix
 from ..segnet.temporal_metrics import TemporalConsistency
+from ..segnet.temporal_metrics_published import LegacyTemporalConsistency, VSPWTemporalConsistency
 from .flops import FrameKind, operations_by_kind
-from .matching import Match
+from .matching import PairMotion
 from .shared_runner import SharedRunner
 from .variants import Variant
 
@@ -45,6 +46,11 @@ class ModeResult:
     def __post_init__(self) -> None:
         self.confusions = [ConfusionMatrix(len(self.classes)) for _ in range(self.gop)]
         self.consistency = TemporalConsistency(len(self.classes))
+        self.consistency_by_codec = TemporalConsistency(len(self.classes))
+        self.published = {
+            "tc_legacy": LegacyTemporalConsistency(len(self.classes)),
+            "tc_vspw": VSPWTemporalConsistency(len(self.classes)),
+        }
         self.frames = np.zeros(2, np.int64)
         self.network_frames = np.zeros(2, np.int64)
         self.seconds = np.zeros(2)
@@ -60,6 +66,28 @@ class ModeResult:
         pooled = ConfusionMatrix(len(self.classes))
         pooled.counts += sum(confusion.counts for confusion in self.confusions)
         return pooled
+
+    def compare(self, now: Labels, before: Labels, motion: PairMotion) -> None:
+        """Add a frame's labels and those of the frame before to every temporal metric that the motion allows."""
+        if motion.match is not None:
+            self.consistency.update(now, before, motion.match)
+        if motion.by_codec is not None:
+            self.consistency_by_codec.update(now, before, motion.by_codec)
+        if motion.onward is not None:
+            for metric in self.published.values():
+                metric.update(before, now, motion.onward)
+
+    def end_stream(self) -> None:
+        """What follows is another stream."""
+        self.consistency.end_clip()
+        self.consistency_by_codec.end_clip()
+
+    def temporal(self) -> dict[str, Any]:
+        """All temporal metrics: what `temporal_consistency` is made of, and tc_mv, tc_legacy and tc_vspw."""
+        found = self.consistency.compute()
+        found |= {name: metric.compute()["tc"] for name, metric in self.published.items()}
+        by_codec = self.consistency_by_codec.compute()
+        return found | {"tc_mv": by_codec["tc"], "tc_mv_detail": by_codec}
 
     def per_frame(self, keyframe: float, other: float) -> float:
         """The mean over a GOP of what a keyframe costs and what each of the other frames does."""
@@ -87,7 +115,7 @@ class ModeResult:
         known = np.array([value for value in miou_d if np.isfinite(value)] or [np.nan])
         keyframe, other = self.gflops
         gflops = self.per_frame(keyframe, other)
-        consistency = self.consistency.compute()
+        temporal = self.temporal()
         return {
             "mode": self.variant.mode,
             "variant": self.variant.name,
@@ -102,8 +130,8 @@ class ModeResult:
             "iou": pooled.iou.tolist(),
             "pixel_accuracy": pooled.pixel_accuracy,
             "confusion": pooled.counts.tolist(),
-            "temporal_consistency": consistency["tc"],
-            "temporal": {key: consistency[key] for key in ("iou", "pixel_agreement", "coverage", "pairs")},
+            "temporal_consistency": temporal["tc"],
+            "temporal": temporal,
             "gflops_per_frame": gflops,
             "gmacs_per_frame": gflops / 2,
             "gflops_keyframe": keyframe,
@@ -141,13 +169,13 @@ class Evaluation:
         truth: Callable[[int], Labels | None],
         *,
         name: Callable[[int], str] = str,
-        match: Callable[[Frame], Match | None] = lambda _: None,
+        match: Callable[[Frame], PairMotion] = lambda _: PairMotion(),
         every_frame: bool = True,
     ) -> None:
         """Step every variant through one stream; `truth` gives the labels by the frame's index, None if not scored.
 
         Of frames that are not scored, keyframes are segmented and the others only passed over, unless `every_frame`.
-        `match` tells the frame's pixels' counterparts in the frame before; `name` is what a frame is called.
+        `match` tells the motion from and to the frame before; `name` is what a frame is called.
         """
         running = [self._build(result) for result in self.results]
         before: list[Labels | None] = [None] * len(running)
@@ -157,7 +185,7 @@ class Evaluation:
             decode_seconds = time.perf_counter() - began
             labels = truth(frame.index)
             wanted = every_frame or labels is not None or frame.distance == 0
-            matched = match(frame) if wanted and frame.index else None
+            motion = match(frame) if wanted and frame.index else PairMotion()
             shown: dict[str, Labels] = {}
             for i, (result, pipeline) in enumerate(zip(self.results, running, strict=True)):
                 if not wanted:
@@ -166,14 +194,16 @@ class Evaluation:
                     continue
                 now = self._step(result, pipeline, frame, decode_seconds)
                 previous, before[i] = before[i], now
-                if matched is not None and previous is not None:
-                    result.consistency.update(now, previous, matched)
+                if previous is not None:
+                    result.compare(now, previous, motion)
                 if labels is not None:
                     result.confusions[frame.distance].update(now, labels)
                     shown[result.variant.name] = now
             if labels is not None:
                 self._on_scored(name(frame.index), frame, labels, shown)
             began = time.perf_counter()
+        for result in self.results:
+            result.end_stream()
 
     def count_operations(self, frames: Callable[[], Iterable[Frame]]) -> None:
         """Count what each variant's steps cost, on one GOP; `frames` opens it anew for each."""

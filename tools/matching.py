@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,33 +15,56 @@ from ..data.sequences import LabelledSequence
 from ..segnet.temporal_metrics import match_pixels, not_occluded
 
 Match = NDArray[np.int32]
-Matcher = Callable[[int, Frame], Match | None]
-"""From a frame's position in its sequence and the frame itself to its pixels' counterparts in the frame before."""
+
+
+@dataclass(frozen=True)
+class PairMotion:
+    """What is known of the motion between a frame and the one before it.
+
+    `match` is the frame's pixels' counterparts in the frame before, (H, W), that temporal consistency follows, and
+    `by_codec` those by its own motion vectors. `onward` (H, W, 2) is the flow from the frame before to this one, in
+    pixels, x before y, which the published metrics take. Each is None where it is unknown.
+    """
+
+    match: Match | None = None
+    by_codec: Match | None = None
+    onward: NDArray[np.float32] | None = None
+
+
+Matcher = Callable[[int, Frame], PairMotion]
+"""From a frame's position in its sequence and the frame itself to the motion from and to the frame before."""
 
 
 class FlowMatcher:
     """DIS optical flow (Kroeger et al., ECCV 2016) between a sequence's frames as they were before encoding.
 
-    Both directions, and only pixels that are not occluded. A pair's match is kept, since every mode and every clip of
-    the sequence asks for it: 4 bytes a pixel.
+    Both directions, and only pixels that are not occluded; the codec's match beside it. What a pair needs is kept,
+    since every mode and every clip of the sequence asks for it: 12 bytes a pixel.
     """
 
     def __init__(self, sequence: LabelledSequence) -> None:
         self._sequence = sequence
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._matches: dict[int, Match] = {}
+        self._known: dict[int, tuple[Match, NDArray[np.float32]]] = {}
 
-    def __call__(self, position: int, frame: Frame) -> Match:  # noqa: ARG002
-        """The match of the sequence's frame `position` with the one before it, (H, W)."""
-        if position not in self._matches:
+    def __call__(self, position: int, frame: Frame) -> PairMotion:
+        """The motion between the sequence's frame `position` and the one before it."""
+        if position not in self._known:
             before, now = (cv2.cvtColor(self._sequence.image(p), cv2.COLOR_RGB2GRAY) for p in (position - 1, position))
             there = np.asarray(self._flow.calc(now, before, None), np.float32)
             back = np.asarray(self._flow.calc(before, now, None), np.float32)
-            self._matches[position] = match_pixels(there, not_occluded(there, back))
-        return self._matches[position]
+            self._known[position] = match_pixels(there, not_occluded(there, back)), back
+        match, onward = self._known[position]
+        return PairMotion(match, match_by_codec(frame), onward)
 
 
-def match_by_codec(position: int, frame: Frame) -> Match | None:  # noqa: ARG001
+def follow_codec(position: int, frame: Frame) -> PairMotion:  # noqa: ARG001
+    """The motion vectors alone."""
+    match = match_by_codec(frame)
+    return PairMotion(match, match)
+
+
+def match_by_codec(frame: Frame) -> Match | None:
     """The match that a P-frame's own motion vectors give; None on keyframes, which have none.
 
     Costs nothing, but flatters modes that carry labels along these very vectors, and is blind to what changes at
@@ -56,5 +80,6 @@ def match_by_codec(position: int, frame: Frame) -> Match | None:  # noqa: ARG001
     return match_pixels(np.ascontiguousarray(dense), known)
 
 
-def no_match(position: int, frame: Frame) -> None:
+def no_match(position: int, frame: Frame) -> PairMotion:  # noqa: ARG001
     """No temporal consistency."""
+    return PairMotion()

@@ -16,7 +16,7 @@ from ..codec.frame import Frame
 from ..data.ar_seg import ProcessedFrame, ProcessedFrames
 from ..data.sequences import Clip, LabelledSequence, dense_clips, sparse_clips
 from .evaluation import Evaluation, Labels, encode_clip
-from .matching import FlowMatcher, Match, Matcher, match_by_codec, no_match
+from .matching import FlowMatcher, Matcher, PairMotion, follow_codec, no_match
 from .processed_frames import frames_of
 
 Consistency = Literal["flow", "codec", "none"]
@@ -85,7 +85,7 @@ class ClipProtocol:
     def _matcher(self, sequence: LabelledSequence) -> Matcher:
         if not self.is_dense or self.consistency == "none":
             return no_match
-        return FlowMatcher(sequence) if self.consistency == "flow" else match_by_codec
+        return FlowMatcher(sequence) if self.consistency == "flow" else follow_codec
 
 
 @dataclass(frozen=True)
@@ -150,5 +150,5 @@ def _name_of(clip: Clip, index: int) -> str:
     return clip.sequence.frame_name(clip.start + index)
 
 
-def _match_of(clip: Clip, matcher: Matcher, frame: Frame) -> Match | None:
+def _match_of(clip: Clip, matcher: Matcher, frame: Frame) -> PairMotion:
     return matcher(clip.start + frame.index, frame)

@@ -73,3 +73,20 @@ def test_pixels_that_do_not_lead_back_are_occluded():
 def test_different_sizes_are_refused():
     with pytest.raises(ValueError, match="must be equal"):
         TemporalConsistency(2).update(blobs(), blobs(), match_pixels(shift(0, 0, (2, 3))))
+
+
+def test_values_of_clips_beside_the_pooled_one():
+    metric = TemporalConsistency(2)
+    still = match_pixels(shift(0, 0, (1, 4)))
+    labels, other = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8)
+    metric.update(labels, labels, still)
+    metric.end_clip()
+    metric.end_clip()  # without pairs there is no clip
+    metric.update(labels, other, still)
+    result = metric.compute()
+    assert result["clips"] == pytest.approx([1, (1 / 2 + 2 / 3) / 2])
+    assert result["tc"] == pytest.approx((3 / 4 + 4 / 5) / 2)
+    metric.end_clip()
+    assert metric.compute() == result
+    metric.reset()
+    assert metric.compute()["clips"] == []

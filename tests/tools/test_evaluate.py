@@ -177,7 +177,12 @@ def test_the_command_writes_its_reports(clip, tmp_path):
         assert len(record["miou_d"]) == 2
         assert len(record["iou_d"][0]) == len(CLASSES)
         assert record["miou_min"] == min(record["miou_d"])
-        assert 0 < record["temporal_consistency"] <= 1
+        temporal = record["temporal"]
+        assert 0 < record["temporal_consistency"] == temporal["tc"] <= 1
+        assert 0 < temporal["tc_legacy"] < temporal["tc_vspw"] <= 1
+        assert 0 < temporal["tc_mv"] <= 1
+        assert temporal["tc_mv_detail"]["pairs"] < temporal["pairs"]  # keyframes have no vectors
+        assert len(temporal["clips"]) == 2
         assert record["fps"] < record["fps_without_decoding"]
     # Keyframes are the same in both modes, and the network runs on them only in mode motion.
     assert hr["miou_d"][0] == pytest.approx(motion["miou_d"][0])

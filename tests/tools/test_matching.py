@@ -6,7 +6,7 @@ import numpy as np
 from gopseg.codec.frame import Frame, MotionVectors
 from gopseg.codec.sidedata import VECTOR_DTYPE
 from gopseg.data.sequences import LabelledSequence
-from gopseg.tools.matching import FlowMatcher, match_by_codec
+from gopseg.tools.matching import FlowMatcher, PairMotion, follow_codec, match_by_codec
 
 SIZE = (96, 128)
 
@@ -31,12 +31,17 @@ def test_flow_finds_a_shift_and_keeps_the_match(tmp_path):
         cv2.imwrite(str(tmp_path / f"{i}.png"), wide[:, 4 * i : 4 * i + SIZE[1]])
     images = (tmp_path / "0.png", tmp_path / "1.png")
     matcher = FlowMatcher(LabelledSequence("s", images, {}, lambda path: None, {}))
-    match = matcher(1, None)
+    key = Frame(0, 0, 1, "I", True, 0, SIZE)
+    motion = matcher(1, key)
+    match = motion.match
     dx, dy, covered = moved(match)
     # The content of frame 1 stood 4 pixels further right in frame 0.
     assert (dx, dy) == (4, 0)
     assert covered > 0.9
-    assert matcher(1, None) is match
+    assert matcher(1, key).match is match
+    # The flow of the frame before to this one leads the other way, and keyframes have no vectors.
+    assert np.median(motion.onward[20:-20, 20:-20], (0, 1)).round().tolist() == [-4, 0]
+    assert motion.by_codec is None
 
 
 def test_the_codecs_match_follows_its_vectors():
@@ -46,6 +51,9 @@ def test_the_codecs_match_follows_its_vectors():
     array["dst_x"], array["dst_y"] = x.ravel(), y.ravel()
     array["motion_x"], array["motion_y"] = 4 * 8, 4 * -4
     frame = Frame(1, 1, 1, "P", False, 1, SIZE, motion=MotionVectors(array, SIZE))
-    assert moved(match_by_codec(1, frame))[:2] == (8, -4)
+    assert moved(match_by_codec(frame))[:2] == (8, -4)
     key = Frame(0, 0, 1, "I", True, 0, SIZE)
-    assert match_by_codec(0, key) is None
+    assert match_by_codec(key) is None
+    assert follow_codec(0, key) == PairMotion()
+    followed = follow_codec(1, frame)
+    assert followed.match is followed.by_codec
