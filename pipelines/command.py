@@ -44,9 +44,14 @@ class InputError(CommandError):
     show_default=True,
     help="frame: the network on every frame. motion: on keyframes, carried along motion vectors between them. "
     "ar: between keyframes also a branch that sees shrunken frames. lr: that branch alone, on every frame. "
-    "auto: motion wherever the stream or --reencode allows it, else frame.",
+    "flow: as motion, along optical flow. auto: motion wherever the stream or --reencode allows it, else frame.",
 )
-@click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@click.option(
+    "--model",
+    default="swiftnet18-camvid",
+    show_default=True,
+    help="Shipped name, .safetensors file, or hf:NAME_OR_FOLDER of transformers.",
+)
 @click.option("--save", default="overlay", show_default=True, help=f"Of {', '.join(KINDS)}, comma-separated.")
 @click.option("--palette", help="camvid, cityscapes, vspw or a file. Default: the one with the model's classes.")
 @click.option("--opacity", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of the overlay's colour.")
@@ -71,6 +76,16 @@ class InputError(CommandError):
     default=0.5,
     show_default=True,
     help="Modes ar and lr: what frames are shrunk to; one that the model has weights for.",
+)
+@click.option(
+    "--interval",
+    type=click.IntRange(1),
+    help="Modes flow and guided: the network sees every so many frames. Default: the stream's keyframes.",
+)
+@click.option(
+    "--flow-source",
+    help="Modes flow and guided: dis (dense inverse search), none, motion (the codec's vectors), or light:FILE and the "
+    "like, the flow network of a propagation model. Default: dis; of guided, what its head was trained with.",
 )
 @click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames a keyframe, re-encoding.")
 @click.option(

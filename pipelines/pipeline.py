@@ -21,11 +21,12 @@ class Pipeline(ABC):
     """Frames in display order to predictions.
 
     A mode is a subclass with a `mode` name, `needs_motion` (whether P-frames must carry vectors that mean 'the previous
-    frame'), and the two methods `_observe` and `_scores`; `registry.MODES` lists it. One pipeline serves one stream.
+    frame'; an instance may differ from its class), and the two methods `_observe` and `_scores`; `registry.MODES` lists
+    it. One pipeline serves one stream.
     """
 
     mode: ClassVar[str]
-    needs_motion: ClassVar[bool] = False
+    needs_motion: bool = False
 
     def __init__(self, runner: NetworkRunner, *, keep_logits: bool = False) -> None:
         self.runner = runner

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .altering_pipeline import AlteringPipeline
+from .clip_pipeline import ClipPipeline
+from .flow_pipeline import FlowPipeline
 from .low_resolution import LowResolutionPipeline
 from .motion_pipeline import MotionPipeline
 from .per_frame import PerFramePipeline
@@ -13,6 +15,8 @@ _PIPELINES: tuple[type[Pipeline], ...] = (
     LowResolutionPipeline,
     MotionPipeline,
     AlteringPipeline,
+    ClipPipeline,
+    FlowPipeline,
 )
 
 MODES: dict[str, type[Pipeline]] = {pipeline.mode: pipeline for pipeline in _PIPELINES}

@@ -18,7 +18,9 @@ from tqdm import tqdm
 from .. import __version__
 from ..codec.frame import Frame
 from ..data import Palette, load_palette
-from ..segnet import load_model
+from ..data.palettes import voc_colours
+from ..segnet.hf import load_network
+from ..segnet.propagation_model import CODEC_MOTION
 from .errors import StreamUsageError
 from .job import Live, Outcome, run_job
 from .live import LiveVideo
@@ -54,6 +56,9 @@ class StreamRequest:
     gop: int = 12
     gop_max: int | None = None
     lr_scale: float = 0.5
+    interval: int | None = None
+    flow_source: str | None = None
+    guided_weights: Path | None = None
     fps: float = 25.0
     start: float | None = None
     end: float | None = None
@@ -137,7 +142,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
         _say(request, f"'{existing[0]}' is finished and is left alone")
         return Outcome(0.0)
     _check_targets(request, list(targets.values()), may_exist=request.overwrite or goes_on)
-    needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion
+    needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion or request.flow_source == CODEC_MOTION
     source = open_source(
         request.source,
         motion=needs_motion,
@@ -149,10 +154,12 @@ def segment_stream(request: StreamRequest) -> Outcome:
     if isinstance(source, LiveVideo):
         source.on_gap = lambda gap: _say(request, f"{source.name}: {gap}")
     try:
-        mode, reason = _plan(request, source)
-        runner = NetworkRunner(load_model(request.model), device=request.device, precision=request.precision)
+        mode = _mode(request, source)
+        options = _mode_options(request, MODES[mode])
+        runner = NetworkRunner(load_network(request.model), device=request.device, precision=request.precision)
         runner.warm_up(source.size_hw)
-        pipeline = MODES[mode](runner, **_mode_options(request, MODES[mode]))
+        pipeline = MODES[mode](runner, **options)
+        reason = plan_reencode(source, needs_motion=pipeline.needs_motion, policy=request.reencode)
         palette = _palette(request, runner.classes)
         stats = StreamStats()
         made = _outputs(targets, request, source, palette, runner, stats)
@@ -220,19 +227,27 @@ def segment_stream(request: StreamRequest) -> Outcome:
 
 
 def _mode_options(request: StreamRequest, mode: type[Pipeline]) -> dict[str, Any]:
-    """Those of the request's options that a mode's constructor knows."""
+    """The request's options for a mode's constructor; StreamUsageError for one that was given and it does not know."""
     known = inspect.signature(mode).parameters
-    return {name: value for name, value in {"lr_scale": request.lr_scale}.items() if name in known}
+    names = ("interval", "flow_source", "guided_weights")
+    given = {name: value for name in names if (value := getattr(request, name)) is not None}
+    foreign = [name for name in given if name not in known]
+    if foreign:
+        fitting = [name for name, other in MODES.items() if foreign[0] in inspect.signature(other).parameters]
+        flag = foreign[0].replace("_", "-")
+        raise StreamUsageError(
+            f"--{flag}: mode {mode.mode} has no use for it; leave it out or take --mode {fitting[0]}"
+        )
+    return given | {name: value for name, value in {"lr_scale": request.lr_scale}.items() if name in known}
 
 
-def _plan(request: StreamRequest, source: Opened) -> tuple[str, str | None]:
-    """The mode to run, and why the stream is encoded anew (None: it is not)."""
-    mode = request.mode
-    if mode == "auto":
-        absence = source.motion_absence
-        is_usable = absence is None or absence.is_recoverable
-        mode = "motion" if is_usable or request.reencode != "never" else "frame"
-    return mode, plan_reencode(source, needs_motion=MODES[mode].needs_motion, policy=request.reencode)
+def _mode(request: StreamRequest, source: Opened) -> str:
+    """The mode to run."""
+    if request.mode != "auto":
+        return request.mode
+    absence = source.motion_absence
+    is_usable = absence is None or absence.is_recoverable
+    return "motion" if is_usable or request.reencode != "never" else "frame"
 
 
 def _check_targets(request: StreamRequest, targets: list[Path], *, may_exist: bool) -> None:
@@ -252,12 +267,12 @@ def _check_targets(request: StreamRequest, targets: list[Path], *, may_exist: bo
 
 
 def _palette(request: StreamRequest, classes: tuple[str, ...]) -> Palette:
-    """The palette that is asked for; else the one with the model's class names, else the first that is large enough."""
+    """The palette that is asked for; else the one with the model's class names, else PASCAL VOC's colours for them."""
     if request.palette is not None:
         return load_palette(request.palette)
     palettes = [load_palette(name) for name in _PALETTES]
     same = [palette for palette in palettes if tuple(palette.names) == tuple(classes)]
-    return (same or [palette for palette in palettes if len(palette.names) >= len(classes)] or palettes[-1:])[0]
+    return same[0] if same else Palette(classes, voc_colours(len(classes) + 1)[1:])
 
 
 def _outputs(

@@ -1,0 +1,98 @@
+"""Optical flow from frame to frame, followed back to a reference: what mode `flow` has instead of motion vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..codec import MotionField
+from ..segnet import FLOW_SOURCES, PropagationModel, PropagationSettings, load_propagation
+from ..segnet.flow_validity import photometric_validity
+from ..segnet.propagation_model import CODEC_MOTION, PropagationFrame
+from ..segnet.warp import motion_on_grid
+from .errors import StreamUsageError
+from .network import NetworkRunner
+from .warp import warp_map
+
+UNTRAINED = ("dis", "none")
+"""Sources of FLOW_SOURCES that have no weights."""
+
+
+class FlowChain:
+    """Flow between neighbouring frames, composed to the reference at the centres of the network's cells.
+
+    `restart(frame)` at each reference, `advance(image)` with each later picture in order. Composing samples the chain
+    so far, bilinearly, where each cell was in the previous frame; scores are then warped once, however far away the
+    reference is. Cells whose way left the picture, or met a place that differs from where it should have come from by
+    more than half a standard deviation of colour, are `unreferenced`.
+    """
+
+    def __init__(self, runner: NetworkRunner, model: PropagationModel) -> None:
+        self.runner, self.model = runner, model
+        self.reference: PropagationFrame | None = None
+        self.current: PropagationFrame | None = None
+        self.step: Tensor | None = None
+        """The flow of the last `advance`, (1, h, w, 2) in cells of the model's grid."""
+        self._way: NDArray[np.float32] | None = None  # (h, w, 3): dx, dy in pixels, and how much of it is lost
+
+    def restart(self, image: NDArray[np.uint8]) -> None:
+        """(H, W, 3) uint8 RGB: the next pictures are followed back to this one."""
+        self.reference = self.current = self.prepare(image)
+        self.step = self._way = None
+
+    def advance(self, image: NDArray[np.uint8]) -> None:
+        """(H, W, 3) uint8 RGB, the next picture, of the reference's size."""
+        frame, before = self.prepare(image), self.current
+        assert before is not None
+        with torch.inference_mode():
+            self.step = self.model.motion(frame, before).float()
+            trusted = photometric_validity(frame.reduced, before.reduced, self.step)
+            self._follow(self.step, trusted, frame.size_hw)
+        self.current = frame
+
+    def prepare(self, image: NDArray[np.uint8]) -> PropagationFrame:
+        """(H, W, 3) uint8 RGB as the model takes it."""
+        with torch.inference_mode():
+            return self.model.prepare(torch.from_numpy(image).to(self.runner.device)[None])
+
+    def field(self) -> MotionField:
+        """The motion from the last picture to the reference, in pixels, at the network's stride."""
+        assert self.current is not None
+        stride = self.runner.stride
+        rows, columns = (-(-side // stride) for side in self.current.size_hw)
+        way = np.zeros((rows, columns, 3), np.float32) if self._way is None else self._way
+        displacement = np.ascontiguousarray(way[..., :2])
+        return MotionField(displacement, way[..., 2] > 0.5, self.current.size_hw, (stride, stride))
+
+    def _follow(self, step: Tensor, trusted: Tensor, size_hw: tuple[int, int]) -> None:
+        stride = self.runner.stride
+        grid_hw = -(-size_hw[0] // stride), -(-size_hw[1] // stride)
+        cells = motion_on_grid(step, (step.shape[1], step.shape[2]), grid_hw)[0]
+        lost = torch.nn.functional.interpolate(1 - trusted, grid_hw, mode="nearest")[0, 0]
+        pixels = (cells * stride).cpu().numpy()
+        way = np.dstack([pixels, lost.cpu().numpy()]).astype(np.float32)
+        if self._way is not None:
+            way += warp_map(self._way, np.ascontiguousarray(way[..., :2]), stride)
+        self._way = way
+
+
+def flow_model(runner: NetworkRunner, source: str) -> PropagationModel:
+    """The motion source that `--flow-source` names: "dis", "none", or `NAME:FILE` with a propagation model's own.
+
+    Only its flow is used. StreamUsageError where there is no such source, ModelError where FILE has not got it.
+    """
+    name, _, file = source.partition(":")
+    if name not in FLOW_SOURCES or (name in UNTRAINED) == bool(file):
+        trained = ", ".join(f"{name}:FILE" for name in FLOW_SOURCES if name not in UNTRAINED)
+        raise StreamUsageError(
+            f"--flow-source {source}: unknown; take {', '.join(UNTRAINED)}, {CODEC_MOTION}, or {trained}"
+        )
+    if file:
+        return load_propagation(Path(file), runner.device, flow=name)
+    mean, std = (tuple(values.flatten().tolist()) for values in (runner.network.mean, runner.network.std))
+    settings = PropagationSettings(classes=runner.classes, mean=mean, std=std, flow=name, stride=runner.stride)
+    return PropagationModel(settings).eval().to(runner.device)

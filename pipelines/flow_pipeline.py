@@ -1,0 +1,93 @@
+"""Mode `flow`: the network on keyframes, and its class probabilities carried along optical flow between them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codec import MotionField
+from ..codec.frame import Frame
+from ..segnet.propagation_model import CODEC_MOTION
+from .flow_chain import FlowChain, flow_model
+from .motion_pipeline import CUT_ABOVE, MotionPipeline
+from .network import NetworkRunner
+from .warp import warp_map
+
+
+class FlowPipeline(MotionPipeline):
+    """Pure propagation, as Deep Feature Flow (Zhu et al., CVPR 2017) and SwNet-seq without its head have it.
+
+    `flow_source` is "dis" (OpenCV's dense inverse search), "none", `NAME:FILE` (a flow network of a propagation
+    model, as "light:FILE"), or "motion" (the codec's vectors). Flow needs no codec: between two keyframes it is
+    found from one picture to the next, composed, and the keyframe's probabilities are sampled once.
+
+    Keyframes are the stream's own, or with an `interval` above 0 every `interval`-th frame; codec motion also begins
+    anew at the stream's own then. The network also sees a frame of which more than `refresh_above` of the cells are
+    not where the flow says, as after a cut.
+    """
+
+    mode = "flow"
+    needs_motion = False
+
+    def __init__(
+        self,
+        runner: NetworkRunner,
+        *,
+        keep_logits: bool = False,
+        refresh_above: float = CUT_ABOVE,
+        flow_source: str = "dis",
+        interval: int = 0,
+    ) -> None:
+        super().__init__(runner, keep_logits=keep_logits, refresh_above=refresh_above)
+        self.interval = interval
+        self._since = 0
+        self._flow = self._flow_of(flow_source)
+        self.needs_motion = self._flow is None
+
+    def _flow_of(self, source: str) -> FlowChain | None:
+        """The chain of a source of flow; None where motion is the codec's."""
+        if source == CODEC_MOTION:
+            return None
+        model = self.runner.companion(f"flow {source}", lambda: flow_model(self.runner, source))
+        return FlowChain(self.runner, model)
+
+    def _observe(self, frame: Frame) -> None:
+        self._since += 1
+        if self._flow is None:
+            super()._observe(frame)
+            self._since *= self._reference is not frame
+            if 0 < self.interval <= self._since:
+                self._refer_to(frame)
+            return
+        self._index = frame.index
+        with self._clock("flow"):
+            reference = self._reference
+            due = self._since >= self.interval if self.interval else frame.distance == 0
+            if reference is None or due or reference.size_hw != frame.size_hw:
+                self._refer_to(frame)
+            else:
+                self._flow.advance(frame.image)
+
+    def _compose(self, frame: Frame) -> MotionField:
+        return super()._compose(frame) if self._flow is None else self._flow.field()
+
+    def _refer_to(self, frame: Frame) -> None:
+        self._since = 0
+        if self._flow is None:
+            super()._refer_to(frame)
+            return
+        self._flow.restart(frame.image)
+        self._reference, self._carried = frame, None
+
+    def _look_at_reference(self) -> tuple[NDArray[np.float32], object]:
+        if self._flow is None:
+            return super()._look_at_reference()
+        assert self._reference is not None
+        seen = self._see(self._reference.image)
+        self._carried = seen[1]
+        return seen
+
+    def _warp(self, probabilities: NDArray[np.float32], field: MotionField) -> NDArray[np.float32]:
+        if self._flow is None:
+            return super()._warp(probabilities, field)
+        return warp_map(probabilities, field.displacement, self.runner.stride)
