@@ -17,8 +17,8 @@ from .motion_pipeline import CUT_ABOVE, MotionPipeline
 from .network import NetworkRunner
 from .prediction import Prediction
 
-BATCH = 4
-"""Frames between keyframes that `push` gathers for one pass of the LR branch."""
+BATCH = 12
+"""Frames between keyframes that `push` gathers at most for one pass of the LR branch: a GOP of usual length."""
 
 
 class AlteringPipeline(MotionPipeline):

@@ -41,7 +41,7 @@ class AlteringRunner:
     """
 
     def __init__(self, runner: NetworkRunner, branch: AlteringResolution) -> None:
-        self.runner, self.branch = runner, branch
+        self.runner, self.branch = runner, runner.prepared(branch)
 
     @classmethod
     def of(cls, runner: NetworkRunner, scale: float) -> AlteringRunner:
