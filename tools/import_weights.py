@@ -13,22 +13,24 @@ import torch
 
 from .. import __version__
 from ..data.camvid import CLASSES, CLASSES_WITH_VOID
-from ..data.class_lists import CITYSCAPES
+from ..data.class_lists import CITYSCAPES, VSPW_NAMES
 from ..segnet import (
     ARCHITECTURES,
     AlteringResolution,
     LowResolution,
     ModelError,
+    SegmentationNetwork,
     parameter_count,
     save_branch,
     save_model,
 )
 from ..segnet.fusion import FeatureFusion
-from ..segnet.importing import import_network, read_checkpoint
+from ..segnet.importing import DETECTED, import_network, read_checkpoint
+from ..segnet.importing_mrcfa import import_clip_network
 from ..segnet.propagation_files import import_propagation, read_propagation_checkpoint, save_propagation
 from .cli import InputError, sha256
 
-CLASS_NAMES = {len(names): names for names in (CLASSES, CLASSES_WITH_VOID, tuple(CITYSCAPES))}
+CLASS_NAMES = {len(names): names for names in (CLASSES, CLASSES_WITH_VOID, tuple(CITYSCAPES), VSPW_NAMES)}
 
 PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
     "gsvnet-swiftnet": "swiftnet",
@@ -133,7 +135,11 @@ def convert_network(
     file: Path, arch: str, output: Path, branch: str, lr_scale: float | None, compat: bool, half: bool
 ) -> dict[str, Any]:
     """Write a network or a branch; returns what the card says of it."""
-    network, creff = import_network(read_checkpoint(file), arch)
+    network: SegmentationNetwork
+    if arch.startswith(DETECTED):
+        network, creff = import_clip_network(read_checkpoint(file), arch), None
+    else:
+        network, creff = import_network(read_checkpoint(file), arch)
     network.classes = CLASS_NAMES.get(len(network.classes), network.classes)
     if branch == "auto":
         branch = "hr" if creff is None or scale_in_name(file) == 1 else "ar"
