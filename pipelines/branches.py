@@ -25,13 +25,17 @@ def find_branch(runner: NetworkRunner, kind: Literal["lr", "ar"], scale: float) 
     weights = runner.network.weights_file
     if weights is None:
         raise StreamUsageError(f"mode {kind} needs a network that was loaded from a file, beside which its branch lies")
-    file = branch_file(weights, kind, scale)
-    if not file.is_file():
-        pattern = re.compile(rf"{re.escape(weights.stem)}-{kind}([\d.]+)\.safetensors")
-        scales = sorted(match[1] for path in weights.parent.iterdir() if (match := pattern.fullmatch(path.name)))
-        way = f"--lr-scale {', '.join(scales)}" if scales else f"train it: train-segnet {kind} --hr {weights}"
-        raise StreamUsageError(f"'{weights.stem}' has no {kind.upper()} branch at scale {scale:g} ('{file}'); {way}")
-    return file
+    kinds = ("lr", "ar") if kind == "lr" else ("ar",)  # an AR file holds an LR branch too
+    candidates = [branch_file(weights, each, scale) for each in kinds]
+    found = [file for file in candidates if file.is_file()]
+    if found:
+        return found[0]
+    pattern = re.compile(rf"{re.escape(weights.stem)}-(?:{'|'.join(kinds)})([\d.]+)\.safetensors")
+    scales = sorted({match[1] for path in weights.parent.iterdir() if (match := pattern.fullmatch(path.name))})
+    way = f"--lr-scale {', '.join(scales)}" if scales else f"train it: train-segnet {kind} --hr {weights}"
+    raise StreamUsageError(
+        f"'{weights.stem}' has no {kind.upper()} branch at scale {scale:g} ('{candidates[0]}'); {way}"
+    )
 
 
 class AlteringRunner:
