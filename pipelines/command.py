@@ -13,6 +13,7 @@ from .. import __version__
 from ..codec.errors import EncodeError, InvalidDataError, SourceError
 from ..data import DatasetError, PaletteError
 from ..segnet import ModelError
+from .clip_references import CHOICES
 from .errors import StreamError, StreamUsageError
 from .registry import MODES
 from .request import KINDS, StreamRequest, segment_stream
@@ -44,7 +45,8 @@ class InputError(CommandError):
     show_default=True,
     help="frame: the network on every frame. motion: on keyframes, carried along motion vectors between them. "
     "ar: between keyframes also a branch that sees shrunken frames. lr: that branch alone, on every frame. "
-    "flow: as motion, along optical flow. auto: motion wherever the stream or --reencode allows it, else frame.",
+    "flow: as motion, along optical flow. clip: an MRCFA network on every frame, with earlier ones. "
+    "auto: motion wherever the stream or --reencode allows it, else frame.",
 )
 @click.option(
     "--model",
@@ -86,6 +88,18 @@ class InputError(CommandError):
     "--flow-source",
     help="Modes flow and guided: dis (dense inverse search), none, motion (the codec's vectors), or light:FILE and the "
     "like, the flow network of a propagation model. Default: dis; of guided, what its head was trained with.",
+)
+@click.option(
+    "--references",
+    type=click.Choice(list(CHOICES)),
+    help="Mode clip: which earlier frames it looks at. seconds: 0.6, 0.4 and 0.2 s before. fixed: 9, 6 and 3 frames. "
+    "guided: by the codec's motion, frame types and quantisers, never across a cut. published: as MRCFA's code. "
+    "Default: seconds.",
+)
+@click.option(
+    "--guided-weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Mode guided: the propagation head. Default: NAME-guided.safetensors beside the model.",
 )
 @click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames a keyframe, re-encoding.")
 @click.option(

@@ -21,6 +21,7 @@ from ..data import Palette, load_palette
 from ..data.palettes import voc_colours
 from ..segnet.hf import load_network
 from ..segnet.propagation_model import CODEC_MOTION
+from .clip_references import GUIDED
 from .errors import StreamUsageError
 from .job import Live, Outcome, run_job
 from .live import LiveVideo
@@ -58,6 +59,7 @@ class StreamRequest:
     lr_scale: float = 0.5
     interval: int | None = None
     flow_source: str | None = None
+    references: str | None = None
     guided_weights: Path | None = None
     fps: float = 25.0
     start: float | None = None
@@ -145,7 +147,8 @@ def segment_stream(request: StreamRequest) -> Outcome:
     needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion or request.flow_source == CODEC_MOTION
     source = open_source(
         request.source,
-        motion=needs_motion,
+        motion=needs_motion or request.references == GUIDED,
+        qp=request.references == GUIDED,
         references=needs_motion and request.reencode != "always",
         gop_max=request.gop_max,
         frame_rate=Fraction(request.fps).limit_denominator(1001),
@@ -229,7 +232,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
 def _mode_options(request: StreamRequest, mode: type[Pipeline]) -> dict[str, Any]:
     """The request's options for a mode's constructor; StreamUsageError for one that was given and it does not know."""
     known = inspect.signature(mode).parameters
-    names = ("interval", "flow_source", "guided_weights")
+    names = ("interval", "flow_source", "guided_weights", "references")
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     foreign = [name for name in given if name not in known]
     if foreign:

@@ -43,11 +43,12 @@ def open_source(
     patience: Patience = Patience(),
     references: bool = False,
     gop_max: int | None = None,
+    qp: bool = False,
 ) -> Opened:
     """Open SOURCE; `frame_rate` is for still images, which have none, and `patience` for live sources.
 
-    `motion` asks for vectors, `references` for the pictures that they point to where that is not the previous one, and
-    `gop_max` for a keyframe after so many frames at most.
+    `motion` asks for vectors, `qp` for quantisers, `references` for the pictures that vectors point to where that is
+    not the previous one, and `gop_max` for a keyframe after so many frames at most.
 
     "-" is standard input; what holds "://" is an address; a number that is no file is a camera; a folder, or a name
     with *, ? or [ that is no file, is still images; anything else is a video file. Raises codec's or data's error where
@@ -59,7 +60,7 @@ def open_source(
 
         def connect() -> CompressedVideo:
             return open_video(
-                target, motion=motion, references=references, gop_max=gop_max, format=format, options=options
+                target, motion=motion, qp=qp, references=references, gop_max=gop_max, format=format, options=options
             )
 
         return LiveVideo(
@@ -70,7 +71,7 @@ def open_source(
         )
     if path.is_dir() or (_GLOB & set(source) and not path.exists()):
         return open_frames(source, frame_rate=frame_rate)
-    return open_video(source, motion=motion, references=references, gop_max=gop_max)
+    return open_video(source, motion=motion, qp=qp, references=references, gop_max=gop_max)
 
 
 def is_live(source: str) -> bool:

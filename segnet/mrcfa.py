@@ -161,7 +161,8 @@ class MRCFA(NormalisedNetwork):
         too and all for the target's labels, those of the T - 1 reconstructions and of the final features.
         """
         encoded = self.encode(clip.flatten(0, 1))
-        per_frame = self.classify(encoded.features).unflatten(0, clip.shape[:2])
+        per_frame = self.classify(encoded.features)
+        per_frame = per_frame.view(*clip.shape[:2], *per_frame.shape[1:])
         target, references = last_of(encoded, clip.shape[1])
         related = self.decode_head.relate(target, references)
         of_target = [
@@ -178,7 +179,7 @@ def last_of(clips: Encoded, length: int) -> tuple[Encoded, Tokens]:
         return x[length - 1 :: length]
 
     def before(x: Tensor) -> Tensor:
-        return x.unflatten(0, (-1, length))[:, :-1]
+        return x.view(-1, length, *x.shape[1:])[:, :-1]
 
     (m1, m2, m3, m4), (k1, k2, k3), values = clips.maps, clips.tokens.keys, clips.tokens.values
     target = Encoded(

@@ -133,7 +133,7 @@ class Affinity(nn.Module):
         """
         coarse = affinities(self.q3, maps[2], references.keys[2])
         places = most_important(coarse, self.kept)
-        coarse = chosen(coarse.flatten(3), places).unflatten(3, coarse.shape[3:])
+        coarse = chosen(coarse.flatten(3), places).view(*places.shape, *coarse.shape[3:])
         middle = affinities(self.q2, maps[1], chosen(references.keys[1], places))
         fine = affinities(self.q1, maps[0], chosen(references.keys[0], places))
         refined = self.hpn(*(a.flatten(0, 2)[:, None] for a in (fine, middle, coarse)))

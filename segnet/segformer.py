@@ -134,8 +134,8 @@ class MixTransformer(nn.Module):
         for name, module in self.model.named_modules():
             if isinstance(module, nn.LayerNorm):
                 module.eps = 1e-5 if _DEFAULT_EPS.search(published_key(name)) else 1e-6
-        self._register_state_dict_hook(_publish)
-        self._register_load_state_dict_pre_hook(_adopt, with_module=True)
+        self._register_state_dict_hook(_publish)  # type: ignore[no-untyped-call]
+        self._register_load_state_dict_pre_hook(_adopt, with_module=True)  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(N, 3, H, W), both sides at least 32, to maps (N, C_i, ceil(H / s), ceil(W / s)) at s = 4, 8, 16, 32."""

@@ -26,6 +26,7 @@ class VideoConsistency:
         if min(windows) < 1:
             raise ValueError(f"windows {tuple(windows)}: each must be at least one frame")
         self.windows = tuple(windows)
+        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -71,7 +72,7 @@ class VideoConsistency:
 
     def _begin(self) -> None:
         self._frames = 0
-        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+        self._before = None
         self._runs = np.zeros((2, 0, 0), np.int32)  # frames for which each prediction and each true label has held
         self._video: dict[int, list[tuple[float, float]]] = {n: [] for n in self.windows}
 

@@ -143,8 +143,8 @@ class Trainer(ABC):
         """Move the average towards the weights; its horizon grows from a few steps to 1 / (1 - ema)."""
         step = self.progress.step
         decay = min(self.settings.ema, (1 + step) / (10 + step))
-        current = self.bare.get_submodule(self.kept).state_dict()
-        for old, new in zip(self.average.state_dict().values(), current.values(), strict=True):
+        current = self.bare.get_submodule(self.kept)
+        for old, new in zip(tensors_of(self.average), tensors_of(current), strict=True):
             if old.is_floating_point():
                 old.lerp_(new, 1 - decay)
             else:
@@ -183,6 +183,12 @@ class Trainer(ABC):
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+
+
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers themselves; a state dict may hold copies."""
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def make_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:

@@ -113,3 +113,10 @@ def test_the_command(stream, clip_network, square_clip, tmp_path):
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "out_labels").iterdir())) == 12
     assert json.loads((tmp_path / "s.json").read_text())["mode"] == "clip"
+    guided = ("--mode", "clip", "--references", "guided", "--save", "labels", "--stats", "s.json", "-y")
+    result = stream(square_clip, *guided, "-o", "guided.mp4", model=file)
+    assert result.exit_code == 0, result.output
+    assert "signals" in json.loads((tmp_path / "s.json").read_text())["stages_ms"]
+    result = stream(square_clip, "--mode", "frame", "--references", "guided", "-o", "not.mp4", model=file)
+    assert result.exit_code == 2
+    assert "take --mode clip" in result.output
