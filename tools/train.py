@@ -6,6 +6,7 @@ import click
 
 from .. import __version__
 from .train_ar import ar
+from .train_clip import clip
 from .train_hr import hr
 from .train_lr import lr
 
@@ -16,7 +17,7 @@ def main() -> None:
     """Train a segmentation network."""
 
 
-for command in (hr, lr, ar):
+for command in (hr, lr, ar, clip):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,0 +1,149 @@
+"""Training of clip networks on densely labelled videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..data.augment import Augmentation, crop_view, jitter_colour
+from ..data.sample import Sample
+from ..data.sequences import LabelledSequence
+from ..data.vspw import CLIP_OFFSETS, draw_clip
+from ..pipelines.clip_references import FixedReferences, Moment
+from ..segnet import ConfusionMatrix, resize_logits
+from ..segnet.mrcfa import MRCFA
+from ..segnet.mrcfa_affinity import Tokens
+from ..segnet.mrcfa_loss import clip_loss
+from ..segnet.vc_metrics import VideoConsistency
+from .image_training import crop_at
+from .training import Batch, Trainer, TrainSettings
+
+HEAD_RATE = 10.0
+"""The head's learning rate, relative to the backbone's (Sun et al., ECCV 2022)."""
+
+
+class ClipOutputs(nn.Module):
+    """The network's `training_outputs`, as one module for the optimiser and for data-parallel wrapping."""
+
+    def __init__(self, network: MRCFA) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised clips (N, T, 3, H, W) to per-frame logits and logits of the target."""
+        return self.network.training_outputs(clips)
+
+
+class ClipTrainer(Trainer):
+    """Trains an MRCFA on clips of four frames drawn from `train`, validates on every frame of `val`.
+
+    Clips are drawn by `draw_clip`, and all frames of one have the same view and colours, so that they stay one scene.
+    The loss is `clip_loss`. The head learns HEAD_RATE times as fast as the backbone, and the backbone's norms are not
+    decayed. An epoch is `repeat` clips a video.
+    """
+
+    def __init__(
+        self,
+        network: MRCFA,
+        train: Sequence[LabelledSequence],
+        val: Sequence[LabelledSequence],
+        settings: TrainSettings,
+        folder: Path,
+        *,
+        repeat: int,
+    ) -> None:
+        self.videos = [video for video in train if len(video) > max(CLIP_OFFSETS)]
+        if not self.videos:
+            raise ValueError(f"none of the {len(train)} videos has more than {max(CLIP_OFFSETS)} frames")
+        super().__init__(
+            ClipOutputs(network), settings, folder, -(-len(self.videos) * repeat // settings.batch), kept="network"
+        )
+        self.network, self.val_videos = network, val
+        self.consistency: dict[str, float] = {}
+        self.optimiser = self.accelerator.prepare(clip_optimiser(network, settings))
+
+    def batch(self, step: int) -> Batch:
+        """Images (N, 4, H, W, 3) uint8 and labels (N, 4, H, W) uint8, the target last."""
+        crop = crop_at(self.settings.crops, step / self.total_steps)
+        rng = np.random.default_rng([self.settings.seed, step, self.accelerator.process_index])
+        clips = [self.clip(crop, rng) for _ in range(self.settings.batch)]
+        return (
+            torch.from_numpy(np.stack([[frame.image for frame in clip] for clip in clips])),
+            torch.from_numpy(np.stack([[frame.labels for frame in clip] for clip in clips])),
+        )
+
+    def clip(self, crop_hw: tuple[int, int], rng: np.random.Generator) -> list[Sample]:
+        """A random view of a random clip."""
+        video = self.videos[int(rng.integers(len(self.videos)))]
+        view = Augmentation(crop_hw=crop_hw, scale=self.settings.scale, focus=0.0, mix=0.0)
+        seed = int(rng.integers(1 << 32))
+        frames = []
+        for position in draw_clip(len(video), rng):
+            same = np.random.default_rng(seed)
+            sample = Sample(video.frame_name(position), video.image(position), video.labels(position))
+            frame = crop_view(sample, view, same)
+            frames.append(replace(frame, image=jitter_colour(frame.image, same)))
+        return frames
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """The loss of the paper, means over known pixels."""
+        images, labels = batch
+        inputs = self.network.normalise(images.flatten(0, 1)).unflatten(0, tuple(images.shape[:2]))  # type: ignore[no-untyped-call]
+        with self.accelerator.autocast():
+            per_frame, of_target = self.model(inputs)
+        return clip_loss(per_frame, of_target, labels.long())
+
+    def score(self, average: nn.Module) -> ConfusionMatrix:
+        """On every frame of `val`, with references 9, 6 and 3 frames before; leaves the labels' `consistency`."""
+        assert isinstance(average, MRCFA)
+        confusion, consistency = ConfusionMatrix(len(average.classes)), VideoConsistency()
+        for video in self.val_videos:
+            for position, predicted in enumerate(predictions(average, video, self.accelerator.device)):
+                truth = video.labels(position)
+                confusion.update(predicted, truth)
+                consistency.update(predicted, truth)
+            consistency.end_video()
+        self.consistency = consistency.compute()
+        return confusion
+
+
+def clip_optimiser(network: MRCFA, settings: TrainSettings) -> torch.optim.Optimizer:
+    """AdamW with a faster head; norms of the backbone are not decayed, as in the published recipe."""
+    parts: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        in_head = name.startswith("decode_head.")
+        parts.setdefault((in_head, not in_head and "norm" in name), []).append(parameter)
+    groups = [
+        {
+            "params": parameters,
+            "weight_decay": 0.0 if is_norm else settings.weight_decay,
+            "base_lr": settings.lr * (HEAD_RATE if in_head else 1.0),
+        }
+        for (in_head, is_norm), parameters in parts.items()
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr)
+
+
+@torch.inference_mode()
+def predictions(network: MRCFA, video: LabelledSequence, device: torch.device) -> list[NDArray[np.uint8]]:
+    """The labels (H, W) of every frame of a video, each encoded once."""
+    tokens: list[Tokens] = []
+    moments: list[Moment] = []
+    labels = []
+    for position in range(len(video)):
+        image = torch.from_numpy(video.image(position)).to(device)
+        target = network.encode(network.normalise(image[None]))
+        size = (image.shape[0], image.shape[1])
+        places = FixedReferences().choose(moments, Moment(position))
+        references = [tokens[place] for place in places] or [target.tokens]
+        logits = resize_logits(network.segment(target, references, size), size)
+        labels.append(logits.argmax(1)[0].to(torch.uint8).cpu().numpy())
+        tokens.append(target.tokens)
+        moments.append(Moment(position))
+    return labels
