@@ -41,7 +41,7 @@ def motion_loss(
     """
     size_hw, grid_hw = size_of(images), size_of(logits)
     cells = motion_on_grid(displacement, size_hw, grid_hw)
-    weight = visibility(*(on_grid(x, grid_hw) for x in (images, neighbours)), cells, temperature)
+    weight = visibility(on_grid(images, grid_hw), on_grid(neighbours, grid_hw), cells, temperature)
     if validity is not None:
         weight = weight * on_grid(validity, grid_hw)
     own, other = (x.float().softmax(1) for x in (logits, neighbour_logits))

@@ -122,15 +122,20 @@ class ImageTrainer(Trainer):
         inputs = self.network.normalise(images)
         with self.accelerator.autocast():
             p, outputs = self.model(inputs)
+        loss = self.supervised(outputs, labels)
+        if self.teacher is not None and self.settings.fst > 0:
+            with torch.no_grad(), self.accelerator.autocast():
+                target = self.teacher.features(inputs).float()
+            loss = loss + self.settings.fst * functional.mse_loss(p.float(), target) / target.var()
+        return loss
+
+    def supervised(self, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """Cross-entropy of the network's logits, and of the auxiliary heads' after them."""
         loss: Tensor = self.criterion(outputs[0], labels)
         if len(outputs) > 1:
             coarse = labels[:, 2::4, 2::4]
             share = self.settings.auxiliary / len(outputs[1:])
             loss = loss + share * sum(self.criterion(o, coarse) for o in outputs[1:])
-        if self.teacher is not None and self.settings.fst > 0:
-            with torch.no_grad(), self.accelerator.autocast():
-                target = self.teacher.features(inputs).float()
-            loss = loss + self.settings.fst * functional.mse_loss(p.float(), target) / target.var()
         return loss
 
     def score(self, average: nn.Module) -> ConfusionMatrix:

@@ -1,0 +1,161 @@
+"""Training of per-frame networks that shall agree over time: ETC's motion loss and distillation (ECCV 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.frame_groups import FrameGroup, draw_group, vary_group
+from ..data.labelled_video import LabelledVideo
+from ..segnet import SegmentationNetwork
+from ..segnet.distillation import MultiFrameDistillation, pair_distillation, single_frame_distillation
+from ..segnet.temporal_flow import FLOWS, consistent_motion
+from ..segnet.temporal_loss import motion_loss, published_motion_loss
+from ..segnet.warp import motion_on_grid
+from .image_training import ImageTrainer
+from .training import Batch
+
+Form = Literal["probabilities", "kl", "legacy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalSettings:
+    """What temporal training adds to the loss of labelled frames.
+
+    `weight` is the motion loss's, `form` what it compares (`legacy`: logits, as ETC's released code), `flow` where its
+    motion comes from, `gap` the largest distance of neighbours in frames. `groups` frames with their neighbours are
+    drawn from `videos` in each step. `distillation` are the weights of SF (one frame), PF (two) and MF (three).
+    """
+
+    weight: float = 0.0
+    form: Form = "probabilities"
+    flow: str = "codec"
+    gap: int = 3
+    groups: int = 2
+    distillation: tuple[float, float, float] = (1.0, 0.1, 0.1)
+
+
+class TemporalTrainer(ImageTrainer):
+    """An `ImageTrainer` with groups of neighbouring frames of `videos` and with frozen `teachers`.
+
+    The labelled frames of the groups count like others. SF is taken on all labelled frames, from the mean of the
+    teachers' probabilities; PF on logits and MF on the features of the first teacher. Without videos there is SF only.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        temporal: TemporalSettings,
+        videos: Sequence[LabelledVideo] = (),
+        teachers: Sequence[SegmentationNetwork] = (),
+    ) -> None:
+        super().__init__(*arguments)
+        device = self.accelerator.device
+        self.temporal, self.videos = temporal, videos
+        self.teachers = [teacher.eval().requires_grad_(False).to(device) for teacher in teachers]
+        self.flow = None if temporal.flow == "codec" else FLOWS[temporal.flow]()
+        self.multi_frame = MultiFrameDistillation(seed=self.settings.seed).to(device)
+
+    def batch(self, step: int) -> Batch:
+        """Images and labels; then of the groups: images, previous and following frames, labels, displacement, known."""
+        batch = super().batch(step)
+        if not self.videos:
+            return batch
+        rng = np.random.default_rng([self.settings.seed, 1 << 41, step, self.accelerator.process_index])
+        crop = (batch[1].shape[1], batch[1].shape[2])
+        groups = []
+        for _ in range(self.temporal.groups):
+            video = self.videos[int(rng.integers(len(self.videos)))]
+            group = draw_group(video, self.temporal.gap, rng)
+            groups.append(vary_group(group, crop, self.settings.scale, rng))
+        return *batch, *stack(groups)
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """The labelled frames' loss, the motion loss and the distillation terms."""
+        images, labels, *rest = batch
+        count = len(images)
+        if rest:
+            now, before, after, group_labels, displacement, known = rest
+            images, labels = torch.cat([images, now]), torch.cat([labels, group_labels])
+            frames = torch.cat([images, before, after] if self.multi else [images, before])
+        else:
+            now, before, frames = images[:0], images[:0], images
+        labelled = len(images)
+        with self.accelerator.autocast():
+            p, outputs = self.model(self.network.normalise(frames))
+        loss = self.supervised([o[:labelled] for o in outputs], labels)
+        parts = Groups(count, labelled)
+        if rest and self.temporal.weight:
+            loss = loss + self.temporal.weight * self.motion(now, before, displacement, known, *parts.pair(outputs[0]))
+        if self.teachers:
+            loss = loss + self.distilled(frames, p, outputs[0], parts)
+        return loss
+
+    @property
+    def multi(self) -> bool:
+        """Whether the following frames are needed."""
+        return bool(self.teachers) and self.temporal.distillation[2] > 0
+
+    def motion(
+        self, now: Tensor, before: Tensor, displacement: Tensor, known: Tensor, logits: Tensor, other: Tensor
+    ) -> Tensor:
+        """The motion loss of a frame and the one before it."""
+        validity = known[:, None]
+        if self.flow is not None:
+            displacement, validity = consistent_motion(self.flow, now, before)
+        images, neighbours = self.network.normalise(now), self.network.normalise(before)
+        if self.temporal.form == "legacy":
+            size = (now.shape[1], now.shape[2])
+            displacement = motion_on_grid(displacement, size, size)
+            return published_motion_loss(images, neighbours, displacement, logits, other)
+        measure: Literal["kl", "squared"] = "kl" if self.temporal.form == "kl" else "squared"
+        return motion_loss(images, neighbours, displacement, logits, other, validity, measure=measure)
+
+    def distilled(self, frames: Tensor, p: Tensor, logits: Tensor, parts: Groups) -> Tensor:
+        """The weighted sum of SF, PF and MF."""
+        single, pair, multi = self.temporal.distillation
+        with torch.no_grad(), self.accelerator.autocast():
+            features = [teacher.features(teacher.normalise(frames)) for teacher in self.teachers]
+            found = [t.classify(f).float() for t, f in zip(self.teachers, features, strict=True)]
+        target = torch.stack([x.softmax(1) for x in found]).mean(0).clamp(min=1e-7).log()
+        loss = single * single_frame_distillation(logits[: parts.labelled], target[: parts.labelled])
+        if pair and parts.groups:
+            loss = loss + pair * pair_distillation(parts.pair(logits), parts.pair(found[0]))
+        if multi and parts.groups:
+            loss = loss + multi * self.multi_frame(parts.triplet(p), parts.triplet(features[0]))
+        return loss
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Where the groups' frames lie in a step's batch: `count` other frames, then images up to `labelled`, previous and
+    following frames."""
+
+    count: int
+    labelled: int
+
+    @property
+    def groups(self) -> int:
+        """How many there are."""
+        return self.labelled - self.count
+
+    def pair(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the groups' images and of the previous frames."""
+        return maps[self.count : self.labelled], maps[self.labelled : self.labelled + self.groups]
+
+    def triplet(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of previous, labelled and following frames."""
+        now, before = self.pair(maps)
+        return before, now, maps[self.labelled + self.groups :]
+
+
+def stack(groups: Sequence[FrameGroup]) -> Batch:
+    """Groups of one size as tensors: images, previous and following frames, labels, displacement, known."""
+    names = ("image", "previous", "following", "labels", "displacement")
+    tensors = [torch.from_numpy(np.stack([getattr(group, name) for group in groups])) for name in names]
+    return *tensors, torch.from_numpy(np.stack([group.known for group in groups])).float()
