@@ -90,6 +90,14 @@ def test_guided_references_do_not_cross_a_cut(clip_runner, make_clip, square_ima
     assert "signals" in predictions[6].timings
 
 
+def test_half_precision_stays_near(clip_network, clip_runner, clip_frames):
+    half = NetworkRunner(clip_network, device="cpu", precision="bf16")
+    found, expected = (
+        list(ClipPipeline(runner, keep_logits=True).run(clip_frames[:5]))[-1].logits for runner in (half, clip_runner)
+    )
+    assert np.abs(found - expected).mean() < 0.05 * expected.std()
+
+
 def test_memory_is_bounded(clip_runner, clip_frames):
     pipeline = ClipPipeline(clip_runner, references="fixed")
     for _ in range(3):

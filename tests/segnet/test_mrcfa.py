@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn.functional import conv2d, relu
@@ -126,6 +128,12 @@ def test_weights_survive_a_file(b0, tmp_path):
     save_model(b0, file, "mrcfa-b0", half=False)
     images = torch.rand(1, 3, 64, 64)
     torch.testing.assert_close(load_model(file)(images), b0(images), atol=1e-5, rtol=1e-5)
+
+
+def test_copies_take_weights_of_their_own(b0):
+    twin = copy.deepcopy(b0)
+    twin.load_state_dict({key: value + 1 for key, value in b0.state_dict().items()})
+    assert all(torch.equal(a, b + 1) for a, b in zip(twin.parameters(), b0.parameters(), strict=True))
 
 
 def test_folded_fusion_equals_the_definition(b1):
