@@ -10,7 +10,9 @@ from typing import Any
 
 import av
 import click
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .. import __version__
@@ -18,6 +20,7 @@ from ..codec import CodecError
 from ..pipelines import MODES, NetworkRunner, StreamUsageError, upsample_labels
 from ..preprocess.cli import Bitrate
 from ..segnet import ConfusionMatrix, find_weights, load_model
+from .averaging import Views, averaged_labels, separate_views
 from .cli import InputError, hardware, sha256
 from .datasets import DATASETS, Stills, data_sha256, open_protocol, open_stills
 from .evaluation import Evaluation, ModeResult
@@ -61,6 +64,10 @@ from .variants import ALIASES, Variant, backbone_name, branch_files, make_varian
 @click.option("--lr-scales", help="LR scales of the modes that have one: 0.3..0.9, or a list.")
 @click.option("--sweep", multiple=True, metavar="KEY=VALUES", help="Values of any option of the modes' pipelines.")
 @click.option("--stills", is_flag=True, help="Score every labelled frame on its own, never encoded.")
+@click.option("--flip", is_flag=True, help="With --stills: also with mirrored pictures averaged in.")
+@click.option(
+    "--scales", default="1", show_default=True, help="With --stills: also averaged over sizes, as 0.75,1,1.25."
+)
 @click.option("--gop", default="12", show_default=True, help="GOP lengths: one or several, as in 4,8,12.")
 @click.option("--bitrate", type=Bitrate(), multiple=True, default=["3M"], show_default=True, help="Repeatable: 750k.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), help="Default: 15 dense, 30 sparse, Cityscapes 17.")
@@ -111,6 +118,8 @@ class Request:
     lr_scales: str | None
     sweep: tuple[str, ...]
     stills: bool
+    flip: bool
+    scales: str
     gop: str
     bitrate: tuple[int, ...]
     fps: float | None
@@ -134,8 +143,19 @@ class Request:
             raise InputError(f"--gop: '{wrong[0]}' is no GOP length; give whole numbers as in 4,8,12")
         return values
 
+    @property
+    def views(self) -> list[Views]:
+        """How stills are seen; InputError where a scale is none."""
+        scales = parse_values(self.scales)
+        wrong = [value for value in scales if not isinstance(value, int | float) or not 0 < value <= 4]
+        if wrong:
+            raise InputError(f"--scales: '{self.scales}' are no sizes above 0 and up to 4; give them as in 0.75,1,1.25")
+        return separate_views([float(scale) for scale in scales], self.flip)
+
     def load_runners(self) -> dict[str, SharedRunner]:
-        """A runner for each model, all of the same classes; InputError where these differ."""
+        """A runner for each model, all of the same classes; InputError where these differ, or options do not fit."""
+        if len(self.views) > 1 and not self.stills:
+            raise InputError("--flip and --scales average over views of single frames; add --stills")
         models = [self.model] if self.stills else [variant.model for variant in self.variants]
         try:
             runners = {
@@ -238,25 +258,29 @@ def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:
     stills: Stills = open_stills(
         request.dataset, request.root, request.split, request.classes, runner.classes, request.limit
     )
-    confusion = ConfusionMatrix(len(stills.classes))
+    confusions = {views: ConfusionMatrix(len(stills.classes)) for views in request.views}
     for sample in tqdm(stills.samples, unit="frame", disable=None):
-        size_hw = (sample.labels.shape[0], sample.labels.shape[1])
-        confusion.update(upsample_labels(runner.logits(sample.image), runner.stride, size_hw), sample.labels)
+        for views, confusion in confusions.items():
+            confusion.update(still_labels(runner, sample.image, views), sample.labels)
     count = len(stills.samples)
-    click.echo(f"{request.split}: mIoU {confusion.mean_iou:.4f} over {count} stills")
-    for name, value in zip(stills.classes, confusion.iou, strict=True):
-        click.echo(f"  {name:<14}{value:.4f}")
-    record = {
-        "mode": "still",
-        "variant": "still",
-        "model": request.model,
-        "options": {},
-        "miou_mean": confusion.mean_iou,
-        "iou": confusion.iou.tolist(),
-        "pixel_accuracy": confusion.pixel_accuracy,
-        "confusion": confusion.counts.tolist(),
-        "frames": count,
-    }
+    for views, confusion in confusions.items():
+        click.echo(f"{request.split}, {views.name}: mIoU {confusion.mean_iou:.4f} over {count} stills")
+        for name, value in zip(stills.classes, confusion.iou, strict=True):
+            click.echo(f"  {name:<14}{value:.4f}")
+    records = [
+        {
+            "mode": "still",
+            "variant": views.name,
+            "model": request.model,
+            "options": {"flip": views.flip, "scales": list(views.scales)} if views != Views() else {},
+            "miou_mean": confusion.mean_iou,
+            "iou": confusion.iou.tolist(),
+            "pixel_accuracy": confusion.pixel_accuracy,
+            "confusion": confusion.counts.tolist(),
+            "frames": count,
+        }
+        for views, confusion in confusions.items()
+    ]
     settings = request.settings(
         {request.model: runner},  # type: ignore[dict-item]
         classes=list(stills.classes),
@@ -264,7 +288,14 @@ def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:
         frames=count,
         data_sha256=stills.sha256,
     )
-    return [record], settings, None
+    return records, settings, None
+
+
+def still_labels(runner: NetworkRunner, image: NDArray[np.uint8], views: Views) -> NDArray[np.uint8]:
+    """The labels (H, W) of one picture, the plain view's as in a stream."""
+    if views == Views():
+        return upsample_labels(runner.logits(image), runner.stride, (image.shape[0], image.shape[1]))
+    return averaged_labels(runner, image, views)
 
 
 def print_distances(records: Sequence[dict[str, Any]], title: str) -> None:

@@ -311,6 +311,17 @@ def test_stills(clip, tmp_path):
     assert "Confusion" in (tmp_path / "report.html").read_text()
 
 
+def test_averaged_stills_are_reported_beside_the_plain_ones(clip, tmp_path):
+    root, weights = clip
+    arguments = ("--root", root, "--model", weights, "--stills", "--limit", 1, "-o", tmp_path, "--precision", "fp32")
+    result = call(*arguments, "--flip", "--scales", "0.5,1")
+    assert result.exit_code == 0, result.output
+    records = json.loads((tmp_path / "report.json").read_text())["modes"]
+    assert [r["variant"] for r in records] == ["still", "still flip", "still 0.5,1", "still flip 0.5,1"]
+    assert len({json.dumps(r["confusion"]) for r in records}) == 4
+    assert records[3]["options"] == {"flip": True, "scales": [0.5, 1.0]}
+
+
 def test_errors_name_their_cause(clip):
     root, weights = clip
     for arguments, text in (
@@ -322,6 +333,8 @@ def test_errors_name_their_cause(clip):
         (("--root", root, "--model", weights, "--sweep", "refresh_above"), "KEY=VALUES"),
         (("--root", root, "--model", weights, "--gop", "0.5"), "no GOP length"),
         (("--root", root, "--model", weights, "--bitrate", "fast"), "fast"),
+        (("--root", root, "--model", weights, "--flip"), "add --stills"),
+        (("--root", root, "--model", weights, "--stills", "--scales", "0,1"), "above 0"),
         (("--root", root, "--model", weights, "--dataset", "cityscapes"), "take another model"),
     ):
         result = call("--precision", "fp32", *arguments)
