@@ -66,7 +66,7 @@ _VERSION_4 = re.compile(r"encoder\.(?P<kind>patch_embeddings|block|layer_norm)\.
 
 
 def published_key(key: str) -> str:
-    """The published name of a tensor or a module of `SegformerModel`, as any version of the library names it.
+    """The published name of a tensor of `SegformerModel`, as any version of the library names it.
 
     Keys and values of attention are two tensors there and one here, so both have the same name. ModelError for others.
     """
@@ -80,13 +80,13 @@ def published_key(key: str) -> str:
             inner = f"{found['kind']}.{inner}"
     else:
         raise ModelError(f"'{key}' is no tensor of a Mix Transformer that this version knows; update gopseg")
-    name, dot, leaf = inner.rpartition(".") if inner.endswith((".weight", ".bias")) else (inner, "", "")
+    name, _, leaf = inner.rpartition(".")
     if block is not None and name in _IN_BLOCK:
-        return f"block{stage}.{block}.{_IN_BLOCK[name]}{dot}{leaf}"
+        return f"block{stage}.{block}.{_IN_BLOCK[name]}.{leaf}"
     if block is None and name in _IN_STAGE:
-        return f"patch_embed{stage}.{_IN_STAGE[name]}{dot}{leaf}"
+        return f"patch_embed{stage}.{_IN_STAGE[name]}.{leaf}"
     if block is None and name == "layer_norm":
-        return f"norm{stage}{dot}{leaf}"
+        return f"norm{stage}.{leaf}"
     raise ModelError(f"'{key}' is no tensor of a Mix Transformer that this version knows; update gopseg")
 
 
@@ -133,7 +133,7 @@ class MixTransformer(nn.Module):
         )
         for name, module in self.model.named_modules():
             if isinstance(module, nn.LayerNorm):
-                module.eps = 1e-5 if _DEFAULT_EPS.search(published_key(name)) else 1e-6
+                module.eps = 1e-5 if _DEFAULT_EPS.search(published_key(f"{name}.weight")) else 1e-6
         self._register_state_dict_hook(_publish)  # type: ignore[no-untyped-call]
         self._register_load_state_dict_pre_hook(_adopt, with_module=True)  # type: ignore[no-untyped-call]
 

@@ -110,7 +110,8 @@ def test_sizes_of_backbones_and_heads():
 
 
 def test_norms_have_the_published_epsilons(b0):
-    eps = {published_key(n): m.eps for n, m in b0.backbone.model.named_modules() if isinstance(m, torch.nn.LayerNorm)}
+    norms = [(n, m) for n, m in b0.backbone.model.named_modules() if isinstance(m, torch.nn.LayerNorm)]
+    eps = {published_key(f"{name}.weight").removesuffix(".weight"): norm.eps for name, norm in norms}
     small = {name for name, value in eps.items() if value == 1e-6}
     assert {name for name in eps if name.startswith("norm") or name.endswith(("norm1", "norm2"))} == small
     assert {eps[name] for name in eps if name not in small} == {1e-5}
