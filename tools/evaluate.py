@@ -74,10 +74,11 @@ from .variants import ALIASES, Variant, backbone_name, branch_files, make_varian
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many labelled frames, for a quick look.")
 @click.option(
     "--consistency",
-    type=click.Choice(["flow", "codec", "none"]),
+    type=click.Choice(["flow", "raft", "codec", "none"]),
     default="flow",
     show_default=True,
-    help="What temporal consistency follows: optical flow of the source frames, or the stream's motion vectors.",
+    help="What temporal consistency follows: optical flow of the source frames (DIS, or torchvision's RAFT), or the "
+    "stream's motion vectors.",
 )
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)

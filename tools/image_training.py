@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,16 +43,30 @@ class AuxiliaryHeads(nn.Module):
         return [head(torch.relu(m)) for head, m in zip(self.heads, maps, strict=True)]
 
 
-class Supervised(nn.Module):
-    """The network with its auxiliary heads: one module for the optimiser and for data-parallel wrapping."""
+@runtime_checkable
+class DeeplySupervised(Protocol):
+    """A network with auxiliary heads of its own, such as PSPNet and BiSeNet."""
 
-    def __init__(self, network: SegmentationNetwork, heads: Sequence[str]) -> None:
+    def features_and_auxiliary(self, images: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Normalised RGB to `p` and the heads' logits."""
+
+
+class Supervised(nn.Module):
+    """The network with its auxiliary heads: one module for the optimiser and for data-parallel wrapping.
+
+    The heads are the network's own where it has some and `deep` asks for them, and linear ones on the maps `heads`.
+    """
+
+    def __init__(self, network: SegmentationNetwork, heads: Sequence[str], *, deep: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.deep = network, deep
         self.auxiliary = AuxiliaryHeads(network, heads)
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features of the network, then logits: its own first, those of the auxiliary heads after them."""
+        if self.deep and isinstance(self.network, DeeplySupervised):
+            p, own = self.network.features_and_auxiliary(images)
+            return p, [self.network.classify(p), *own]
         p = self.network.features(images)
         return p, [self.network.classify(p), *self.auxiliary()]
 
@@ -79,7 +93,8 @@ class ImageTrainer(Trainer):
     ) -> None:
         per_step = settings.batch * PartialState().num_processes
         heads = supervised_maps(network) if settings.auxiliary > 0 else []
-        super().__init__(Supervised(network, heads), settings, folder, math.ceil(len(train) / per_step), kept="network")
+        wrapped = Supervised(network, heads, deep=settings.auxiliary > 0)
+        super().__init__(wrapped, settings, folder, math.ceil(len(train) / per_step), kept="network")
         self.train_samples, self.val_samples, self.extra = train, val, extra
         self.network = network
         self.teacher = None if teacher is None else teacher.eval().to(self.accelerator.device)

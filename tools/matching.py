@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..codec import MotionField
 from ..codec.frame import Frame
 from ..data.sequences import LabelledSequence
+from ..segnet.temporal_flow import Flow
 from ..segnet.temporal_metrics import match_pixels, not_occluded
 
 Match = NDArray[np.int32]
@@ -36,26 +38,33 @@ Matcher = Callable[[int, Frame], PairMotion]
 
 
 class FlowMatcher:
-    """DIS optical flow (Kroeger et al., ECCV 2016) between a sequence's frames as they were before encoding.
+    """Optical flow between a sequence's frames as they were before encoding: DIS (Kroeger et al., ECCV 2016) or `flow`.
 
     Both directions, and only pixels that are not occluded; the codec's match beside it. What a pair needs is kept,
     since every mode and every clip of the sequence asks for it: 12 bytes a pixel.
     """
 
-    def __init__(self, sequence: LabelledSequence) -> None:
+    def __init__(self, sequence: LabelledSequence, flow: Flow | None = None) -> None:
         self._sequence = sequence
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = flow
         self._known: dict[int, tuple[Match, NDArray[np.float32]]] = {}
 
     def __call__(self, position: int, frame: Frame) -> PairMotion:
         """The motion between the sequence's frame `position` and the one before it."""
         if position not in self._known:
-            before, now = (cv2.cvtColor(self._sequence.image(p), cv2.COLOR_RGB2GRAY) for p in (position - 1, position))
-            there = np.asarray(self._flow.calc(now, before, None), np.float32)
-            back = np.asarray(self._flow.calc(before, now, None), np.float32)
+            before, now = (self._sequence.image(p) for p in (position - 1, position))
+            there, back = self._between(now, before), self._between(before, now)
             self._known[position] = match_pixels(there, not_occluded(there, back)), back
         match, onward = self._known[position]
         return PairMotion(match, match_by_codec(frame), onward)
+
+    def _between(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self._flow is not None:
+            found = self._flow(torch.from_numpy(first)[None], torch.from_numpy(second)[None])
+            return np.ascontiguousarray(found[0].numpy(), np.float32)
+        grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (first, second)]
+        return np.asarray(self._search.calc(grey[0], grey[1], None), np.float32)
 
 
 def follow_codec(position: int, frame: Frame) -> PairMotion:  # noqa: ARG001

@@ -15,11 +15,12 @@ from ..codec import open_video
 from ..codec.frame import Frame
 from ..data.ar_seg import ProcessedFrame, ProcessedFrames
 from ..data.sequences import Clip, LabelledSequence, dense_clips, sparse_clips
+from ..segnet.temporal_flow import FLOWS
 from .evaluation import Evaluation, Labels, encode_clip
 from .matching import FlowMatcher, Matcher, PairMotion, follow_codec, no_match
 from .processed_frames import frames_of
 
-Consistency = Literal["flow", "codec", "none"]
+Consistency = Literal["flow", "raft", "codec", "none"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ class ClipProtocol:
     def _matcher(self, sequence: LabelledSequence) -> Matcher:
         if not self.is_dense or self.consistency == "none":
             return no_match
-        return FlowMatcher(sequence) if self.consistency == "flow" else follow_codec
+        if self.consistency == "codec":
+            return follow_codec
+        return FlowMatcher(sequence, FLOWS["raft"]() if self.consistency == "raft" else None)
 
 
 @dataclass(frozen=True)

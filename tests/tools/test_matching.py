@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import torch
 
 from gopseg.codec.frame import Frame, MotionVectors
 from gopseg.codec.sidedata import VECTOR_DTYPE
@@ -42,6 +43,24 @@ def test_flow_finds_a_shift_and_keeps_the_match(tmp_path):
     # The flow of the frame before to this one leads the other way, and keyframes have no vectors.
     assert np.median(motion.onward[20:-20, 20:-20], (0, 1)).round().tolist() == [-4, 0]
     assert motion.by_codec is None
+
+
+def test_any_flow_can_be_followed(tmp_path):
+    """It is asked in both directions, with RGB frames as they are stored."""
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((*SIZE, 3), (10, 20, 30 + i), np.uint8))
+    images = (tmp_path / "0.png", tmp_path / "1.png")
+
+    def flow(first, second):
+        assert first.shape == (1, *SIZE, 3)
+        sign = int(second[0, 0, 0, 0]) - int(first[0, 0, 0, 0])
+        return torch.tensor([3.0, -1.0]).mul(sign).expand(1, *SIZE, 2)
+
+    motion = FlowMatcher(LabelledSequence("s", images, {}, lambda path: None, {}), flow)(
+        1, Frame(0, 0, 1, "I", True, 0, SIZE)
+    )
+    assert moved(motion.match)[:2] == (-3, 1)
+    assert motion.onward[5, 5].tolist() == [3, -1]
 
 
 def test_the_codecs_match_follows_its_vectors():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from gopseg.segnet import load_model
-from gopseg.tools.image_training import crop_at
+from gopseg.segnet import build_network, load_model
+from gopseg.tools.image_training import Supervised, crop_at, supervised_maps
 from gopseg.tools.train import main
 from gopseg.tools.training import TrainSettings, lr_factor
 
@@ -99,3 +99,15 @@ def test_schedules():
     assert crop_at(crops, 0.2) == (32, 32)
     assert crop_at(crops, 0.25) == (64, 64)
     assert crop_at(crops, 1.0) == (64, 64)
+
+
+def test_a_networks_own_auxiliary_heads_are_trained():
+    """ETC's PSPNet-18 has one on its third stage; SwiftNet gets linear ones on its coarser maps."""
+    images = torch.zeros(2, 3, 32, 40)
+    own = build_network("etc-psp18", 3)
+    for deep, count in ((True, 2), (False, 1)):
+        p, outputs = Supervised(own, [], deep=deep)(images)
+        assert [o.shape for o in outputs] == [(2, 3, 4, 5)] * count
+        assert p.shape == (2, 256, 4, 5)
+    swift = build_network("swiftnet18", 3)
+    assert len(Supervised(swift, supervised_maps(swift), deep=True)(images)[1]) == 4
