@@ -61,6 +61,7 @@ class FrameFolder(Iterator[Frame]):
     pixel_format = "rgb24"
     rotation_degrees = 0
     decode_errors = 0
+    has_intra_refresh = False
     reference_frames = None
     motion_absence = MotionAbsence.STILLS
 

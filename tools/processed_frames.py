@@ -26,6 +26,12 @@ class ComposedMotion(FrameReferences):
     """References of a frame whose motion to its keyframe is known for every pixel: `displacement` (H, W, 2), pixels."""
 
     displacement: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1, 2), np.float32), repr=False)
+    distance: int = 0
+
+    @property
+    def index(self) -> int:
+        """The frame's number behind its keyframe."""
+        return self.distance
 
     def compose(self, grid: Grid = 4, to: int | None = None) -> MotionField:  # noqa: ARG002
         """The displacement at the centres of `grid`'s cells; nothing is unreferenced."""
@@ -63,10 +69,10 @@ def frames_of(processed: ProcessedFrame) -> Iterator[Frame]:
             size_hw=size_hw,
             load_image=partial(read_image, processed.image),
             decode_index=processed.distance,
-            references=_references(keyframe, read_motion_map(processed.motion, size_hw)),
+            references=_references(keyframe, read_motion_map(processed.motion, size_hw), processed.distance),
         )
 
 
-def _references(keyframe: Frame | None, displacement: NDArray[np.float32]) -> ComposedMotion:
+def _references(keyframe: Frame | None, displacement: NDArray[np.float32], distance: int = 0) -> ComposedMotion:
     none = np.empty(0, np.int32)
-    return ComposedMotion(none, _NOTHING, _NOTHING, 0, True, keyframe, displacement=displacement)
+    return ComposedMotion(none, _NOTHING, _NOTHING, 0, True, keyframe, displacement=displacement, distance=distance)

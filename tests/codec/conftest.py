@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -96,9 +97,14 @@ class Maker:
         self.folder = folder
 
     def clip(self, name: str, frames: Iterable[np.ndarray], **options: object) -> Path:
-        """`write_clip` into the session's folder; each name is encoded once."""
-        path = self.folder / name
-        return path if path.exists() else write_clip(path, frames, **options)
+        """`write_clip` into the session's folder; the same pictures and options are encoded once for each name."""
+        pictures = list(frames)
+        content = zlib.crc32(repr((len(pictures), sorted(options.items(), key=str))).encode())
+        for picture in pictures:
+            content = zlib.crc32(np.ascontiguousarray(picture), content)
+        path = self.folder / f"{content:08x}" / name
+        path.parent.mkdir(exist_ok=True)
+        return path if path.exists() else write_clip(path, pictures, **options)
 
     @staticmethod
     def psnr(a: np.ndarray, b: np.ndarray) -> float:
