@@ -66,7 +66,11 @@ class ClipTrainer(Trainer):
         )
         self.network, self.val_videos = network, val
         self.consistency: dict[str, float] = {}
-        self.optimiser = self.accelerator.prepare(clip_optimiser(network, settings))
+
+    def optimiser_of(self, module: nn.Module) -> torch.optim.Optimizer:
+        """`clip_optimiser` of the network."""
+        assert isinstance(module, ClipOutputs)
+        return clip_optimiser(module.network, self.settings)
 
     def batch(self, step: int) -> Batch:
         """Images (N, 4, H, W, 3) uint8 and labels (N, 4, H, W) uint8, the target last."""

@@ -72,12 +72,16 @@ class Trainer(ABC):
         self.settings, self.folder, self.steps_per_epoch = settings, folder, steps_per_epoch
         self.accelerator = Accelerator(mixed_precision=settings.precision if settings.precision != "fp32" else "no")
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model, self.optimiser = self.accelerator.prepare(module, make_optimiser(module, settings))
+        self.model, self.optimiser = self.accelerator.prepare(module, self.optimiser_of(module))
         self.bare: nn.Module = self.accelerator.unwrap_model(self.model)
         self.kept = kept
         self.average = copy.deepcopy(self.bare.get_submodule(kept)).eval()
         self.progress = Progress()
         self.total_steps = steps_per_epoch * settings.epochs
+
+    def optimiser_of(self, module: nn.Module) -> torch.optim.Optimizer:
+        """What trains `module`; each group has its learning rate as `base_lr`."""
+        return make_optimiser(module, self.settings)
 
     @abstractmethod
     def batch(self, step: int) -> Batch:
