@@ -52,10 +52,15 @@ def keyframe_psnr(make: Any, frames: list[Frame]) -> dict[int, float]:
     return {d: float(10 * np.log10(255**2 / np.mean(values))) for d, values in errors.items()}
 
 
+def layers(make: Any, name: str) -> tuple[LayeredClip, Path]:
+    clip = LayeredClip.make(30, (160, 224), seed=3)
+    images = (clip.image(i) for i in range(30))
+    return clip, make.clip(f"layers {name}.mp4", images, options=STREAMS[name], gop=24)
+
+
 @pytest.mark.parametrize("name", STREAMS)
 def test_layers_and_scenes_are_attributed_right(make: Any, name: str) -> None:
-    clip = LayeredClip.make(30, (160, 224), seed=3)
-    path = make.clip(f"layers {name}.mp4", (clip.image(i) for i in range(30)), options=STREAMS[name], gop=24)
+    clip, path = layers(make, name)
     inter, known, right, previous = (sum(part) for part in zip(*(clip.attribution(f) for f in read(path)), strict=True))
     assert known > 0.3 * inter
     assert right > 0.99 * known
@@ -85,7 +90,7 @@ def test_what_stands_still_is_certain_whichever_picture_it_is(make: Any) -> None
 
 
 def test_frames_come_in_display_order_and_as_they_were(make: Any) -> None:
-    path = make.clip("layers defaults.mp4", [])
+    _, path = layers(make, "defaults")
     plain, found = read(path, references=False), read(path)
     assert [f.index for f in found] == list(range(30))
     assert [f.decode_index for f in found] == [f.decode_index for f in plain] != list(range(30))
