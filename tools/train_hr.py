@@ -32,7 +32,7 @@ def temporal_options(command: Command) -> Command:
             type=weight,
             default=0.0,
             show_default=True,
-            help="Weight of agreement with neighbouring frames of --clips along their motion (ETC; 0.1 there, of logits).",
+            help="Weight of agreement with neighbouring frames of --clips along their motion; ETC: 0.1, of logits.",
         ),
         click.option(
             "--temporal-form",
