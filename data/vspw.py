@@ -55,9 +55,7 @@ def draw_clip(length: int, generator: Generator, offsets: Sequence[int] = CLIP_O
     """
     first = max(offsets)
     if length <= first:
-        raise ValueError(
-            f"a video of {length} frames is too short for references {offsets} frames back; leave it out"
-        )
+        raise ValueError(f"a video of {length} frames is too short for references {offsets} frames back; leave it out")
     target = int(generator.integers(first, length))
     positions = (*(target - offset for offset in offsets), target)
     return tuple(length - 1 - p for p in positions) if generator.random() < 0.5 else positions
