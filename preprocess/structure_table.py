@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..codec import CompressedVideo
+from ..codec import CompressedVideo, MotionAbsence
 from .structure import FrameStats, GopStats
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -117,6 +117,8 @@ def totals(summary: dict[str, Any]) -> Iterator[str]:
 
 def _motion(summary: dict[str, Any]) -> str:
     if summary["motion_absence"] is not None:
+        if MotionAbsence[summary["motion_absence"]].is_recoverable:
+            return f"to several frames: {summary['motion_absence_reason']} (`segment-stream` finds the references)"
         return f"not usable: {summary['motion_absence_reason']} (`preprocess encode` makes a stream where it is)"
     if summary["motion_px_mean"] is None:
         return "none: every frame is intra-coded"
