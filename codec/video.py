@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
@@ -33,7 +31,6 @@ from .source import OpenSource, Source
 from .sps import nal_length_size
 from .structure import StructureWatcher
 
-_REST_SECONDS = 0.02
 _TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble
 
 
@@ -101,7 +98,7 @@ class CompressedVideo(Iterator[Frame]):
         self._orientation = Orientation()
         self._converter = RgbConverter()
         self._decode_errors = 0
-        self._is_closed = self._is_released = self._is_drained = False
+        self._is_closed = False
         try:
             self._stream = self._configure(threads)
             self._structure = StructureWatcher(self._stream.codec_context)
@@ -143,14 +140,11 @@ class CompressedVideo(Iterator[Frame]):
         if not self._pixels:
             options |= {"skip_loop_filter": "all", "skip_idct": "all"}
         context.options = options
-        # With frame threads FFmpeg exports a reordered picture's vectors and quantisers while another thread may still
-        # be decoding it, so that some are missing; pictures shown in decoding order are complete by then.
-        has_slice_threads = bool(context.has_b_frames) and (self._motion or self._qp)
-        context.thread_type = "SLICE" if has_slice_threads else "AUTO"
-        # One core gains nothing by threads, and a single one needs no lock of Python's (see _wait_for_rest).
-        count = 1 if _cores() == 1 else 0 if threads == "auto" else threads
-        context.thread_count = count
-        self._has_frame_threads = not has_slice_threads and count != 1
+        # Never frame threads: FFmpeg then exports a reordered picture's vectors and quantisers while another thread may
+        # still be decoding it; and such threads free packets' tags, for which they need Python's lock, while PyAV holds
+        # it to flush or free the decoder, so that closing a damaged stream midway could wait for ever.
+        context.thread_type = "SLICE"
+        context.thread_count = 0 if threads == "auto" else threads
         context.copy_opaque = True
         context.flags |= Flags.unaligned  # or FFmpeg would crop the left only where that keeps memory aligned
         return stream
@@ -175,11 +169,6 @@ class CompressedVideo(Iterator[Frame]):
             self._release()
 
     def _release(self) -> None:
-        if hasattr(self, "_stream") and not self._is_released:
-            self._is_released = True
-            if self._has_frame_threads and not self._is_drained:
-                _wait_for_rest()
-            self._stream.codec_context.flush_buffers()
         self._source.container.close()
 
     def __repr__(self) -> str:
@@ -290,7 +279,6 @@ class CompressedVideo(Iterator[Frame]):
             try:
                 yield from context.decode(packet)
             except av.error.EOFError:
-                self._is_drained = True
                 return
             except av.FFmpegError:
                 self._decode_errors += 1
@@ -318,7 +306,7 @@ class CompressedVideo(Iterator[Frame]):
 
     def _lose(self, packet: av.Packet[VideoStream] | None) -> None:
         """Note that the decoder refused `packet`, or with frame threads one of those before it."""
-        tag = None if packet is None or self._has_frame_threads else packet.opaque
+        tag = None if packet is None else packet.opaque
         index = self._settling.drop(tag.decode_index if isinstance(tag, _Tag) else None)
         if index is not None and (not isinstance(tag, _Tag) or tag.is_reference):
             self._damage.damage(index)
@@ -436,22 +424,3 @@ class _Pixels:
     def _release(self) -> None:
         if self._image is not None and self._luma is not None:
             self._picture = None
-
-
-def _cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _wait_for_rest() -> None:
-    """Let a decoder's threads finish the pictures they are at.
-
-    PyAV flushes and frees a decoder with Python's lock held, and a thread takes that lock to let go of a packet's tag:
-    if one were still at work, both would wait for ever. So they are given time, without the lock, until the process
-    rests: _REST_SECONDS at least, ten times that at most.
-    """
-    for _ in range(10):
-        before = time.process_time()
-        time.sleep(_REST_SECONDS)
-        if time.process_time() - before < _REST_SECONDS / 20:
-            return
