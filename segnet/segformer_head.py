@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,15 +20,11 @@ Maps = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Projection(nn.Module):
-    """A linear map of each position's channels, (N, in, h, w) to (N, EMBEDDING, h, w)."""
+    """A linear map of each position's channels to EMBEDDING."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.proj = nn.Linear(channels, EMBEDDING)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, h, w) to (N, EMBEDDING, h, w)."""
-        return functional.conv2d(x, self.proj.weight[..., None, None], self.proj.bias)
 
 
 class FuseUnit(nn.Module):
@@ -53,37 +48,21 @@ class SegFormerHead(nn.Module):
 
     def fuse(self, maps: Maps) -> Tensor:
         """Maps (N, C_i, h_i, w_i) to features (N, 256, h_1, w_1), each upsampled bilinearly and fused from coarse to
-        fine. In eval mode projection, fusion and BatchNorm are one linear map a scale, at its own resolution: the same
-        values, as bilinear upsampling commutes with them, for a ninth of the operations."""
-        return self._folded(maps) if not self.training else self._by_definition(maps)
+        fine. Projection and fusion are one linear map a scale, at its own resolution: the same values, as bilinear
+        upsampling commutes with them, for a ninth of the operations."""
+        weights = self.linear_fuse.conv.weight[..., 0, 0].chunk(4, 1)[::-1]
+        projections = (self.linear_c1, self.linear_c2, self.linear_c3, self.linear_c4)
+        size = size_of(maps[0])
+        scales = [
+            upsample(functional.conv2d(x, (w @ p.proj.weight)[..., None, None], w @ p.proj.bias), size)
+            for x, p, w in zip(maps, projections, weights, strict=True)
+        ]
+        return functional.relu(self.linear_fuse.bn(scales[0] + scales[1] + scales[2] + scales[3]))
 
     def classify(self, features: Tensor) -> Tensor:
         """Features (N, 256, h, w) to logits (N, classes, h, w)."""
         logits: Tensor = self.linear_pred(self.dropout(features))
         return logits
-
-    def _by_definition(self, maps: Maps) -> Tensor:
-        size = size_of(maps[0])
-        scales = [upsample(project(x), size) for project, x in zip(self._projections(), maps, strict=True)]
-        return functional.relu(self.linear_fuse.bn(self.linear_fuse.conv(torch.cat(scales[::-1], 1))))
-
-    def _folded(self, maps: Maps) -> Tensor:
-        bn = self.linear_fuse.bn
-        assert bn.running_var is not None
-        assert bn.running_mean is not None
-        gain = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-        slices = (gain[:, None] * self.linear_fuse.conv.weight[..., 0, 0]).chunk(4, 1)[::-1]
-        bias = bn.bias - gain * bn.running_mean
-        fused: Tensor | None = None
-        for x, project, weight in zip(maps, self._projections(), slices, strict=True):
-            bias = bias + weight @ project.proj.bias
-            own = upsample(functional.conv2d(x, (weight @ project.proj.weight)[..., None, None]), size_of(maps[0]))
-            fused = own if fused is None else fused + own
-        assert fused is not None
-        return functional.relu(fused + bias[:, None, None])
-
-    def _projections(self) -> tuple[Projection, Projection, Projection, Projection]:
-        return self.linear_c1, self.linear_c2, self.linear_c3, self.linear_c4
 
 
 class SegFormer(NormalisedNetwork):

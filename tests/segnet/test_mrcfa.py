@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
-from torch.nn.functional import conv2d, relu
+from torch.nn.functional import conv2d, interpolate, relu
 from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.segnet import ModelError, build_network, load_model, parameter_count, save_model
@@ -137,10 +138,27 @@ def test_copies_take_weights_of_their_own(b0):
     assert all(torch.equal(a, b + 1) for a, b in zip(twin.parameters(), b0.parameters(), strict=True))
 
 
-def test_folded_fusion_equals_the_definition(b1):
-    maps = b1.backbone(torch.randn(1, 3, 64, 96))
-    folded = b1.decode_head._folded(maps)
-    torch.testing.assert_close(folded, b1.decode_head._by_definition(maps), atol=1e-5, rtol=1e-5)
+def fused_by_definition(head, maps):
+    """Each scale projected and upsampled, all concatenated from coarse to fine, one convolution."""
+    projections = (head.linear_c1, head.linear_c2, head.linear_c3, head.linear_c4)
+    size = maps[0].shape[-2:]
+    scales = [
+        interpolate(
+            conv2d(x, p.proj.weight[..., None, None], p.proj.bias),
+            size=size,
+            mode="bilinear",
+            align_corners=False,
+        )
+        for x, p in zip(maps, projections, strict=True)
+    ]
+    return relu(head.linear_fuse.bn(head.linear_fuse.conv(torch.cat(scales[::-1], 1))))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_folded_fusion_equals_the_definition(b1, training):
+    maps = b1.backbone(torch.randn(2, 3, 64, 96))
+    head = copy.deepcopy(b1.decode_head).train(training)
+    torch.testing.assert_close(head.fuse(maps), fused_by_definition(head, maps), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("grid", "kept", "count"), [((15, 15), 0.5, 112), ((15, 15), 0.8, 180), ((15, 27), 0.5, 202)])
@@ -177,7 +195,7 @@ def test_affinities_by_definition():
         return (key @ queries.T).view(1, 1, *x.shape[-2:])
 
     def grown(x, size):
-        return torch.nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
+        return torch.nn.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
     hpn = module.hpn
     one, two, three = (
@@ -232,7 +250,7 @@ def test_streaming_costs_a_fraction_of_the_released_algorithm():
         clip = torch.empty(1, 4, 3, 480, 864)
         encoded = network.encode(clip[:, 0])
         streaming = operations(lambda: network.segment(network.encode(clip[:, 0]), [encoded.tokens] * 3, (480, 864)))
-        network.decode_head._folded = network.decode_head._by_definition
+        network.decode_head.fuse = partial(fused_by_definition, network.decode_head)
 
         def released():
             frames = network.encode(clip[0])
