@@ -195,7 +195,7 @@ def test_affinities_by_definition():
         return (key @ queries.T).view(1, 1, *x.shape[-2:])
 
     def grown(x, size):
-        return torch.nn.interpolate(x, size=size, mode="bilinear", align_corners=True)
+        return interpolate(x, size=size, mode="bilinear", align_corners=True)
 
     hpn = module.hpn
     one, two, three = (
