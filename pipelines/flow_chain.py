@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ..codec import MotionField
 from ..segnet import FLOW_SOURCES, PropagationModel, PropagationSettings, load_propagation
-from ..segnet.flow_validity import photometric_validity
+from ..segnet.flow_grid import inside_frame
+from ..segnet.flow_validity import photometric_residual
 from ..segnet.propagation_model import CODEC_MOTION, PropagationFrame
 from ..segnet.warp import motion_on_grid
 from .errors import StreamUsageError
@@ -21,14 +23,17 @@ from .warp import warp_map
 UNTRAINED = ("dis", "none")
 """Sources of FLOW_SOURCES that have no weights."""
 
+MISMATCH = 28.0
+"""Mean colour difference, in levels of 255, above which a cell is not what the flow says it was."""
+
 
 class FlowChain:
     """Flow between neighbouring frames, composed to the reference at the centres of the network's cells.
 
     `restart(frame)` at each reference, `advance(image)` with each later picture in order. Composing samples the chain
     so far, bilinearly, where each cell was in the previous frame; scores are then warped once, however far away the
-    reference is. Cells whose way left the picture, or met a place that differs from where it should have come from by
-    more than half a standard deviation of colour, are `unreferenced`.
+    reference is. `unreferenced` are, in the picture that the flow explains least, the cells that it leads out of the
+    picture, or to a place whose colour differs by more than MISMATCH: many of them mean a cut.
     """
 
     def __init__(self, runner: NetworkRunner, model: PropagationModel) -> None:
@@ -37,12 +42,13 @@ class FlowChain:
         self.current: PropagationFrame | None = None
         self.step: Tensor | None = None
         """The flow of the last `advance`, (1, h, w, 2) in cells of the model's grid."""
-        self._way: NDArray[np.float32] | None = None  # (h, w, 3): dx, dy in pixels, and how much of it is lost
+        self._way: NDArray[np.float32] | None = None  # (h, w, 2): dx, dy in pixels
+        self._lost: Tensor | None = None  # (h, w) on the model's grid
 
     def restart(self, image: NDArray[np.uint8]) -> None:
         """(H, W, 3) uint8 RGB: the next pictures are followed back to this one."""
         self.reference = self.current = self.prepare(image)
-        self.step = self._way = None
+        self.step = self._way = self._lost = None
 
     def advance(self, image: NDArray[np.uint8]) -> None:
         """(H, W, 3) uint8 RGB, the next picture, of the reference's size."""
@@ -50,8 +56,12 @@ class FlowChain:
         assert before is not None
         with torch.inference_mode():
             self.step = self.model.motion(frame, before).float()
-            trusted = photometric_validity(frame.reduced, before.reduced, self.step)
-            self._follow(self.step, trusted, frame.size_hw)
+            colours = (x.reduced * self.model.reducer.std for x in (frame, before))
+            matching = photometric_residual(*colours, self.step) <= MISMATCH
+            lost = 1 - (matching * inside_frame(self.step))[0, 0]
+            if self._lost is None or lost.mean() > self._lost.mean():
+                self._lost = lost
+            self._follow(self.step, frame.size_hw)
         self.current = frame
 
     def prepare(self, image: NDArray[np.uint8]) -> PropagationFrame:
@@ -64,20 +74,20 @@ class FlowChain:
         assert self.current is not None
         stride = self.runner.stride
         rows, columns = (-(-side // stride) for side in self.current.size_hw)
-        way = np.zeros((rows, columns, 3), np.float32) if self._way is None else self._way
-        displacement = np.ascontiguousarray(way[..., :2])
-        return MotionField(displacement, way[..., 2] > 0.5, self.current.size_hw, (stride, stride))
+        size_hw, cell = self.current.size_hw, (stride, stride)
+        if self._way is None or self._lost is None:
+            return MotionField(
+                np.zeros((rows, columns, 2), np.float32), np.zeros((rows, columns), np.bool_), size_hw, cell
+            )
+        lost = functional.interpolate(self._lost[None, None], (rows, columns), mode="nearest")[0, 0]
+        return MotionField(self._way, lost.cpu().numpy() > 0.5, size_hw, cell)
 
-    def _follow(self, step: Tensor, trusted: Tensor, size_hw: tuple[int, int]) -> None:
+    def _follow(self, step: Tensor, size_hw: tuple[int, int]) -> None:
         stride = self.runner.stride
         grid_hw = -(-size_hw[0] // stride), -(-size_hw[1] // stride)
         cells = motion_on_grid(step, (step.shape[1], step.shape[2]), grid_hw)[0]
-        lost = torch.nn.functional.interpolate(1 - trusted, grid_hw, mode="nearest")[0, 0]
-        pixels = (cells * stride).cpu().numpy()
-        way = np.dstack([pixels, lost.cpu().numpy()]).astype(np.float32)
-        if self._way is not None:
-            way += warp_map(self._way, np.ascontiguousarray(way[..., :2]), stride)
-        self._way = way
+        way: NDArray[np.float32] = (cells * stride).cpu().numpy()
+        self._way = way if self._way is None else way + warp_map(self._way, way, stride)
 
 
 def flow_model(runner: NetworkRunner, source: str) -> PropagationModel:
@@ -93,6 +103,5 @@ def flow_model(runner: NetworkRunner, source: str) -> PropagationModel:
         )
     if file:
         return load_propagation(Path(file), runner.device, flow=name)
-    mean, std = (tuple(values.flatten().tolist()) for values in (runner.network.mean, runner.network.std))
-    settings = PropagationSettings(classes=runner.classes, mean=mean, std=std, flow=name, stride=runner.stride)
+    settings = PropagationSettings(classes=runner.classes, flow=name, stride=runner.stride)
     return PropagationModel(settings).eval().to(runner.device)

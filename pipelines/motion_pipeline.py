@@ -94,12 +94,17 @@ class MotionPipeline(Pipeline):
         return mix_with_nearest(warped, field.unreferenced, 0.5)
 
     def _compose(self, frame: Frame) -> MotionField:
-        """The motion from the frame observed last to the reference, at the network's stride."""
+        """The motion from the frame observed last to the reference, on cells of `_cell` pixels."""
         with self._clock("motion"):
             if frame.references is not None and self._reference is not None:
-                return frame.references.compose(self.runner.stride, to=_index_in_stream(self._reference))
+                return frame.references.compose(self._cell, to=_index_in_stream(self._reference))
             assert self._chain is not None
-            return self._chain.compose(self.runner.stride)
+            return self._chain.compose(self._cell)
+
+    @property
+    def _cell(self) -> int:
+        """Side in pixels of the cells that motion is composed on."""
+        return self.runner.stride
 
     def _limit(self) -> float:
         """The share of cells without reference that this frame may have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .altering_pipeline import AlteringPipeline
 from .clip_pipeline import ClipPipeline
 from .flow_pipeline import FlowPipeline
+from .guided_pipeline import GuidedPipeline
 from .low_resolution import LowResolutionPipeline
 from .motion_pipeline import MotionPipeline
 from .per_frame import PerFramePipeline
@@ -17,6 +18,7 @@ _PIPELINES: tuple[type[Pipeline], ...] = (
     AlteringPipeline,
     ClipPipeline,
     FlowPipeline,
+    GuidedPipeline,
 )
 
 MODES: dict[str, type[Pipeline]] = {pipeline.mode: pipeline for pipeline in _PIPELINES}

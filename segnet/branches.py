@@ -27,9 +27,11 @@ def build_fusion(name: str, network: SegmentationNetwork) -> Fusion:
     raise ModelError(f"unknown fusion '{name}'; there are: {', '.join(FUSIONS)}")
 
 
-def branch_file(weights: Path, kind: str, scale: float) -> Path:
-    """Where the branch ("lr" or "ar") that belongs to HR weights lies: `NAME-ar0.5.safetensors` beside them."""
-    return weights.with_name(f"{weights.stem}-{kind}{scale:g}.safetensors")
+def branch_file(weights: Path, kind: str, scale: float | None = None) -> Path:
+    """Where what belongs to HR weights lies beside them: `NAME-ar0.5.safetensors` for the branches "lr" and "ar" of a
+    scale, `NAME-guided.safetensors` for the propagation head "guided"."""
+    suffix = "" if scale is None else f"{scale:g}"
+    return weights.with_name(f"{weights.stem}-{kind}{suffix}.safetensors")
 
 
 def save_branch(

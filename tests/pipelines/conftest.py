@@ -20,6 +20,8 @@ from gopseg.pipelines.command import main
 from gopseg.segnet import (
     AlteringResolution,
     LowResolution,
+    PropagationModel,
+    PropagationSettings,
     SegmentationNetwork,
     SwiftNet,
     build_fusion,
@@ -132,13 +134,15 @@ def network() -> ColourNetwork:
 
 @pytest.fixture
 def runner(network: ColourNetwork) -> NetworkRunner:
-    """A runner whose LR and AR branches are made of the same network, with a fusion that was not trained."""
+    """A runner whose LR and AR branches are made of the same network; fusion and head are not trained."""
     runner = NetworkRunner(network, device="cpu", precision="fp32")
     torch.manual_seed(0)
     low = LowResolution(ColourNetwork(), 0.5)
     branch = AlteringResolution(low, build_fusion("evidence", low)).eval()
     runner.companion("lr0.5", lambda: NetworkRunner(low, device="cpu", precision="fp32"))
     runner.companion("ar0.5", lambda: AlteringRunner(runner, branch))
+    settings = PropagationSettings(classes=network.classes, stride=4, width=8)
+    runner.companion("guided  ", lambda: PropagationModel(settings).eval())
     return runner
 
 
