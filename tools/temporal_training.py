@@ -29,7 +29,9 @@ class TemporalSettings:
 
     `weight` is the motion loss's, `form` what it compares (`legacy`: logits, as ETC's released code), `flow` where its
     motion comes from, `gap` the largest distance of neighbours in frames. `groups` frames with their neighbours are
-    drawn from `videos` in each step. `distillation` are the weights of SF (one frame), PF (two) and MF (three).
+    drawn from `videos` in each step; with `group_labels` their labels count as well, which are warped where the videos
+    were made from stills. `distillation` are the weights of SF (one frame), PF (two) and MF (three);
+    with `flip` teachers see each frame mirrored too, and SF follows the mean.
     """
 
     weight: float = 0.0
@@ -37,14 +39,16 @@ class TemporalSettings:
     flow: str = "codec"
     gap: int = 3
     groups: int = 2
+    group_labels: bool = False
     distillation: tuple[float, float, float] = (1.0, 0.1, 0.1)
+    flip: bool = False
 
 
 class TemporalTrainer(ImageTrainer):
     """An `ImageTrainer` with groups of neighbouring frames of `videos` and with frozen `teachers`.
 
-    The labelled frames of the groups count like others. SF is taken on all labelled frames, from the mean of the
-    teachers' probabilities; PF on logits and MF on the features of the first teacher. Without videos there is SF only.
+    SF is taken on the training frames and on the groups' middle ones, from the mean of the teachers' probabilities; PF
+    on logits and MF on the features of the first teacher. Without videos there is SF only.
     """
 
     def __init__(
@@ -81,15 +85,16 @@ class TemporalTrainer(ImageTrainer):
         count = len(images)
         if rest:
             now, before, after, group_labels, displacement, known = rest
-            images, labels = torch.cat([images, now]), torch.cat([labels, group_labels])
+            images = torch.cat([images, now])
+            if self.temporal.group_labels:
+                labels = torch.cat([labels, group_labels])
             frames = torch.cat([images, before, after] if self.multi else [images, before])
         else:
             now, before, frames = images[:0], images[:0], images
-        labelled = len(images)
+        parts = Groups(count, len(images))
         with self.accelerator.autocast():
             p, outputs = self.model(self.network.normalise(frames))
-        loss = self.supervised([o[:labelled] for o in outputs], labels)
-        parts = Groups(count, labelled)
+        loss = self.supervised([o[: len(labels)] for o in outputs], labels)
         if rest and self.temporal.weight:
             loss = loss + self.temporal.weight * self.motion(now, before, displacement, known, *parts.pair(outputs[0]))
         if self.teachers:
@@ -122,8 +127,11 @@ class TemporalTrainer(ImageTrainer):
         with torch.no_grad(), self.accelerator.autocast():
             features = [teacher.features(teacher.normalise(frames)) for teacher in self.teachers]
             found = [t.classify(f).float() for t, f in zip(self.teachers, features, strict=True)]
-        target = torch.stack([x.softmax(1) for x in found]).mean(0).clamp(min=1e-7).log()
-        loss = single * single_frame_distillation(logits[: parts.labelled], target[: parts.labelled])
+            views = list(found)
+            if self.temporal.flip:
+                views += [t(t.normalise(frames.flip(2))).float().flip(3) for t in self.teachers]
+        target = torch.stack([x.softmax(1) for x in views]).mean(0).clamp(min=1e-7).log()
+        loss = single * single_frame_distillation(logits[: parts.middles], target[: parts.middles])
         if pair and parts.groups:
             loss = loss + pair * pair_distillation(parts.pair(logits), parts.pair(found[0]))
         if multi and parts.groups:
@@ -133,25 +141,25 @@ class TemporalTrainer(ImageTrainer):
 
 @dataclass(frozen=True)
 class Groups:
-    """Where the groups' frames lie in a step's batch: `count` other frames, then images up to `labelled`, previous and
-    following frames."""
+    """Where the groups' frames lie in a step's batch: `count` other frames, then middle ones up to `middles`, previous
+    and following frames."""
 
     count: int
-    labelled: int
+    middles: int
 
     @property
     def groups(self) -> int:
         """How many there are."""
-        return self.labelled - self.count
+        return self.middles - self.count
 
     def pair(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the groups' images and of the previous frames."""
-        return maps[self.count : self.labelled], maps[self.labelled : self.labelled + self.groups]
+        """Of the groups' middle frames and of the previous ones."""
+        return maps[self.count : self.middles], maps[self.middles : self.middles + self.groups]
 
     def triplet(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of previous, labelled and following frames."""
+        """Of previous, middle and following frames."""
         now, before = self.pair(maps)
-        return before, now, maps[self.labelled + self.groups :]
+        return before, now, maps[self.middles + self.groups :]
 
 
 def stack(groups: Sequence[FrameGroup]) -> Batch:

@@ -59,6 +59,9 @@ def temporal_options(command: Command) -> Command:
             help="Frames with their neighbours per process and step.",
         ),
         click.option(
+            "--group-labels", is_flag=True, help="The labels of these frames count too; those of `stills` are warped."
+        ),
+        click.option(
             "--distill",
             type=click.Path(path_type=Path, exists=True),
             multiple=True,
@@ -72,6 +75,7 @@ def temporal_options(command: Command) -> Command:
             show_default=True,
             help="Of single frames, pairs and triplets; the last two need --clips.",
         ),
+        click.option("--distill-flip", is_flag=True, help="Teachers see frames mirrored too."),
     ]
     return add(options, command)
 
@@ -101,8 +105,10 @@ def hr(
     temporal_flow: str,
     temporal_gap: int,
     temporal_groups: int,
+    group_labels: bool,
     distill: tuple[Path, ...],
     distillation: tuple[float, float, float],
+    distill_flip: bool,
     **options: Any,
 ) -> None:
     """Train a full-resolution network on labelled frames.
@@ -118,7 +124,9 @@ def hr(
         flow=temporal_flow,
         gap=temporal_gap,
         groups=temporal_groups,
+        group_labels=group_labels,
         distillation=distillation,
+        flip=distill_flip,
     )
     if temporal_loss and clips is None:
         raise InputError("--temporal-loss needs videos; give --clips DIR, as `preprocess stills` makes it")

@@ -1,5 +1,6 @@
 """`train-segnet hr` with ETC's terms, and the groups of frames that it draws."""
 
+import copy
 import json
 import sys
 from fractions import Fraction
@@ -14,12 +15,15 @@ from click.testing import CliRunner
 from gopseg.codec import EncodeSettings
 from gopseg.codec.pictures import pictures_of_images
 from gopseg.codec.transcode import transcode
+from gopseg.data.camvid import CamVid
 from gopseg.data.frame_groups import CELL, draw_group, read_group, vary_group
 from gopseg.data.labelled_video import LabelledVideo, find_labelled_videos
 from gopseg.data.sample import DatasetError
 from gopseg.segnet import ModelError, build_network, load_model, save_model
 from gopseg.segnet.temporal_flow import FLOWS, RaftFlow, consistent_motion, grey_flow
+from gopseg.tools.temporal_training import Groups, TemporalSettings, TemporalTrainer
 from gopseg.tools.train import main
+from gopseg.tools.training import TrainSettings
 
 SIZE, GOP = (96, 128), 6
 CLASSES = 11
@@ -157,8 +161,6 @@ def camvid(tmp_path_factory):
 @pytest.fixture(scope="module")
 def teacher(camvid, tmp_path_factory):
     torch.manual_seed(5)
-    from gopseg.data.camvid import CamVid
-
     file = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     save_model(build_network("swiftnet18", CamVid.classes), file, "swiftnet18")
     return file
@@ -175,6 +177,7 @@ def call(camvid, output, *arguments):
     [
         ("--temporal-loss", "0.1"),
         ("--temporal-loss", "0.1", "--temporal-form", "legacy", "--temporal-flow", "dis", "--temporal-groups", "1"),
+        ("--temporal-loss", "0.1", "--group-labels", "--distill-flip", "--clips-share", "0"),
     ],
 )
 def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arguments):
@@ -185,6 +188,42 @@ def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arg
     assert len(card["teachers"][0]["sha256"]) == 64
     assert np.isfinite(card["history"][0]["loss"])
     assert load_model(tmp_path / "run" / "best.safetensors").classes[3] == "road"
+
+
+def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
+    data = list(CamVid(camvid, "train"))
+    settings = TrainSettings(batch=1, crops=((64, 64, 1.0),), precision="fp32", auxiliary=0.0)
+    videos = find_labelled_videos(clips)
+    losses = []
+    for labelled in (False, True):
+        torch.manual_seed(0)
+        network = build_network("swiftnet18", CamVid.classes)
+        temporal = TemporalSettings(group_labels=labelled)
+        made = TemporalTrainer(network, data, data, settings, tmp_path, temporal=temporal, videos=videos)
+        batch = made.batch(0)
+        other = *batch[:5], (batch[5] + 1) % CLASSES, *batch[6:]
+        made.model.eval()
+        losses.append([float(made.loss(*parts).detach()) for parts in (batch, other)])
+    assert losses[0][0] == losses[0][1]
+    assert losses[1][0] != losses[1][1]
+
+
+def test_a_mirrored_teacher_is_imitated(camvid, tmp_path):
+    """A student that is its own teacher has nothing to learn from it, unless the teacher sees more than itself."""
+    data = list(CamVid(camvid, "train"))
+    settings = TrainSettings(batch=1, crops=((64, 64, 1.0),), precision="fp32", auxiliary=0.0)
+    network = build_network("swiftnet18", CamVid.classes).eval()
+    terms = []
+    for flip in (False, True):
+        temporal = TemporalSettings(distillation=(1.0, 0.0, 0.0), flip=flip)
+        made = TemporalTrainer(
+            network, data, data, settings, tmp_path, temporal=temporal, teachers=[copy.deepcopy(network)]
+        )
+        frames = made.batch(0)[0]
+        p, outputs = made.model.eval()(network.normalise(frames))
+        terms.append(float(made.distilled(frames, p, outputs[0], Groups(1, 1)).detach()))
+    assert terms[0] == pytest.approx(0, abs=1e-3)
+    assert terms[1] > 10 * terms[0]
 
 
 def test_a_teacher_alone_is_imitated_on_labelled_frames(camvid, teacher, tmp_path):
