@@ -9,6 +9,7 @@ from .encode_command import encode
 from .extract_command import extract
 from .inspect_command import inspect
 from .stills_command import stills
+from .street_command import street
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,5 +18,5 @@ def main() -> None:
     """Make videos and frames ready for segmentation in the compressed domain."""
 
 
-for _command in (encode, extract, inspect, stills, clips):
+for _command in (encode, extract, inspect, stills, street, clips):
     main.add_command(_command)

@@ -90,14 +90,14 @@ def stills(
     encoders = [EncodeSettings(gop=gop, bitrate_bps=rate, preset=preset, slots=1) for rate in bitrates]
     planned = [
         StillJob(
-            still,
-            still.image.stem if variants == 1 else f"{still.image.stem}-v{variant}",
-            variant,
-            output,
-            encoders[(index + variant) % len(encoders)],
-            fps,
-            seed,
-            colours,
+            still=still,
+            name=still.image.stem if variants == 1 else f"{still.image.stem}-v{variant}",
+            variant=variant,
+            folder=output,
+            encoder=encoders[(index + variant) % len(encoders)],
+            frame_rate=fps,
+            seed=seed,
+            palette=colours,
         )
         for variant in range(variants)
         for index, still in enumerate(found)
