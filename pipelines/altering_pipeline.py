@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ..codec import MotionField
 from ..codec.frame import Frame
 from ..segnet.altering import Carried
+from ..segnet.propagation_model import CODEC_MOTION
 from .branches import AlteringRunner
-from .motion_pipeline import CUT_ABOVE, MotionPipeline
+from .flow_pipeline import FlowPipeline
+from .motion_pipeline import CUT_ABOVE
 from .network import NetworkRunner
 from .prediction import Prediction
 
@@ -21,14 +23,14 @@ BATCH = 12
 """Frames between keyframes that `push` gathers at most for one pass of the LR branch: a GOP of usual length."""
 
 
-class AlteringPipeline(MotionPipeline):
+class AlteringPipeline(FlowPipeline):
     """Altering resolution (AR-Seg: Hu et al., CVPR 2023) on a codec stream.
 
     Keyframes are found, and motion is composed, as in mode `motion`; but every frame between keyframes is also seen by
     the LR branch, shrunk to `lr_scale`, and fused with what the keyframe said. So the HR network sees another frame
     only where most of the motion is lost (`refresh_above`). `push` and `run` take up to BATCH frames between keyframes
     in one pass. The branch's weights lie beside the network's, as `NAME-ar0.5.safetensors`; StreamUsageError where
-    there are none.
+    there are none. `flow_source` and `interval` are as in mode `flow`; the branch was trained on codec motion.
     """
 
     mode = "ar"
@@ -40,8 +42,16 @@ class AlteringPipeline(MotionPipeline):
         keep_logits: bool = False,
         refresh_above: float = CUT_ABOVE,
         lr_scale: float = 0.5,
+        flow_source: str = CODEC_MOTION,
+        interval: int = 0,
     ) -> None:
-        super().__init__(runner, keep_logits=keep_logits, refresh_above=refresh_above)
+        super().__init__(
+            runner,
+            keep_logits=keep_logits,
+            refresh_above=refresh_above,
+            flow_source=flow_source,
+            interval=interval,
+        )
         self.altering = AlteringRunner.of(runner, lr_scale)
         self._waiting: list[_Waiting] = []
 

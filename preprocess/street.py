@@ -16,10 +16,10 @@ class StreetDrive(Sequence[Sample]):
     """`count` frames of a street from frame `first` on, rendered when they are asked for."""
 
     def __init__(self, street: SyntheticStreet, first: int, count: int) -> None:
-        self.street, self.first, self.count = street, first, count
+        self.street, self.first, self._length = street, first, count
 
     def __len__(self) -> int:
-        return self.count
+        return self._length
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         if not 0 <= index < len(self):

@@ -11,6 +11,9 @@ from .creff import CReFF
 from .low_resolution import LowResolution, to_grid
 from .network import SegmentationNetwork
 
+PARTS = 4
+"""Each coarse cell's picture is compared in PARTS x PARTS places."""
+
 
 class FeatureFusion(Fusion):
     """CReFF on features, as published: the keyframe's `p` is carried, the fused `p` goes to the shared classifier."""
@@ -50,18 +53,21 @@ class EvidenceFusion(Fusion):
     but query and key are projections to `channels`, compared by cosine, on the grid of twice the network's stride, and
     the values are the keyframe's logits, four finer cells at a time. A small head then weighs three opinions at every
     fine cell (the LR branch's logits, the warped logits, the attended logits) and corrects their sum. It sees the three
-    as probabilities, query and key, the difference between the frame's and the warped keyframe's picture, the cells
-    that motion could not explain, and the distance. Weights start equal and the correction at zero.
+    as probabilities, query and key, how the frame's picture differs from the warped keyframe's (in each of the 4 x 4
+    parts of a cell, and in colour), the cells that motion could not explain, and the distance. Weights start equal and
+    the correction at zero.
     """
 
-    def __init__(self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 48) -> None:
+    def __init__(self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 64) -> None:
         super().__init__()
         self.classes, self.channels, self.window = classes, channels, 7
         self.query = nn.Conv2d(feature_channels, channels, 1)
         self.key = nn.Conv2d(feature_channels, channels, 1)
         self.sharpness = nn.Parameter(torch.tensor(2.5))
-        self.reduce = nn.Conv2d(4 * 3 * classes + 2 * channels + 3 + 2, hidden, 1)
-        self.blend = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.reduce = nn.Conv2d(4 * 3 * classes + 2 * channels + PARTS**2 + 3 + 2, hidden, 1)
+        self.blend = nn.Sequential(
+            nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2)
+        )
         self.weigh = nn.Conv2d(hidden, 4 * (3 + classes), 1)
         self.key.load_state_dict(self.query.state_dict())  # LR features imitate HR features, so alike is the best start
         nn.init.zeros_(self.weigh.weight)
@@ -69,27 +75,29 @@ class EvidenceFusion(Fusion):
         nn.init.zeros_(self.weigh.bias)
 
     def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
-        """The logits on their own grid; keys and the picture on the grid of twice the stride; all float32."""
+        """The logits on their own grid, the keys on that of twice the stride, the picture PARTS times as fine."""
         coarse = coarse_grid(logits)
         keys = nn.functional.interpolate(self.key(p).float(), size=coarse, mode="area")
-        return logits.float(), torch.cat([keys, pictures_on_grid(images, coarse)], 1)
+        return logits.float(), keys, pictures_on_grid(images, (PARTS * coarse[0], PARTS * coarse[1]))
 
     def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:
         """See `Fusion`."""
-        there, companion = warped
-        fine, coarse = (there.shape[-2], there.shape[-1]), (companion.shape[-2], companion.shape[-1])
-        key, picture = torch.split(companion, [self.channels, 3], 1)
+        there, key, picture = warped
+        fine, coarse = (there.shape[-2], there.shape[-1]), (key.shape[-2], key.shape[-1])
         key = nn.functional.normalize(key, dim=1)
         query = nn.functional.normalize(to_grid(self.query(low_p).float(), coarse), dim=1)
         here = quarters(to_grid(low.classify(low_p).float(), fine))
         there = quarters(there)
         attended = local_attention(query * self.sharpness.exp(), key, there, self.window)
         opinions = torch.stack([here, there, attended], 1).reshape(len(here), 3, self.classes, 4, *coarse)
-        change = (pictures_on_grid(small, coarse) - picture).abs().clamp(max=3)
+        change = pictures_on_grid(small, (picture.shape[-2], picture.shape[-1])) - picture
+        colour = nn.functional.avg_pool2d(change, PARTS).abs().clamp(max=3)
+        detail = nn.functional.pixel_unshuffle(change.abs().mean(1, keepdim=True).clamp(max=3), PARTS)
         lost = to_grid(motion.unreferenced[:, None], coarse)
         age = (motion.distance / 12)[:, None, None, None].expand_as(lost)
-        seen = torch.cat([opinions.softmax(2).flatten(1, 3), query, key, change, lost, age], 1)
-        hidden = torch.relu(self.blend(torch.relu(self.reduce(seen))))
+        seen = torch.cat([opinions.softmax(2).flatten(1, 3), query, key, detail, colour, lost, age], 1)
+        hidden = torch.relu(self.reduce(seen))
+        hidden = torch.relu(hidden + self.blend(hidden))
         verdict: Tensor = self.weigh(hidden).float()
         verdict = verdict.reshape(len(verdict), 3 + self.classes, 4, *coarse)
         weights, correction = torch.split(verdict, [3, self.classes], 1)

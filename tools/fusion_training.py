@@ -33,23 +33,26 @@ MAX_ZOOM = 1.6
 class FusionTrainer(Trainer):
     """Trains `branch` with the frozen `hr` network on GOPs of labelled video, validates on others.
 
-    A batch is `settings.batch` frames, PER_GOP of one GOP (one of them the still that was not warped), at any distance
-    from 1 on, with their decoded keyframes and composed codec motion. The loss is the cross-entropy of the fused
-    logits, `settings.auxiliary` times that of the LR branch's own, and `settings.fst` times the FST term (the LR
-    features against the HR network's of the same frame, in units of their variance). Batch statistics stay as they are.
+    `train` are corpora, drawn from equally often. A batch is `settings.batch` frames, PER_GOP of one GOP (one of them
+    the still that was not warped), at any distance from 1 on, with their decoded keyframes and composed codec motion.
+    The loss is the cross-entropy of the fused logits, `settings.auxiliary` times that of the LR branch's own, and
+    `settings.fst` times the FST term (the LR features against the HR network's of the same frame, in units of their
+    variance). Batch statistics stay as they are. Without a learning rate (`settings.low_lr` 0) the LR branch is frozen,
+    and the fused logits' loss is all there is.
     """
 
     def __init__(
         self,
         branch: AlteringResolution,
         hr: SegmentationNetwork,
-        train: Sequence[LabelledVideo],
+        train: Sequence[Sequence[LabelledVideo]],
         val: Sequence[LabelledVideo],
         settings: TrainSettings,
         folder: Path,
         weights: NDArray[np.float32],
         steps_per_epoch: int,
     ) -> None:
+        branch.low.requires_grad_(settings.low_lr > 0)
         super().__init__(branch, settings, folder, steps_per_epoch)
         self.hr = hr.eval().requires_grad_(False).to(self.accelerator.device)
         self.train_videos, self.val_videos = train, val
@@ -62,7 +65,8 @@ class FusionTrainer(Trainer):
         samples: list[KeyedSample] = []
         cell = self.hr.feature_stride
         while len(samples) < self.settings.batch:
-            video = self.train_videos[int(rng.integers(len(self.train_videos)))]
+            videos = self.train_videos[int(rng.integers(len(self.train_videos)))]
+            video = videos[int(rng.integers(len(videos)))]
             chosen = rng.permutation(np.arange(1, len(video)))[:PER_GOP]
             if video.still_frame and video.still_frame not in chosen:
                 chosen[0] = video.still_frame
@@ -83,11 +87,14 @@ class FusionTrainer(Trainer):
                 logits = self.hr.classify(p)
                 key_inputs, p, logits = key_inputs[of], p[of], logits[of]
             small = branch.low.shrink(inputs)
-            low_p = branch.low.network.features(small)
+            with torch.set_grad_enabled(self.settings.low_lr > 0):
+                low_p = branch.low.network.features(small)
             carried = branch.fusion.carry(self.hr, key_inputs, p, logits)
             fused = branch.fuse(small, low_p, carried, Motion(*motion), (images.shape[1], images.shape[2]))
             own = branch.low.classify(low_p)
         loss: Tensor = self.criterion(fused, labels)
+        if not self.settings.low_lr:
+            return loss
         if self.settings.auxiliary:
             loss = loss + self.settings.auxiliary * self.criterion(own, labels)
         if self.settings.fst:

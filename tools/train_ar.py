@@ -41,12 +41,18 @@ from .training import TrainSettings
 @click.option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True)
 @click.option("--fusion", type=click.Choice(FUSIONS), default="evidence", show_default=True)
 @click.option(
-    "--clips", type=click.Path(path_type=Path), required=True, help="Labelled GOPs, as `preprocess stills` makes them."
+    "--clips",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Labelled GOPs, as `preprocess stills` and `preprocess street` make them; several are drawn equally often.",
 )
 @click.option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--auxiliary", type=float, default=0.4, show_default=True, help="Weight of the LR branch's own loss.")
 @click.option("--fst", type=click.FloatRange(0), default=0.5, show_default=True, help="Weight of feature similarity.")
-@click.option("--low-lr", type=float, default=0.2, show_default=True, help="LR branch's share of the learning rate.")
+@click.option(
+    "--low-lr", type=float, default=0.2, show_default=True, help="LR branch's share of the learning rate; 0: frozen."
+)
 @click.option("--val-bitrate", type=int, default=750_000, show_default=True, help="Of the encoded `val`, bits/s.")
 @run_options
 def ar(
@@ -56,7 +62,7 @@ def ar(
     lr_weights: Path | None,
     lr_scale: float,
     fusion: str,
-    clips: Path,
+    clips: tuple[Path, ...],
     steps_per_epoch: int,
     val_bitrate: int,
     output: Path,
@@ -76,14 +82,14 @@ def ar(
         torch.manual_seed(settings.seed)
         hr = load_model(hr_weights)
         low = load_lr(lr_weights) if lr_weights else LowResolution(load_model(hr_weights), lr_scale)
-        videos = find_labelled_videos(clips)
+        corpora = [find_labelled_videos(folder) for folder in clips]
     except (CodecError, ModelError) as error:
         raise InputError(str(error)) from error
     low.freeze_classifier()
     branch = AlteringResolution(low, build_fusion(fusion, low))
     weights = balanced_weights(train, len(hr.classes), settings.balance)
     encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in (0, 6)]
-    trainer = FusionTrainer(branch, hr, videos, encoded, settings, output, weights, steps_per_epoch)
+    trainer = FusionTrainer(branch, hr, corpora, encoded, settings, output, weights, steps_per_epoch)
 
     def write(average: nn.Module, file: Path) -> None:
         assert isinstance(average, AlteringResolution)
@@ -96,7 +102,9 @@ def ar(
         "fusion": fusion,
         "hr": {"file": hr_weights.name, "sha256": sha256(hr_weights.read_bytes())},
         "classes": list(hr.classes),
-        "data": f"{len(videos)} GOPs that `preprocess stills` made of {dataset} train",
+        "data": " and ".join(
+            f"{len(videos)} videos of {folder.name}" for folder, videos in zip(clips, corpora, strict=True)
+        ),
         "validation": f"P-frames of {dataset} val at GOP 12, {val_bitrate} b/s, offsets 0 and 6",
     }
     run_trainer(trainer, checkpoint, write, facts, resume=resume)

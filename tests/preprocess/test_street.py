@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gopseg.data.labelled_video import find_labelled_videos
 from gopseg.data.synthetic import SyntheticStreet
 from tests.preprocess.conftest import run_command

@@ -1,0 +1,87 @@
+"""`train-segnet ar`: the fusion, with the LR branch or alone, on labelled videos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from gopseg.data.camvid import CamVid
+from gopseg.data.synthetic import SyntheticStreet
+from gopseg.preprocess.command import main as preprocess
+from gopseg.segnet import SwiftNet, load_ar, save_model
+from gopseg.tools.train import main
+
+STREET = ["--count", "2", "--size", "64", "96", "--gop", "4", "--bitrate", "400k"]
+FAST = [
+    "--batch",
+    "4",
+    "--epochs",
+    "1",
+    "--steps-per-epoch",
+    "3",
+    "--validate-every",
+    "1",
+    "--precision",
+    "fp32",
+    "--warmup",
+    "1",
+    "--ema",
+    "0.5",
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CamVid that is a drive through a synthetic street, two corpora of other streets, and a random network."""
+    root = tmp_path_factory.mktemp("camvid")
+    for split, seed, count in (("train", 1, 2), ("val", 2, 8)):
+        (root / split).mkdir()
+        (root / f"{split}annot").mkdir()
+        for i, (image, labels) in enumerate(SyntheticStreet(seed, (64, 96)).frames(count)):
+            cv2.imwrite(str(root / split / f"{i:02d}.png"), image[..., ::-1])
+            cv2.imwrite(str(root / f"{split}annot" / f"{i:02d}.png"), labels)
+    for folder, seed in (("one", "3"), ("two", "13")):
+        result = CliRunner().invoke(preprocess, ["street", "-o", str(root / folder), "--seed", seed, *STREET])
+        assert result.exit_code == 0, result.output
+    torch.manual_seed(0)
+    save_model(SwiftNet(CamVid.classes), root / "hr.safetensors", "swiftnet18", half=False)
+    return root
+
+
+def train(world: Path, output: Path, *arguments: str) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+    fixed = ["--root", world, "--hr", world / "hr.safetensors", "--clips", world / "one", "-o", output]
+    result = CliRunner().invoke(main, ["ar", *map(str, fixed), *FAST, *arguments])
+    assert result.exit_code == 0, result.output
+    assert load_ar(output / "best.safetensors").low.scale == 0.5
+    state = torch.load(output / "last.pt", weights_only=True)["average"]
+    return state, json.loads((output / "best.json").read_text())
+
+
+def moved(world: Path, state: dict[str, torch.Tensor]) -> bool:
+    from gopseg.segnet import load_model
+
+    start = load_model(world / "hr.safetensors").state_dict()
+    return any(not torch.equal(state[f"low.network.{name}"], value) for name, value in start.items())
+
+
+@pytest.mark.parametrize("fusion", ["evidence", "creff"])
+def test_a_frozen_branch_stays_and_its_fusion_learns(world: Path, tmp_path: Path, fusion: str) -> None:
+    arguments = ["--clips", str(world / "two"), "--low-lr", "0", "--fusion", fusion]
+    state, card = train(world, tmp_path / "run", *arguments)
+    assert card["data"] == "2 videos of one and 2 videos of two"
+    assert not moved(world, state)
+    torch.manual_seed(0)
+    assert all(np.isfinite(value.numpy()).all() for value in state.values())
+    if fusion == "evidence":
+        assert state["fusion.weigh.weight"].abs().max() > 0
+
+
+def test_the_branch_learns_too(world: Path, tmp_path: Path) -> None:
+    state, _ = train(world, tmp_path / "run", "--low-lr", "0.5", "--fst", "1")
+    assert moved(world, state)
