@@ -47,13 +47,31 @@ class LabelledVideo:
         """The number of labelled frames."""
         return len(self.label_files)
 
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.video.stem
+
     def sample(self, index: int) -> Sample:
         """Frame `index`, decoded, with its labels."""
+        return self.samples([index])[0]
+
+    def samples(self, positions: Sequence[int]) -> list[Sample]:
+        """Several frames, decoded in one go, with their labels; in the order asked for."""
+        found: dict[int, Sample] = {}
         with open_video(self.video, motion=False, qp=False) as frames:
             for frame in frames:
-                if frame.index == index:
-                    return Sample(f"{self.video.stem}:{index}", frame.image, self._labels(index, frame.size_hw))
-        raise DatasetError(f"'{self.video}' ends before frame {index}, which has labels; make it again")
+                if frame.index in positions:
+                    labels = self._labels(frame.index, frame.size_hw)
+                    found[frame.index] = Sample(f"{self.name}:{frame.index}", frame.image, labels)
+                if len(found) == len(set(positions)):
+                    return [found[index] for index in positions]
+        missing = next(index for index in positions if index not in found)
+        raise DatasetError(f"'{self.video}' ends before frame {missing}, which has labels; make it again")
+
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """The labels of frame `index`, (H, W)."""
+        return read_labels(self.label_files[index])
 
     def keyed(self, indices: Iterable[int], cell: int) -> Iterator[KeyedSample]:
         """The frames of `indices`, in display order, with their keyframes; motion on cells of `cell` pixels."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .image import read_image
-from .sample import DatasetError
+from .sample import DatasetError, Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,10 @@ class LabelledSequence:
         """The labels of a labelled frame, (H, W) uint8; KeyError for another."""
         return self.read_labels(self.label_files[position])
 
+    def samples(self, positions: Sequence[int]) -> list[Sample]:
+        """Labelled frames, in the order asked for; KeyError where one is not labelled."""
+        return [Sample(self.frame_name(place), self.image(place), self.labels(place)) for place in positions]
+
     def frame_name(self, position: int) -> str:
         """The name of frame `position`."""
         return self.names.get(position, self.images[position].stem)
@@ -83,18 +87,19 @@ class Clip:
         return self.sequence.labels(self.start + index)
 
 
-def dense_clips(sequence: LabelledSequence, gop: int) -> Iterator[Clip]:
+def dense_clips(sequence: LabelledSequence, gop: int, *, starts: int | None = None) -> Iterator[Clip]:
     """Clips that show each frame of a densely labelled sequence at each distance: it begins at its frame 0 .. gop - 1.
 
     Whole sequences, so that rate control is realistic (design.md, section 4). The first gop - 1 frames are seen at
-    fewer distances. DatasetError where frames lack labels.
+    fewer distances. With `starts` it begins at fewer frames, and each is seen at as many distances. DatasetError where
+    frames lack labels.
     """
     if not sequence.is_dense:
         raise DatasetError(
             f"'{sequence.name}' has labels for {len(sequence.label_files)} of {len(sequence)} frames; "
             "the dense protocol needs them all, take the sparse one"
         )
-    for start in range(min(gop, len(sequence))):
+    for start in range(min(gop, starts or gop, len(sequence))):
         count = len(sequence) - start
         yield Clip(sequence, start, len(sequence), gop, tuple(range(count)))
 

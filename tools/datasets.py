@@ -14,10 +14,13 @@ from ..data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from ..data.cityscapes import Cityscapes, cityscapes_sequences
 from ..data.sample import Sample
 from ..data.sequences import limited
+from ..data.vspw import CLASSES as VSPW_CLASSES
+from ..data.vspw import FRAME_RATE as VSPW_FRAME_RATE
+from ..data.vspw import vspw_sequences
 from .cli import InputError
 from .protocols import ClipProtocol, Consistency, ProcessedProtocol, Protocol
 
-DATASETS = ("camvid", "cityscapes")
+DATASETS = ("camvid", "cityscapes", "vspw")
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,15 @@ def open_protocol(
     """The protocol that a data set's layout asks for, and the classes of its labels.
 
     AR-Seg's processed folders as they are; Cityscapes and CamVid with `frames` (or a folder of that name in `root`)
-    sparse; CamVid otherwise dense. InputError where the network's classes are not the labels'.
+    sparse; CamVid otherwise dense. VSPW is dense too, but each of its videos is encoded once: there are enough of them
+    to show every distance. InputError where the network's classes are not the labels'.
     """
     names = label_classes(dataset, classes, network_classes)
+    if dataset == "vspw":
+        videos = vspw_sequences(root, split)
+        if limit is not None:
+            videos = limited(videos, limit)
+        return ClipProtocol(videos, True, frame_rate or VSPW_FRAME_RATE, consistency, starts=1), names
     if processed_gop(root) is not None:
         data = ProcessedFrames(root, split, void_class=len(names) == len(CLASSES_WITH_VOID))
         if data.is_cityscapes != (dataset == "cityscapes"):
@@ -56,9 +65,9 @@ def open_protocol(
         sequences, rate, is_dense = cityscapes_sequences(root, split), 17.0, False
     else:
         data_set = CamVid(root, split, void_class=names == CLASSES_WITH_VOID)
-        videos = frames or (root / "frames" if (root / "frames").is_dir() else None)
-        is_dense = videos is None
-        sequences = camvid_dense(data_set) if videos is None else camvid_sparse(data_set, videos)
+        folder = frames or (root / "frames" if (root / "frames").is_dir() else None)
+        is_dense = folder is None
+        sequences = camvid_dense(data_set) if folder is None else camvid_sparse(data_set, folder)
         rate = 15.0 if is_dense else 30.0
     if limit is not None:
         sequences = limited(sequences, limit)
@@ -68,7 +77,9 @@ def open_protocol(
 def open_stills(
     dataset: str, root: Path, split: str, classes: str, network_classes: tuple[str, ...], limit: int | None
 ) -> Stills:
-    """The labelled frames of a split; InputError where the network's classes are not the labels'."""
+    """The labelled frames of a split; InputError where the network's classes are not the labels', and for VSPW."""
+    if dataset == "vspw":
+        raise InputError("--stills: VSPW is video; leave it out")
     names = label_classes(dataset, classes, network_classes)
     data: CamVid | Cityscapes
     if dataset == "cityscapes":
@@ -87,6 +98,8 @@ def label_classes(dataset: str, classes: str, network_classes: tuple[str, ...]) 
     """
     if dataset == "cityscapes":
         names = CITYSCAPES_CLASSES
+    elif dataset == "vspw":
+        names = VSPW_CLASSES
     elif classes == "auto":
         names = CLASSES_WITH_VOID if len(network_classes) == len(CLASSES_WITH_VOID) else CLASSES
     else:

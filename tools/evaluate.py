@@ -86,8 +86,9 @@ from .variants import ALIASES, Variant, backbone_name, branch_files, make_varian
 def main(**options: Any) -> None:
     """Score modes on labelled frames: mIoU at every distance to the keyframe (mIoU_d).
 
-    Densely labelled video (CamVid val) is encoded once for each distance; of sparsely labelled video (Cityscapes,
-    CamVid with --frames) every labelled frame is encoded at each distance. All modes see the same decoded frames.
+    Densely labelled video (CamVid val) is encoded once for each distance, each of VSPW's many videos once; of sparsely
+    labelled video (Cityscapes, CamVid with --frames) every labelled frame is encoded at each distance. All modes see
+    the same decoded frames.
     Several --gop, --bitrate, --lr-scales and --sweep values are all evaluated, in every combination.
     """
     request = Request(**options)
@@ -309,7 +310,10 @@ def print_distances(records: Sequence[dict[str, Any]], title: str) -> None:
     for name, key in (
         ("mean", "miou_mean"),
         ("min", "miou_min"),
+        ("wIoU", "weighted_iou"),
         ("TC", "temporal_consistency"),
+        ("VC8", "vc8"),
+        ("VC16", "vc16"),
         ("GFLOP", "gflops_per_frame"),
         ("fps", "fps"),
     ):

@@ -21,6 +21,7 @@ from ..pipelines import Pipeline
 from ..segnet import ConfusionMatrix
 from ..segnet.temporal_metrics import TemporalConsistency
 from ..segnet.temporal_metrics_published import LegacyTemporalConsistency, VSPWTemporalConsistency
+from ..segnet.vc_metrics import VideoConsistency, present_mean_iou, weighted_iou
 from .flops import FrameKind, operations_by_kind
 from .matching import PairMotion
 from .shared_runner import SharedRunner
@@ -51,6 +52,7 @@ class ModeResult:
             "tc_legacy": LegacyTemporalConsistency(len(self.classes)),
             "tc_vspw": VSPWTemporalConsistency(len(self.classes)),
         }
+        self.video_consistency = VideoConsistency()
         self.frames = np.zeros(2, np.int64)
         self.network_frames = np.zeros(2, np.int64)
         self.seconds = np.zeros(2)
@@ -81,6 +83,7 @@ class ModeResult:
         """What follows is another stream."""
         self.consistency.end_clip()
         self.consistency_by_codec.end_clip()
+        self.video_consistency.end_video()
 
     def temporal(self) -> dict[str, Any]:
         """All temporal metrics: what `temporal_consistency` is made of, and tc_mv, tc_legacy and tc_vspw."""
@@ -132,6 +135,9 @@ class ModeResult:
             "confusion": pooled.counts.tolist(),
             "temporal_consistency": temporal["tc"],
             "temporal": temporal,
+            "miou_present": present_mean_iou(pooled),
+            "weighted_iou": weighted_iou(pooled),
+            **self.video_consistency.compute(),
             "gflops_per_frame": gflops,
             "gmacs_per_frame": gflops / 2,
             "gflops_keyframe": keyframe,
@@ -171,11 +177,13 @@ class Evaluation:
         name: Callable[[int], str] = str,
         match: Callable[[Frame], PairMotion] = lambda _: PairMotion(),
         every_frame: bool = True,
+        size_hw: tuple[int, int] | None = None,
     ) -> None:
         """Step every variant through one stream; `truth` gives the labels by the frame's index, None if not scored.
 
         Of frames that are not scored, keyframes are segmented and the others only passed over, unless `every_frame`.
-        `match` tells the motion from and to the frame before; `name` is what a frame is called.
+        `match` tells the motion from and to the frame before; `name` is what a frame is called; `size_hw` is what of a
+        frame counts, from its upper left corner: the size before it was padded to even sides.
         """
         running = [self._build(result) for result in self.results]
         before: list[Labels | None] = [None] * len(running)
@@ -193,11 +201,14 @@ class Evaluation:
                     before[i] = None
                     continue
                 now = self._step(result, pipeline, frame, decode_seconds)
+                now = now if size_hw is None else now[: size_hw[0], : size_hw[1]]
                 previous, before[i] = before[i], now
                 if previous is not None:
                     result.compare(now, previous, motion)
                 if labels is not None:
                     result.confusions[frame.distance].update(now, labels)
+                    if every_frame:
+                        result.video_consistency.update(now, labels)
                     shown[result.variant.name] = now
             if labels is not None:
                 self._on_scored(name(frame.index), frame, labels, shown)

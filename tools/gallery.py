@@ -33,7 +33,8 @@ class Gallery:
     def __call__(self, name: str, frame: Frame, truth: Labels, labels: dict[str, Labels]) -> None:
         """Keep the frame if it is one of those to be shown."""
         if name == self.subject and frame.distance in self.distances:
-            self._kept[frame.distance] = Shown(name, frame.distance, frame.image, truth, dict(labels))
+            picture = frame.image[: truth.shape[0], : truth.shape[1]]  # what was padded for the codec left out
+            self._kept[frame.distance] = Shown(name, frame.distance, picture, truth, dict(labels))
 
     @property
     def shown(self) -> list[Shown]:

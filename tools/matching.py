@@ -57,7 +57,7 @@ class FlowMatcher:
             there, back = self._between(now, before), self._between(before, now)
             self._known[position] = match_pixels(there, not_occluded(there, back)), back
         match, onward = self._known[position]
-        return PairMotion(match, match_by_codec(frame), onward)
+        return PairMotion(match, match_by_codec(frame, (match.shape[0], match.shape[1])), onward)
 
     def _between(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self._flow is not None:
@@ -67,22 +67,23 @@ class FlowMatcher:
         return np.asarray(self._search.calc(grey[0], grey[1], None), np.float32)
 
 
-def follow_codec(position: int, frame: Frame) -> PairMotion:  # noqa: ARG001
-    """The motion vectors alone."""
-    match = match_by_codec(frame)
+def follow_codec(position: int, frame: Frame, size_hw: tuple[int, int] | None = None) -> PairMotion:  # noqa: ARG001
+    """The motion vectors alone, as `match_by_codec` takes them."""
+    match = match_by_codec(frame, size_hw)
     return PairMotion(match, match)
 
 
-def match_by_codec(frame: Frame) -> Match | None:
+def match_by_codec(frame: Frame, size_hw: tuple[int, int] | None = None) -> Match | None:
     """The match that a P-frame's own motion vectors give; None on keyframes, which have none.
 
+    `size_hw` is what of the frame is matched, from its upper left corner: the size before it was padded to even sides.
     Costs nothing, but flatters modes that carry labels along these very vectors, and is blind to what changes at
     keyframes.
     """
     if frame.motion is None or frame.motion_absence is not None or frame.distance == 0:
         return None
     field = MotionField.from_vectors(frame.motion)
-    height, width = frame.size_hw
+    height, width = size_hw or frame.size_hw
     side = int(field.cell[0])
     dense = field.displacement.repeat(side, 0).repeat(side, 1)[:height, :width]
     known = ~field.unreferenced.repeat(side, 0).repeat(side, 1)[:height, :width]

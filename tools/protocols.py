@@ -27,15 +27,16 @@ Consistency = Literal["flow", "raft", "codec", "none"]
 class ClipProtocol:
     """Clips of labelled sequences, encoded here.
 
-    Dense: every frame is labelled; each sequence is encoded once for each of its first `gop` starts, and every frame is
-    segmented. Sparse: each labelled frame is encoded at each distance, and what lies between is only passed over, so
-    that there are no neighbours to be consistent with.
+    Dense: every frame is labelled; each sequence is encoded once for each of its first `gop` starts, or of the first
+    `starts`, and every frame is segmented. Sparse: each labelled frame is encoded at each distance, and what lies
+    between is only passed over, so that there are no neighbours to be consistent with.
     """
 
     sequences: Sequence[LabelledSequence]
     is_dense: bool
     frame_rate: float
     consistency: Consistency = "flow"
+    starts: int | None = None
 
     @property
     def name(self) -> str:
@@ -49,7 +50,7 @@ class ClipProtocol:
 
     def clips(self, gop: int) -> list[Clip]:
         """Every clip that the protocol shows."""
-        cut = dense_clips if self.is_dense else partial(sparse_clips, cut_after_last=False)
+        cut = partial(dense_clips, starts=self.starts) if self.is_dense else partial(sparse_clips, cut_after_last=False)
         return [clip for sequence in self.sequences for clip in cut(sequence, gop)]
 
     def scored_frames(self, gop: int) -> int:
@@ -80,6 +81,7 @@ class ClipProtocol:
                         name=partial(_name_of, clip),
                         match=partial(_match_of, clip, matchers[id(clip.sequence)]),
                         every_frame=self.is_dense,
+                        size_hw=_size_hw(clip.sequence),
                     )
                 on_scored(len(clip.scored))
 
@@ -87,7 +89,7 @@ class ClipProtocol:
         if not self.is_dense or self.consistency == "none":
             return no_match
         if self.consistency == "codec":
-            return follow_codec
+            return partial(follow_codec, size_hw=_size_hw(sequence))
         return FlowMatcher(sequence, FLOWS["raft"]() if self.consistency == "raft" else None)
 
 
@@ -132,6 +134,11 @@ class ProcessedProtocol:
 
 
 Protocol = ClipProtocol | ProcessedProtocol
+
+
+def _size_hw(sequence: LabelledSequence) -> tuple[int, int]:
+    height, width = sequence.image(0).shape[:2]
+    return height, width
 
 
 @contextmanager

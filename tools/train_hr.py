@@ -135,7 +135,7 @@ def hr(
         train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
         torch.manual_seed(settings.seed)
         network = build_network(arch, CamVid.classes)
-        if init is not None and not resume:
+        if init is not None and not checkpoint.exists():
             click.echo(f"took {initialise(network, init)} tensors from {init}", err=True)
         extra, words = more_samples(
             output,

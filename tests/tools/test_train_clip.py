@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -12,10 +13,15 @@ from click.testing import CliRunner
 
 pytest.importorskip("transformers", reason="the extra segformer is not installed")
 
-from gopseg.data import SyntheticStreet
+from gopseg.codec import EncodeSettings
+from gopseg.codec.pictures import pictures_of_images
+from gopseg.codec.transcode import transcode
+from gopseg.data import CamVid, DatasetError, SyntheticStreet
+from gopseg.data.labelled_video import find_labelled_videos
 from gopseg.data.vspw import vspw_sequences
 from gopseg.segnet import build_network, load_model
-from gopseg.tools.clip_training import ClipTrainer, clip_optimiser
+from gopseg.segnet.mrcfa_loss import per_frame_loss
+from gopseg.tools.clip_training import ClipTrainer, clip_optimiser, frequency_weights
 from gopseg.tools.train import main
 from gopseg.tools.training import TrainSettings, tensors_of
 
@@ -85,6 +91,97 @@ def test_the_command(root, tmp_path):
     assert card["steps"] == 1
     assert 0 <= card["metrics"]["vc8_val"] <= 1
     assert load_model(tmp_path / "run" / "best.safetensors").classes[18] == "road"
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory):
+    """CamVid's layout: `val` is a video of three frames; and two labelled GOPs to train on."""
+    root = tmp_path_factory.mktemp("camvid")
+    for part in ("val", "valannot"):
+        (root / part).mkdir()
+    for index, (image, labels) in enumerate(SyntheticStreet(3, (64, 96)).frames(3)):
+        cv2.imwrite(str(root / "val" / f"0016E5_{8001 + 2 * index:05d}.png"), image[..., ::-1])
+        cv2.imwrite(str(root / "valannot" / f"0016E5_{8001 + 2 * index:05d}.png"), labels)
+    for part, count in (("gops", 2), ("streets", 1)):
+        write_streets(root / part, count)
+    return root
+
+
+def write_streets(folder, count):
+    """Labelled videos of one GOP, as `preprocess street` makes them."""
+    for number in range(count):
+        labels = folder / f"street{number}_labels"
+        labels.mkdir(parents=True)
+        frames = list(SyntheticStreet(number, (64, 96)).frames(12))
+        pictures = pictures_of_images((image for image, _ in frames), "street", Fraction(15), len(frames))
+        transcode(pictures, folder / f"street{number}.mp4", EncodeSettings(gop=12, bitrate_bps=500_000))
+        for index, (_, truth) in enumerate(frames):
+            cv2.imwrite(str(labels / f"{index:06d}.png"), truth)
+
+
+@pytest.mark.parametrize("kind", [(), ("--per-frame",)])
+def test_camvid_is_trained_on_gops_and_streets(camvid, tmp_path, kind):
+    options = ["--dataset", "camvid", "--root", camvid, "--clips", camvid / "gops", "--clips", camvid / "streets"]
+    options += ["--preset", "small", "--repeat", "0.5", "--crop", "64x64", "--precision", "fp32", *kind]
+    run = tmp_path / "run"
+    result = CliRunner().invoke(main, [str(word) for word in ("clip", *options, "-o", run)])
+    assert result.exit_code == 0, result.output
+    card = json.loads((run / "best.json").read_text())
+    assert card["architecture"] == ("segformer-b0" if kind else "mrcfa-b0")
+    assert (card["steps"], card["settings"]["batch"], card["settings"]["balance"]) == (1, 2, 0.5)
+    assert card["data"] == "labelled GOPs: 2 of gops, 1 of streets"
+    assert load_model(run / "best.safetensors").classes == CamVid.classes
+
+
+def test_a_baseline_has_the_first_term_only(camvid, tmp_path):
+    """Both see the same clips; a SegFormer's loss is the per-frame term of an MRCFA with the same weights."""
+    videos = find_labelled_videos(camvid / "gops")
+    torch.manual_seed(0)
+    whole, alone = build_network("mrcfa-b0", 11), build_network("segformer-b0", 11)
+    alone.load_state_dict({key: whole.state_dict()[key] for key in alone.state_dict()})
+    losses, batches = [], []
+    for network in (whole, alone):
+        made = ClipTrainer(network, videos, [], SETTINGS, tmp_path, repeat=1)
+        made.model.eval()
+        images, labels = made.batch(0)
+        batches.append(images)
+        outputs = made.bare(network.normalise(images.flatten(0, 1)).unflatten(0, (2, 4)))
+        losses.append(per_frame_loss(outputs[0], labels.long(), weights=made.weights).item())
+    assert torch.equal(*batches)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert made.loss(images, labels).item() == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_rare_classes_weigh_more(camvid):
+    videos = find_labelled_videos(camvid / "gops")
+    counts = sum(np.bincount(video.labels(6).ravel(), minlength=11) for video in videos)
+    weights = frequency_weights(videos, 11, 0.5).numpy()
+    present = np.flatnonzero(counts)
+    assert weights[present[counts[present].argmin()]] > 1 > weights[counts.argmax()]
+
+
+def test_labelled_videos_are_decoded_once(camvid):
+    video = find_labelled_videos(camvid / "gops")[0]
+    backwards = video.samples([11, 2, 5])
+    assert [sample.name for sample in backwards] == [f"{video.name}:{index}" for index in (11, 2, 5)]
+    for sample, index in zip(backwards, (11, 2, 5), strict=True):
+        np.testing.assert_array_equal(sample.image, video.sample(index).image)
+        np.testing.assert_array_equal(sample.labels, video.labels(index))
+    with pytest.raises(DatasetError, match="ends before frame 12"):
+        video.samples([3, 12])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--dataset", "camvid"), "give --clips"),
+        (("--clips", "gops"), "--dataset camvid"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(root, tmp_path, options, words):
+    result = CliRunner().invoke(main, ["clip", "--root", str(root), "-o", str(tmp_path / "run"), *options])
+    assert result.exit_code == 2
+    assert words in result.output
 
 
 def test_a_folder_that_is_no_vspw_is_refused(tmp_path):
