@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..codec import MotionChain, MotionField, filled, open_video
 from .augment import jitter_colour
 from .labelled_video import LabelledVideo
-from .sample import DatasetError, read_labels
+from .sample import DatasetError
 
 CELL = 8
 """Pixels of a cell of the motion."""
@@ -50,7 +50,7 @@ def read_group(video: LabelledVideo, index: int, gap: int) -> FrameGroup:
             if frame.index == index:
                 image, motion = frame.image, chain.compose(CELL)
             if frame.index == index + gap:
-                labels = read_labels(video.label_files[index])
+                labels = video.labels(index)
                 return FrameGroup(image, previous, frame.image, labels, motion.displacement, ~motion.unreferenced)
     raise DatasetError(f"'{video.video}' ends before frame {index + gap}; make it again")
 

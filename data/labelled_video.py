@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codec import MotionChain, MotionField, filled, open_video
-from .sample import DatasetError, Sample, read_labels
+from .sample import VOID, DatasetError, Sample, read_labels
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,16 @@ class KeyedSample:
 class LabelledVideo:
     """One video and the label images of its frames, in order. DatasetError where a file is missing or does not fit.
 
-    `still_frame` is the frame whose picture and labels were not warped, where `preprocess stills` made the video.
+    A frame whose file is None has no labels: all void. `still_frame` is the frame whose picture and labels were not
+    warped, where `preprocess stills` made the video.
     """
 
     video: Path
-    label_files: tuple[Path, ...] = field(repr=False)
+    label_files: tuple[Path | None, ...] = field(repr=False)
     still_frame: int | None = None
 
     def __len__(self) -> int:
-        """The number of labelled frames."""
+        """The number of frames."""
         return len(self.label_files)
 
     @property
@@ -70,8 +71,11 @@ class LabelledVideo:
         raise DatasetError(f"'{self.video}' ends before frame {missing}, which has labels; make it again")
 
     def labels(self, index: int) -> NDArray[np.uint8]:
-        """The labels of frame `index`, (H, W)."""
-        return read_labels(self.label_files[index])
+        """The labels of frame `index`, (H, W); DatasetError where it has none."""
+        file = self.label_files[index]
+        if file is None:
+            raise DatasetError(f"frame {index} of '{self.video}' has no labels; leave it out")
+        return read_labels(file)
 
     def keyed(self, indices: Iterable[int], cell: int) -> Iterator[KeyedSample]:
         """The frames of `indices`, in display order, with their keyframes; motion on cells of `cell` pixels."""
@@ -102,9 +106,12 @@ class LabelledVideo:
                     return
 
     def _labels(self, index: int, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-        labels = read_labels(self.label_files[index])
+        file = self.label_files[index]
+        if file is None:
+            return np.full(size_hw, VOID, np.uint8)
+        labels = read_labels(file)
         if labels.shape != size_hw:
-            raise DatasetError(f"'{self.label_files[index]}' is {labels.shape}, but its video is {size_hw}")
+            raise DatasetError(f"'{file}' is {labels.shape}, but its video is {size_hw}")
         return labels
 
 

@@ -24,6 +24,7 @@ from ..segnet import (
     resize_logits,
     to_grid,
 )
+from .fusion_sources import KeyedSource
 from .training import Batch, Trainer, TrainSettings
 
 PER_GOP = 2
@@ -37,15 +38,15 @@ class FusionTrainer(Trainer):
     the still that was not warped), at any distance from 1 on, with their decoded keyframes and composed codec motion.
     The loss is the cross-entropy of the fused logits, `settings.auxiliary` times that of the LR branch's own, and
     `settings.fst` times the FST term (the LR features against the HR network's of the same frame, in units of their
-    variance). Batch statistics stay as they are. Without a learning rate (`settings.low_lr` 0) the LR branch is frozen,
-    and the fused logits' loss is all there is.
+    variance), which is all that frames without labels have. Batch statistics stay as they are. Without a learning rate
+    (`settings.low_lr` 0) the LR branch is frozen, and the fused logits' loss is all there is.
     """
 
     def __init__(
         self,
         branch: AlteringResolution,
         hr: SegmentationNetwork,
-        train: Sequence[Sequence[LabelledVideo]],
+        train: Sequence[Sequence[KeyedSource]],
         val: Sequence[LabelledVideo],
         settings: TrainSettings,
         folder: Path,
@@ -65,13 +66,13 @@ class FusionTrainer(Trainer):
         samples: list[KeyedSample] = []
         cell = self.hr.feature_stride
         while len(samples) < self.settings.batch:
-            videos = self.train_videos[int(rng.integers(len(self.train_videos)))]
-            video = videos[int(rng.integers(len(videos)))]
-            chosen = rng.permutation(np.arange(1, len(video)))[:PER_GOP]
-            if video.still_frame and video.still_frame not in chosen:
+            sources = self.train_videos[int(rng.integers(len(self.train_videos)))]
+            video = sources[int(rng.integers(len(sources)))]
+            chosen = rng.permutation(len(video))[:PER_GOP]
+            if video.still_frame is not None and video.still_frame not in chosen:
                 chosen[0] = video.still_frame
             view = int(rng.integers(1 << 32))  # one view for a GOP, so that its keyframe is seen once
-            samples += [vary(s, cell, np.random.default_rng(view)) for s in video.keyed(chosen, cell)]
+            samples += [vary(s, cell, np.random.default_rng(view)) for s in video.keyed(chosen, cell) if s.distance]
         return stack(samples[: self.settings.batch])
 
     def loss(self, *batch: Tensor) -> Tensor:

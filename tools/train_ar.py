@@ -15,7 +15,7 @@ from ..codec import CodecError, EncodeSettings
 from ..codec.pictures import pictures_of_images
 from ..codec.transcode import transcode
 from ..data.camvid import CamVid
-from ..data.labelled_video import LabelledVideo, find_labelled_videos
+from ..data.labelled_video import LabelledVideo
 from ..data.sample import Sample
 from ..segnet import (
     AlteringResolution,
@@ -29,6 +29,7 @@ from ..segnet import (
 )
 from ..segnet.branches import FUSIONS
 from .cli import InputError, sha256
+from .fusion_sources import find_sources, has_labels
 from .fusion_training import FusionTrainer
 from .image_training import balanced_weights
 from .train_common import prepare_folder, run_options, run_trainer
@@ -45,7 +46,8 @@ from .training import TrainSettings
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="Labelled GOPs, as `preprocess stills` and `preprocess street` make them; several are drawn equally often.",
+    help="Labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's processed folders, or "
+    "videos without labels. Several folders are drawn from equally often.",
 )
 @click.option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--auxiliary", type=float, default=0.4, show_default=True, help="Weight of the LR branch's own loss.")
@@ -82,9 +84,12 @@ def ar(
         torch.manual_seed(settings.seed)
         hr = load_model(hr_weights)
         low = load_lr(lr_weights) if lr_weights else LowResolution(load_model(hr_weights), lr_scale)
-        corpora = [find_labelled_videos(folder) for folder in clips]
+        corpora = [find_sources(folder) for folder in clips]
     except (CodecError, ModelError) as error:
         raise InputError(str(error)) from error
+    unlabelled = [str(f) for f, sources in zip(clips, corpora, strict=True) if not any(map(has_labels, sources))]
+    if unlabelled and not (settings.fst and settings.low_lr):
+        raise InputError(f"'{unlabelled[0]}' has no labels: such frames teach by --fst and --low-lr only; give both")
     low.freeze_classifier()
     branch = AlteringResolution(low, build_fusion(fusion, low))
     weights = balanced_weights(train, len(hr.classes), settings.balance)
