@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from functools import cache
 
 import cv2
 import numpy as np
@@ -99,7 +100,7 @@ def camvid(tmp_path_factory):
     root = tmp_path_factory.mktemp("camvid")
     for part in ("val", "valannot"):
         (root / part).mkdir()
-    for index, (image, labels) in enumerate(SyntheticStreet(3, (64, 96)).frames(3)):
+    for index, (image, labels) in enumerate(street()[:3]):
         cv2.imwrite(str(root / "val" / f"0016E5_{8001 + 2 * index:05d}.png"), image[..., ::-1])
         cv2.imwrite(str(root / "valannot" / f"0016E5_{8001 + 2 * index:05d}.png"), labels)
     for part, count in (("gops", 2), ("streets", 1)):
@@ -107,12 +108,17 @@ def camvid(tmp_path_factory):
     return root
 
 
+@cache
+def street():
+    return list(SyntheticStreet(3, (64, 96)).frames(12))
+
+
 def write_streets(folder, count):
     """Labelled videos of one GOP, as `preprocess street` makes them."""
     for number in range(count):
         labels = folder / f"street{number}_labels"
         labels.mkdir(parents=True)
-        frames = list(SyntheticStreet(number, (64, 96)).frames(12))
+        frames = street()
         pictures = pictures_of_images((image for image, _ in frames), "street", Fraction(15), len(frames))
         transcode(pictures, folder / f"street{number}.mp4", EncodeSettings(gop=12, bitrate_bps=500_000))
         for index, (_, truth) in enumerate(frames):
