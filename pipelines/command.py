@@ -45,7 +45,8 @@ class InputError(CommandError):
     show_default=True,
     help="frame: the network on every frame. motion: on keyframes, carried along motion vectors between them. "
     "ar: between keyframes also a branch that sees shrunken frames. lr: that branch alone, on every frame. "
-    "flow: as motion, along optical flow. clip: an MRCFA network on every frame, with earlier ones. "
+    "flow: as motion, along optical flow. guided: as motion, repaired by a small trained head. "
+    "clip: an MRCFA network on every frame, with earlier ones. "
     "auto: motion wherever the stream or --reencode allows it, else frame.",
 )
 @click.option(
@@ -57,6 +58,11 @@ class InputError(CommandError):
 @click.option("--save", default="overlay", show_default=True, help=f"Of {', '.join(KINDS)}, comma-separated.")
 @click.option("--palette", help="camvid, cityscapes, vspw or a file. Default: the one with the model's classes.")
 @click.option("--opacity", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of the overlay's colour.")
+@click.option(
+    "--show-occlusion",
+    is_flag=True,
+    help="Hatch, in the overlay, what motion cannot explain: blocks without reference, in guided also other colours.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @click.option(

@@ -56,8 +56,8 @@ class FlowChain:
         assert before is not None
         with torch.inference_mode():
             self.step = self.model.motion(frame, before).float()
-            colours = (x.reduced * self.model.reducer.std for x in (frame, before))
-            matching = photometric_residual(*colours, self.step) <= MISMATCH
+            colours, colours_before = (x.reduced * self.model.reducer.std for x in (frame, before))
+            matching = photometric_residual(colours, colours_before, self.step) <= MISMATCH
             lost = 1 - (matching * inside_frame(self.step))[0, 0]
             if self._lost is None or lost.mean() > self._lost.mean():
                 self._lost = lost

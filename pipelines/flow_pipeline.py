@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,7 +81,7 @@ class FlowPipeline(MotionPipeline):
         self._flow.restart(frame.image)
         self._reference, self._carried = frame, None
 
-    def _look_at_reference(self) -> tuple[NDArray[np.float32], object]:
+    def _look_at_reference(self) -> tuple[NDArray[np.float32], Any]:
         if self._flow is None:
             return super()._look_at_reference()
         assert self._reference is not None

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..codec import MotionChain, MotionField, filled
 from ..codec.frame import Frame
-from ..segnet import PropagationModel, branch_file, displacement_on_grid, load_propagation
+from ..segnet import PropagationModel, PropagationStep, branch_file, displacement_on_grid, load_propagation
 from ..segnet.propagation_model import PropagationFrame
 from ..segnet.propagation_settings import PropagationSettings
 from .errors import StreamUsageError
@@ -24,8 +24,14 @@ from .network import NetworkRunner
 FINEST_CELL = 4
 """Side in pixels of the cells that codec motion is followed on; a head's coarser cells take means of them."""
 
+DOUBTFUL = 0.5
+"""Validity below which a cell counts as occluded."""
+
 Step = tuple[PropagationFrame, Tensor, Tensor | None]
 """A frame for the head, its displacement (1, h, w, 2) in cells to the frame before, and where that can be trusted."""
+
+State = tuple[Tensor, PropagationFrame]
+"""The head's scores (1, C, h, w) of a frame, and that frame."""
 
 
 class GuidedPipeline(FlowPipeline):
@@ -63,7 +69,7 @@ class GuidedPipeline(FlowPipeline):
             flow_source=self.model.settings.flow,
             interval=interval,
         )
-        self._scores_carried: Tensor | None = None
+        self._state: State | None = None
         self._waiting: list[Step] = []
 
     def _flow_of(self, source: str) -> FlowChain | None:  # noqa: ARG002
@@ -76,16 +82,20 @@ class GuidedPipeline(FlowPipeline):
                 self._waiting.append(self._step_to_previous(frame))
 
     def _refer_to(self, frame: Frame) -> None:
-        self._scores_carried, self._waiting = None, []
+        self._state, self._waiting = None, []
         super()._refer_to(frame)
 
     def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
         if self._reference is not frame:
             field = self._compose(frame)
             if field.unreferenced.mean() <= self._limit():
-                carried = self._look_at_reference()[1] if self._carried is None else self._carried
+                self._occluded = None
+                carried: State = self._look_at_reference()[1] if self._carried is None else self._carried
                 with self._clock("head"), torch.inference_mode(), self.runner.autocast():
-                    return self._on_cells(self._propagate(frame, field, carried), frame.size_hw), False
+                    step = self._propagate(frame, field, carried)
+                    if step.validity is not None:
+                        self._occluded = self._on_cells(step.validity, frame.size_hw)[..., 0] < DOUBTFUL
+                    return self._on_cells(step.scores, frame.size_hw), False
             self._refer_to(frame)
         return self._look_at_reference()[0], True
 
@@ -93,8 +103,8 @@ class GuidedPipeline(FlowPipeline):
         is_logits = from_network or not self.model.settings.probabilities
         return scores if is_logits else np.log(np.maximum(scores, np.float32(1e-6)))
 
-    def _see(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Tensor]:
-        """The network's logits of a picture, by way of the head's grid in the published form, and the head's scores."""
+    def _see(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], State]:
+        """The network's logits of a picture, by way of the head's grid in the published form, and the head's state."""
         logits = self._network(image)
         with self._clock("head"), torch.inference_mode():
             planes = torch.from_numpy(logits).to(self.runner.device).permute(2, 0, 1)[None]
@@ -102,22 +112,27 @@ class GuidedPipeline(FlowPipeline):
             scores = self.model.start(planes, size_hw)
             if not self.model.settings.native_keyframes:
                 logits = self._on_cells(scores, size_hw)
-        return logits, scores
+            return logits, (scores, self._prepare(image))
 
-    def _propagate(self, frame: Frame, field: MotionField, carried: Tensor) -> Tensor:
-        """The head's scores (1, C, h, w) of a frame; `field` is its motion to the reference."""
+    def _propagate(self, frame: Frame, field: MotionField, carried: State) -> PropagationStep:
+        """The head's step to a frame; `field` is its motion to the reference."""
         if self._is_recursive(frame):
-            scores = carried if self._scores_carried is None else self._scores_carried
+            scores, reference = self._state or carried
             for prepared, displacement, validity in self._waiting:
-                scores = self.model.step(scores, prepared, displacement=displacement, validity=validity).scores
-            self._scores_carried, self._waiting = scores, []
-            return scores
+                step = self.model.step(
+                    scores, prepared, reference=reference, displacement=displacement, validity=validity
+                )
+                scores, reference = step.scores, prepared
+            self._state, self._waiting = (scores, reference), []
+            return step
+        scores, reference = carried
         if self._flow is not None:
-            current = self._flow.current
-            assert current is not None
-            return self.model.step(carried, current, reference=self._flow.reference).scores
+            assert self._flow.current is not None
+            return self.model.step(scores, self._flow.current, reference=reference)
         displacement, validity = self._on_grid(field)
-        return self.model.step(carried, self._prepare(frame), displacement=displacement, validity=validity).scores
+        return self.model.step(
+            scores, self._prepare(frame.image), reference=reference, displacement=displacement, validity=validity
+        )
 
     def _is_recursive(self, frame: Frame) -> bool:
         return self.model.settings.recursive and (self._flow is not None or frame.references is None)
@@ -130,7 +145,7 @@ class GuidedPipeline(FlowPipeline):
         assert frame.motion is not None
         chain = MotionChain(frame.size_hw)
         chain.push(filled(MotionField.from_vectors(frame.motion)))
-        return self._prepare(frame), *self._on_grid(chain.compose(self._cell))
+        return self._prepare(frame.image), *self._on_grid(chain.compose(self._cell))
 
     @property
     def _cell(self) -> int:
@@ -145,9 +160,9 @@ class GuidedPipeline(FlowPipeline):
         rows, columns = self.model.settings.grid_hw(field.size_hw)
         return displacement[:, :rows, :columns], validity[..., :rows, :columns]
 
-    def _prepare(self, frame: Frame) -> PropagationFrame:
+    def _prepare(self, image: NDArray[np.uint8]) -> PropagationFrame:
         with torch.inference_mode():
-            return self.model.prepare(torch.from_numpy(frame.image).to(self.runner.device)[None])
+            return self.model.prepare(torch.from_numpy(image).to(self.runner.device)[None])
 
     def _on_cells(self, scores: Tensor, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         values = sample_cells(scores.float(), size_hw, self.runner.stride, self.model.settings)

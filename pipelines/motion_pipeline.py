@@ -80,6 +80,7 @@ class MotionPipeline(Pipeline):
         if self._reference is not frame:
             field = self._compose(frame)
             if field.unreferenced.mean() <= self._limit():
+                self._occluded = field.unreferenced
                 carried = self._look_at_reference()[1] if self._carried is None else self._carried
                 with self._clock("warp"):
                     return self._warp(carried, field), False

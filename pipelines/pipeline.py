@@ -32,6 +32,7 @@ class Pipeline(ABC):
         self.runner = runner
         self.keep_logits = keep_logits
         self._timings: dict[str, float] = {}
+        self._occluded: NDArray[np.bool_] | None = None
 
     @abstractmethod
     def _observe(self, frame: Frame) -> None:
@@ -48,7 +49,7 @@ class Pipeline(ABC):
 
     def step(self, frame: Frame) -> Prediction:
         """Segment the next frame. Frames must come in display order, none left out but through `skip`."""
-        self._timings = {}
+        self._timings, self._occluded = {}, None
         self._observe(frame)
         scores, from_network = self._scores(frame)
         return self._predict(frame, scores, from_network=from_network)
@@ -74,6 +75,7 @@ class Pipeline(ABC):
             distance=frame.distance,
             labels=labels,
             logits=self._as_logits(scores, from_network) if self.keep_logits else None,
+            occluded=None if from_network else self._occluded,
             from_network=from_network,
             timings=self._timings,
         )

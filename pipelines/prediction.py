@@ -17,8 +17,9 @@ class Prediction:
     `index`, `pts` (units of `time_base`), `pict_type` and `distance` are the frame's own. `labels` is (H, W) uint8, one
     class index a pixel, of the displayed size. `logits` is (h, w, classes) float32 at the network's stride
     (logarithms of probabilities where they were carried from another frame), or None where the pipeline was not asked
-    to keep them. `from_network` tells whether the network saw this very frame.
-    `timings` maps each stage's name to its milliseconds.
+    to keep them. `occluded` (h, w) bool, on cells that span the picture, is where motion could not tell what is there,
+    in modes that carry scores along motion; None in others and where the network looked. `from_network` tells
+    whether the network saw this very frame. `timings` maps each stage's name to its milliseconds.
     """
 
     index: int
@@ -28,5 +29,6 @@ class Prediction:
     distance: int
     labels: NDArray[np.uint8] = field(repr=False)
     logits: NDArray[np.float32] | None = field(default=None, repr=False)
+    occluded: NDArray[np.bool_] | None = field(default=None, repr=False)
     from_network: bool = True
     timings: Mapping[str, float] = field(default_factory=dict)

@@ -51,6 +51,7 @@ class StreamRequest:
     save: tuple[str, ...] = ("overlay",)
     palette: str | None = None
     opacity: float = 0.5
+    show_occlusion: bool = False
     device: str = "auto"
     precision: Precision = "auto"
     reencode: str = "auto"
@@ -290,7 +291,9 @@ def _outputs(
     made: list[Output] = []
     for kind, path in targets.items():
         if kind == "overlay":
-            made.append(OverlayVideo(path, painter, source.frame_rate, stats.add))
+            made.append(
+                OverlayVideo(path, painter, source.frame_rate, stats.add, show_occlusion=request.show_occlusion)
+            )
         elif kind == "labels":
             made.append(LabelImages(path, palette.colours))
         elif kind == "color":

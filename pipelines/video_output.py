@@ -33,10 +33,10 @@ class OverlayVideo(Output):
     """Every frame's picture under its labels, as libx264 video of constant quality (CRF 22).
 
     Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
-    without timestamps follow `frame_rate`. Pictures of another size are fitted into the first, black beside.
-    Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma. `on_stage` is
-    called with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose suffix is none
-    of `CONTAINERS`.
+    without timestamps follow `frame_rate`. With `show_occlusion`, what motion cannot explain is hatched. Pictures of
+    another size are fitted into the first, black beside. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma.
+    `on_stage` is called with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose
+    suffix is none of `CONTAINERS`.
     """
 
     def __init__(
@@ -45,11 +45,14 @@ class OverlayVideo(Output):
         painter: Painter,
         frame_rate: Fraction,
         on_stage: Callable[[str, float], None],
+        *,
+        show_occlusion: bool = False,
     ) -> None:
         super().__init__(target)
         if target.suffix.lower() not in CONTAINERS:
             raise StreamUsageError(f"'{target}': unknown kind of video; take one of {', '.join(CONTAINERS)}")
         self._painter, self._frame_rate, self._on_stage = painter, frame_rate, on_stage
+        self._show_occlusion = show_occlusion
         self._reformatter = VideoReformatter()
         self._stream: VideoStream | None = None
         self._held: av.Packet[VideoStream] | None = None
@@ -75,7 +78,9 @@ class OverlayVideo(Output):
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Blend and encode one frame."""
         begin = time.perf_counter()
-        image = self._painter.overlay(frame.image, prediction.labels)
+        image = self._painter.overlay(
+            frame.image, prediction.labels, prediction.occluded if self._show_occlusion else None
+        )
         stream = self._stream or self._open_stream(frame)
         image = _fitted(image, (stream.codec_context.height, stream.codec_context.width))
         blended = time.perf_counter()

@@ -27,13 +27,15 @@ class PropagationStep:
     """What one step of the head made, on its grid of h x w cells.
 
     `scores` (N, C, h, w), the result; `warped` (N, C, h, w) before repair; `shares` (N, maps + 1, h, w), which sum to
-    1: the unshifted map's, the bank's, the intra network's; `edges` (N, 1, h, w) 0 or 1, None without the edge guide.
+    1: the unshifted map's, the bank's, the intra network's; `edges` (N, 1, h, w) 0 or 1, None without the edge guide;
+    `validity` (N, 1, h, w), 0..1, of the motion, None where it was not told.
     """
 
     scores: Tensor
     warped: Tensor
     shares: Tensor
     edges: Tensor | None
+    validity: Tensor | None = None
 
     def __repr__(self) -> str:
         return f"PropagationStep(scores={tuple(self.scores.shape)}, shares={tuple(self.shares.shape)})"
@@ -44,7 +46,8 @@ class PropagationHead(nn.Module):
 
     In each cell the result is a weighted sum of the warped scores, of their shifts to the eight neighbours, and of
     crude scores that a small network reads off the current frame. The weights are those of a guiding network, which
-    sees the crude scores, where the warped labels have edges, and where the motion is not to be trusted.
+    sees the crude scores, where the warped labels have edges, and where the motion is not to be trusted; with
+    `refining` the warped scores too, and then it also adds to the crude scores.
 
     210,085 parameters and bank values in the published form at 19 classes (209,797 without the edge channel).
     """
@@ -54,8 +57,9 @@ class PropagationHead(nn.Module):
         self.settings = settings
         self.ideal_dk = IdealDelays(dead_map=settings.dead_map)
         self.intra_net = IntraNetwork(len(settings.classes), settings.width)
-        maps = len(self.ideal_dk.taps) + 1
-        self.guide = GuidingNetwork(settings.guides, maps, settings.width, rectified=not settings.softmax)
+        self.maps = len(self.ideal_dk.taps) + 1
+        outputs = self.maps + settings.refining * len(settings.classes)
+        self.guide = GuidingNetwork(settings.guides, outputs, settings.width, rectified=not settings.softmax)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
@@ -85,15 +89,18 @@ class PropagationHead(nn.Module):
         """`step` for scores (N, C, h, w) that have been warped already."""
         settings = self.settings
         intra = self.intra_net(frame)
-        guides = [intra]
+        guides = [intra, warped] if settings.refining else [intra]
         edges = None
         if settings.edges is not None:
             edges = score_edges(warped, settings.edges)
             guides.append(edges)
         if settings.validity:
             guides.append(torch.zeros_like(warped[:, :1]) if validity is None else 1 - validity)
-        shares = normalise_kernels(self.guide(torch.cat(guides, 1)), softmax=settings.softmax)
+        raw = self.guide(torch.cat(guides, 1)).float()
+        shares = normalise_kernels(raw[:, : self.maps], softmax=settings.softmax)
+        if settings.refining:
+            intra = intra + raw[:, self.maps :]
         pad_mode = "constant" if settings.border == "zeros" else "replicate"
         mixed = intra.softmax(1) if settings.probabilities else intra
         result = guided_filter(warped, mixed, shares, self.ideal_dk.taps, pad_mode=pad_mode)
-        return PropagationStep(result, warped, shares, edges)
+        return PropagationStep(result, warped, shares, edges, validity)

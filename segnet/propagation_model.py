@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .flow_sources import FLOW_SOURCES, FlowSource
+from .flow_validity import photometric_confidence
 from .model import ModelError
 from .network import resize_logits
 from .propagation import PropagationHead, PropagationStep
@@ -93,13 +94,18 @@ class PropagationModel(nn.Module):
     ) -> PropagationStep:
         """Carry `scores` (N, C, h, w) of the reference to `frame`.
 
-        Either `reference`, for the model's own motion source, or `displacement` (N, h, w, 2) in cells is needed;
-        `validity` as in `PropagationHead.step`. ModelError where neither is given.
+        Either `reference`, for the model's own motion source, or `displacement` (N, h, w, 2) in cells is needed, and
+        both where the settings are `photometric`; `validity` as in `PropagationHead.step`. ModelError without.
         """
         if displacement is None:
             if reference is None:
                 raise ModelError("a propagation step needs the reference's frame or a displacement; give one")
             displacement = self.motion(frame, reference)
+        if self.settings.photometric:
+            if reference is None:
+                raise ModelError("this head compares colours with the reference's; give its frame to `step`")
+            confidence = photometric_confidence(frame.reduced, reference.reduced, displacement)
+            validity = confidence if validity is None else confidence * validity
         step: PropagationStep = self.head.step(scores, displacement, frame.reduced, validity)
         return step
 

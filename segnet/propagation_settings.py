@@ -35,6 +35,9 @@ class PropagationSettings:
             floor(H / stride) rows; otherwise cells are means of their pixels, ceil(H / stride) rows, and
             `align_corners=False` leads back.
         bgr: frames in the order blue, green, red.
+        refining: the guide also sees the warped scores, and adds to the intra network's scores; a small repair
+            network of what the kernels cannot move into place. Not in the published form.
+        photometric: validity is also lower where the warped reference's colours differ (`photometric_confidence`).
         native_keyframes: a keyframe's output is the keyframe network's own, not what the grid left of it.
     """
 
@@ -53,6 +56,8 @@ class PropagationSettings:
     border: Literal["zeros", "border"] = "border"
     corner_aligned: bool = False
     bgr: bool = False
+    refining: bool = False
+    photometric: bool = False
     native_keyframes: bool = True
 
     @classmethod
@@ -86,7 +91,7 @@ class PropagationSettings:
     @property
     def guides(self) -> int:
         """Channels of the guiding network's input."""
-        return len(self.classes) + (self.edges is not None) + self.validity
+        return (1 + self.refining) * len(self.classes) + (self.edges is not None) + self.validity
 
     def grid_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the grid of a picture of this size."""

@@ -103,8 +103,9 @@ class ClipPropagation(nn.Module):
         images: Tensor,
         displacements: Tensor | None = None,
         validities: Tensor | None = None,
+        output_hw: tuple[int, int] | None = None,
     ) -> Tensor:
-        """The last frame's logits (N, C, H, W).
+        """The last frame's logits (N, C, H, W), or of the size `output_hw`.
 
         `key_logits` (N, C, ., .) are the keyframe network's; `images` (N, T, H, W, 3) RGB, 0..255, keyframe first. A
         model on the codec's motion needs `displacements` (N, T - 1, h, w, 2) in cells, each to the frame before, and
@@ -131,10 +132,10 @@ class ClipPropagation(nn.Module):
                 scores = self.model.step(
                     scores,
                     frame,
-                    reference=reference if displacements is None else None,
+                    reference=reference,
                     displacement=None if displacements is None else displacements[:, number],
                     validity=None if validities is None else validities[:, number],
                 ).scores
             reference = frame
         self.model.head.train(training)
-        return self.model.logits(scores, reference.size_hw)
+        return self.model.logits(scores, output_hw or reference.size_hw)

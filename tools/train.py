@@ -9,6 +9,7 @@ from .train_ar import ar
 from .train_clip import clip
 from .train_hr import hr
 from .train_lr import lr
+from .train_propagation import propagation
 
 
 @click.group()
@@ -17,7 +18,7 @@ def main() -> None:
     """Train a segmentation network."""
 
 
-for command in (hr, lr, ar, clip):
+for command in (hr, lr, ar, clip, propagation):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -71,7 +71,9 @@ class Trainer(ABC):
     ) -> None:
         self.settings, self.folder, self.steps_per_epoch = settings, folder, steps_per_epoch
         self.accelerator = Accelerator(mixed_precision=settings.precision if settings.precision != "fp32" else "no")
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for parameter in module.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.model, self.optimiser = self.accelerator.prepare(module, self.optimiser_of(module))
         self.bare: nn.Module = self.accelerator.unwrap_model(self.model)
         self.kept = kept
@@ -82,6 +84,10 @@ class Trainer(ABC):
     def optimiser_of(self, module: nn.Module) -> torch.optim.Optimizer:
         """What trains `module`; each group has its learning rate as `base_lr`."""
         return make_optimiser(module, self.settings)
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step, relative to each group's `base_lr`."""
+        return lr_factor(self.settings, step, self.total_steps)
 
     @abstractmethod
     def batch(self, step: int) -> Batch:
@@ -133,7 +139,7 @@ class Trainer(ABC):
         """One optimiser step; returns the loss."""
         self.model.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base_lr"] * lr_factor(self.settings, self.progress.step, self.total_steps)
+            group["lr"] = group["base_lr"] * self.rate(self.progress.step)
         loss = self.loss(*(part.to(self.accelerator.device) for part in batch))
         self.optimiser.zero_grad()
         self.accelerator.backward(loss)

@@ -139,6 +139,27 @@ def test_the_recursive_head_gives_what_its_steps_give(runner, network, square_cl
     assert np.mean(last.labels != labels) < 0.001, "rounding alone"
 
 
+def test_a_refining_photometric_head_follows_too_and_tells_what_is_occluded(runner, square_clip, square_images):
+    for flow, recursive in (("motion", False), ("motion", True), ("dis", True), ("dis", False)):
+        install(runner, stride=4, refining=True, photometric=True, flow=flow, recursive=recursive)
+        predictions = list(Guided(runner).run(frames_of(square_clip)))
+        assert seen(predictions) == [0, 6]
+        errors = [np.count_nonzero(p.labels != truth(i)) for p, i in zip(predictions, square_images, strict=True)]
+        assert max(errors) < 150, (flow, recursive, errors)
+        assert predictions[0].occluded is None
+        assert predictions[4].occluded.shape == (16, 24)
+        assert predictions[4].occluded.mean() < 0.3
+
+
+def test_motion_tells_what_it_could_not_follow(runner, tmp_path, make_clip, square_images):
+    changed = [image.copy() for image in square_images[:4]]
+    changed[3][0:32, 64:96] = np.random.default_rng(5).integers(0, 255, (32, 32, 3))
+    frames = frames_of(make_clip(tmp_path / "new.mp4", changed, gop=50))
+    occluded = list(MotionPipeline(runner).run(frames))[3].occluded
+    assert occluded[1:7, 17:23].mean() > 0.7
+    assert occluded[9:, :14].mean() < 0.1
+
+
 @pytest.mark.parametrize("aligned", [False, True])
 def test_scores_at_the_cells_are_those_of_the_full_picture(aligned):
     """A ramp in the full picture, sampled at the cells' centres."""

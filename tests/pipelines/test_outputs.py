@@ -110,6 +110,17 @@ def test_painter_blends():
     assert (painter.colour(np.full((2, 2), 77, np.uint8)) == 0).all()
 
 
+def test_occluded_cells_are_hatched():
+    painter = Painter(COLOURS, 1.0)
+    occluded = np.zeros((2, 2), np.bool_)
+    occluded[0, 1] = True
+    labels = np.zeros((32, 48), np.uint8)
+    drawn = painter.overlay(np.zeros((32, 48, 3), np.uint8), labels, occluded)
+    white = (drawn == 255).all(2)
+    assert 0.2 < white[:16, 24:].mean() < 0.3
+    assert white.sum() == white[:16, 24:].sum()
+
+
 def read(file):
     with av.open(str(file)) as container:
         stream = container.streams.video[0]

@@ -226,6 +226,45 @@ def test_widening_for_validity_changes_nothing_until_trained(fill, draw):
     assert unlike.abs().max() > 1e-3
 
 
+def test_a_refining_head_sees_the_warped_scores_and_adds_to_the_intra_networks():
+    torch.manual_seed(0)
+    settings = replace(CLEAN, refining=True, stride=4, width=8)
+    head = PropagationHead(settings).eval()
+    assert settings.guides == 2 * 11 + 2
+    warped, frame = torch.randn(1, 11, 12, 16).mul(3).softmax(1), torch.randn(1, 3, 12, 16)
+    fresh = head.repair(warped, frame)
+    assert fresh.shares[:, 0].min() > 0.8
+    norm = head.guide.guide_decoder[1]
+    assert norm.bias.shape == (10 + 11,)
+    torch.nn.init.constant_(norm.bias[9:10].data, 50.0)  # the intra network's share
+    torch.nn.init.constant_(norm.bias[10 + 7 : 10 + 8].data, 50.0)  # what is added to class 7
+    step = head.repair(warped, frame)
+    assert (step.scores.argmax(1) == 7).all()
+    torch.nn.init.constant_(norm.weight, 1.0)
+    torch.nn.init.zeros_(norm.bias)
+    assert (head.repair(warped, frame).scores - head.repair(warped.flip(1), frame).scores).abs().max() > 1e-4
+
+
+def test_a_photometric_head_doubts_motion_that_colours_contradict():
+    torch.manual_seed(0)
+    model = PropagationModel(replace(CLEAN, photometric=True)).eval()
+    images = torch.randint(0, 256, (1, 48, 64, 3)).float()
+    key, frame = model.prepare(images), model.prepare(images.roll(16, 2))
+    scores, grid_hw = torch.rand(1, 11, 6, 8), (6, 8)
+    right = torch.zeros(1, *grid_hw, 2)
+    right[..., 0] = -2
+    doubts = [
+        model.step(scores, frame, reference=key, displacement=motion).validity[..., 2:].mean()
+        for motion in (right, -right)
+    ]
+    assert doubts[0] > 0.99
+    assert doubts[1] < 0.9
+    half = model.step(scores, frame, reference=key, displacement=right, validity=torch.full((1, 1, *grid_hw), 0.5))
+    assert half.validity[..., 2:].max() <= 0.5
+    with pytest.raises(ModelError, match="give its frame to `step`"):
+        model.step(scores, frame, displacement=right)
+
+
 def test_motion_is_needed_from_somewhere():
     model = PropagationModel(CLEAN).eval()
     frame = model.prepare(torch.zeros(1, 32, 32, 3))
