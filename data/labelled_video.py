@@ -37,12 +37,13 @@ class LabelledVideo:
     """One video and the label images of its frames, in order. DatasetError where a file is missing or does not fit.
 
     A frame whose file is None has no labels: all void. `still_frame` is the frame whose picture and labels were not
-    warped, where `preprocess stills` made the video.
+    warped, where `preprocess stills` made the video; `gop` the frames from one keyframe to the next, 0 if unknown.
     """
 
     video: Path
     label_files: tuple[Path | None, ...] = field(repr=False)
     still_frame: int | None = None
+    gop: int = 0
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -123,7 +124,9 @@ def find_labelled_videos(folder: str | Path) -> list[LabelledVideo]:
         if labels:
             card = video.with_suffix(".json")
             facts = json.loads(card.read_text()) if card.is_file() else {}
-            found.append(LabelledVideo(video, labels, facts.get("still_frame")))
+            found.append(
+                LabelledVideo(video, labels, facts.get("still_frame"), facts.get("settings", {}).get("gop", 0))
+            )
     if not found:
         raise DatasetError(
             f"'{folder}' holds no labelled videos (NAME.mp4 beside NAME_labels/); make some with `preprocess stills`"

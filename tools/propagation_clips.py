@@ -91,11 +91,10 @@ class ClipSource:
         """Clips of one random video: one of each distance, as far as the video has it."""
         number, view = int(rng.integers(len(self.videos))), int(rng.integers(self.views))
         video = self.videos[number]
-        starts = {
-            d: 0 if video.still_frame is not None else int(rng.integers(max(1, len(video) - d))) for d in distances
-        }
+        step = 1 if self.settings.recursive else video.gop or len(video)
+        starts = {d: step * int(rng.integers(max(0, len(video) - d - 1) // step + 1)) for d in distances}
         if self.settings.recursive:
-            wanted = {start + step for d, start in starts.items() for step in range(d + 1)}
+            wanted = {start + i for d, start in starts.items() for i in range(d + 1)}
         else:
             wanted = {start + d for d, start in starts.items()}
         samples = {
