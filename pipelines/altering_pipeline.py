@@ -59,6 +59,7 @@ class AlteringPipeline(FlowPipeline):
         field = self._field(frame)
         if field is None:
             return self._look_at_reference()[0], True
+        self._occluded = field.unreferenced
         return self._fuse([_Waiting(frame, field, self._keyframe())])[0], False
 
     def push(self, frame: Frame) -> Iterator[Prediction]:
@@ -82,7 +83,7 @@ class AlteringPipeline(FlowPipeline):
             scores = self._fuse(items)
             shared = {stage: value / len(items) for stage, value in self._timings.items()}
             for item, own in zip(items, scores, strict=True):
-                self._timings = dict(shared)
+                self._timings, self._occluded = dict(shared), item.field.unreferenced
                 yield self._predict(item.frame, own, from_network=False)
             self._timings = {}
 

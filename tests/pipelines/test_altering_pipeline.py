@@ -40,6 +40,8 @@ def test_pushing_gives_the_labels_of_stepping_in_order(runner, square_clip, skip
     assert [p.index for p in pushed] == [p.index for p in stepped]
     for one, other in zip(stepped, pushed, strict=True):
         assert np.array_equal(one.labels, other.labels), one.index
+        assert (one.occluded is None) == (other.occluded is None) == one.from_network
+        assert one.from_network or np.array_equal(one.occluded, other.occluded)
 
 
 def test_frames_between_keyframes_are_seen_by_the_branch_only(runner, network, square_clip):
@@ -47,6 +49,14 @@ def test_frames_between_keyframes_are_seen_by_the_branch_only(runner, network, s
     assert [p.from_network for p in predictions] == [i % 6 == 0 for i in range(12)]
     assert network.calls == 2
     assert "fusion" in predictions[1].timings
+
+
+@pytest.mark.parametrize("source", ["dis", "none"])
+def test_other_motion_and_an_interval(runner, network, square_clip, source):
+    pipeline = MODES["ar"](runner, flow_source=source, interval=4)
+    predictions = list(pipeline.run(frames_of(square_clip)))
+    assert [p.from_network for p in predictions] == [i % 4 == 0 for i in range(12)]
+    assert network.calls == 3
 
 
 @pytest.fixture(scope="module")
