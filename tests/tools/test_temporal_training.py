@@ -232,6 +232,13 @@ def test_a_teacher_alone_is_imitated_on_labelled_frames(camvid, teacher, tmp_pat
     assert len(json.loads((tmp_path / "run" / "best.json").read_text())["teachers"]) == 2
 
 
+def test_a_run_that_may_be_resumed_begins_with_the_weights_given(camvid, teacher, tmp_path):
+    first, second = (call(camvid, tmp_path / "run", "--init", teacher, "--resume") for _ in range(2))
+    assert "took" in first.output
+    assert "took" not in second.output
+    assert "resumed at step 2 of 2" in second.output
+
+
 def test_what_cannot_be_trained_is_refused(camvid, tmp_path):
     result = call(camvid, tmp_path / "run", "--temporal-loss", "0.1")
     assert result.exit_code == 2
