@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +26,8 @@ class FlowPipeline(MotionPipeline):
 
     Keyframes are the stream's own, or with an `interval` above 0 every `interval`-th frame; codec motion also begins
     anew at the stream's own then. The network also sees a frame of which more than `refresh_above` of the cells are
-    not where the flow says, as after a cut.
+    not where the flow says, as after a cut. It sees pictures at `key_scale` of their size, and its logits are brought
+    back to the cells of the whole.
     """
 
     mode = "flow"
@@ -39,9 +41,10 @@ class FlowPipeline(MotionPipeline):
         refresh_above: float = CUT_ABOVE,
         flow_source: str = "dis",
         interval: int = 0,
+        key_scale: float = 1.0,
     ) -> None:
         super().__init__(runner, keep_logits=keep_logits, refresh_above=refresh_above)
-        self.interval = interval
+        self.interval, self.key_scale = interval, key_scale
         self._since = 0
         self._flow = self._flow_of(flow_source)
         self.needs_motion = self._flow is None
@@ -88,6 +91,17 @@ class FlowPipeline(MotionPipeline):
         seen = self._see(self._reference.image)
         self._carried = seen[1]
         return seen
+
+    def _network(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self.key_scale == 1:
+            return super()._network(image)
+        height, width = image.shape[:2]
+        stride = self.runner.stride
+        with self._clock("network"):
+            small = (max(1, round(width * self.key_scale)), max(1, round(height * self.key_scale)))
+            logits = self.runner.logits(np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8))
+            cells = (-(-width // stride), -(-height // stride))
+            return np.asarray(cv2.resize(logits, cells, interpolation=cv2.INTER_LINEAR), np.float32)
 
     def _warp(self, probabilities: NDArray[np.float32], field: MotionField) -> NDArray[np.float32]:
         if self._flow is None:

@@ -40,7 +40,8 @@ class GuidedPipeline(FlowPipeline):
     The head's weights lie beside the network's, as `NAME-guided.safetensors`, or are `guided_weights`; StreamUsageError
     where there are none, or for other classes. Motion is of the source that the head was trained with, or of
     `flow_source`: "motion" (the codec's), "dis", "none", or a network that the weights hold ("light", ...). A recursive
-    head is run on every frame; another carries from the keyframe. `interval` and `refresh_above` are as in mode `flow`.
+    head is run on every frame; another carries from the keyframe. `interval`, `key_scale` and `refresh_above` are as
+    in mode `flow`.
 
     On a stream with B-frames or several references, codec motion leads to keyframes only, so that a recursive head also
     makes one step from there.
@@ -57,6 +58,7 @@ class GuidedPipeline(FlowPipeline):
         refresh_above: float = CUT_ABOVE,
         flow_source: str = "",
         interval: int = 0,
+        key_scale: float = 1.0,
         guided_weights: str | Path = "",
     ) -> None:
         self.model = runner.companion(
@@ -68,6 +70,7 @@ class GuidedPipeline(FlowPipeline):
             refresh_above=refresh_above,
             flow_source=self.model.settings.flow,
             interval=interval,
+            key_scale=key_scale,
         )
         self._state: State | None = None
         self._waiting: list[Step] = []

@@ -21,6 +21,12 @@ from .warp import warp_features
 SELF_BIAS = 4.0
 """Log-odds of the unshifted map against each other map in a new head with softmax: it starts as almost a pure warp."""
 
+EVIDENCE_SCALE = 0.1
+"""Standard deviation, in log-odds, of the evidence that a new refining head adds."""
+
+LEAST = 1e-3
+"""Probability that a class has at least before evidence is added."""
+
 
 @dataclass(frozen=True, eq=False)
 class PropagationStep:
@@ -47,7 +53,7 @@ class PropagationHead(nn.Module):
     In each cell the result is a weighted sum of the warped scores, of their shifts to the eight neighbours, and of
     crude scores that a small network reads off the current frame. The weights are those of a guiding network, which
     sees the crude scores, where the warped labels have edges, and where the motion is not to be trusted; with
-    `refining` the warped scores too, and then it also adds to the crude scores.
+    `refining` the warped scores too, and then it also adds evidence to the result, cell by cell.
 
     210,085 parameters and bank values in the published form at 19 classes (209,797 without the edge channel).
     """
@@ -68,6 +74,7 @@ class PropagationHead(nn.Module):
             nn.init.zeros_(norm.weight)
             with torch.no_grad():
                 norm.bias[0] = SELF_BIAS
+                norm.weight[self.maps :] = EVIDENCE_SCALE
 
     def forward(self, scores: Tensor, displacement: Tensor, frame: Tensor, validity: Tensor | None = None) -> Tensor:
         """The reference's scores (N, C, h, w) carried to `frame` (N, 3, h, w): (N, C, h, w); see `step`."""
@@ -98,9 +105,16 @@ class PropagationHead(nn.Module):
             guides.append(torch.zeros_like(warped[:, :1]) if validity is None else 1 - validity)
         raw = self.guide(torch.cat(guides, 1)).float()
         shares = normalise_kernels(raw[:, : self.maps], softmax=settings.softmax)
-        if settings.refining:
-            intra = intra + raw[:, self.maps :]
         pad_mode = "constant" if settings.border == "zeros" else "replicate"
         mixed = intra.softmax(1) if settings.probabilities else intra
         result = guided_filter(warped, mixed, shares, self.ideal_dk.taps, pad_mode=pad_mode)
+        if settings.refining:
+            result = add_evidence(result, raw[:, self.maps :], probabilities=settings.probabilities)
         return PropagationStep(result, warped, shares, edges, validity)
+
+
+def add_evidence(scores: Tensor, evidence: Tensor, *, probabilities: bool) -> Tensor:
+    """Scores (N, C, h, w) with `evidence` of the same shape added, to their logarithms where they are probabilities."""
+    if not probabilities:
+        return scores + evidence
+    return (scores.float().clamp(min=LEAST).log() + evidence).softmax(1)

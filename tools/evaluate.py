@@ -80,6 +80,7 @@ from .variants import ALIASES, Variant, backbone_name, branch_files, make_varian
     help="What temporal consistency follows: optical flow of the source frames (DIS, or torchvision's RAFT), or the "
     "stream's motion vectors.",
 )
+@click.option("--by-interval", is_flag=True, help="Also a table for every number of frames between keyframes.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for report.html, .json, .csv and texts.")
@@ -127,6 +128,7 @@ class Request:
     fps: float | None
     limit: int | None
     consistency: Any
+    by_interval: bool
     device: str
     precision: Any
     output: Path | None
@@ -224,6 +226,8 @@ def evaluate_distances(request: Request, runners: dict[str, SharedRunner]) -> Ou
                 bar.clear()
                 made = make_records(evaluation.results, bitrate, tag)
                 print_distances(made, f"GOP {gop}, {tag or bitrate_tag(bitrate)}")
+                if request.by_interval:
+                    print_intervals(made)
                 records += made
                 gallery = gallery or pictures
     settings = request.settings(
@@ -309,6 +313,7 @@ def print_distances(records: Sequence[dict[str, Any]], title: str) -> None:
         click.echo(f"{d:6d}" + "".join(f"{record['miou_d'][d]:{width}.4f}" for record in records))
     for name, key in (
         ("mean", "miou_mean"),
+        ("pooled", "miou_pooled"),
         ("min", "miou_min"),
         ("wIoU", "weighted_iou"),
         ("TC", "temporal_consistency"),
@@ -318,6 +323,15 @@ def print_distances(records: Sequence[dict[str, Any]], title: str) -> None:
         ("fps", "fps"),
     ):
         click.echo(f"{name:>6}" + "".join(f"{record[key]:{width}.4g}" for record in records))
+
+
+def print_intervals(records: Sequence[dict[str, Any]]) -> None:
+    """Accuracy and cost by the number of frames between keyframes, a table for each variant."""
+    for record in records:
+        click.echo(f"{record['variant']}: frames between keyframes, accuracy and cost up to there")
+        click.echo("interval" + "".join(name.rjust(13) for name in record["by_interval"][0]))
+        for interval, row in enumerate(record["by_interval"]):
+            click.echo(f"{interval:8d}" + "".join(f"{value:13.4f}" for value in row.values()))
 
 
 if __name__ == "__main__":

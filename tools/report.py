@@ -24,7 +24,7 @@ def write_tables(folder: Path, records: Sequence[dict[str, Any]], settings: dict
             what = [record["mode"], record["variant"], record.get("gop", ""), record.get("bitrate_bps", "")]
             rows.writerows([*what, d, value] for d, value in enumerate(record.get("miou_d", [])))
             rows.writerows(
-                [*what, name, record[f"miou_{name}"]] for name in ("mean", "min") if f"miou_{name}" in record
+                [*what, name, record[f"miou_{name}"]] for name in ("mean", "pooled", "min") if f"miou_{name}" in record
             )
     for record in records:
         if "miou_d" in record:

@@ -17,6 +17,8 @@ from ..pipelines import MODES, NetworkRunner, Pipeline
 from ..segnet import branch_file, find_weights
 from .cli import InputError
 
+GUIDED = "guided"
+
 ALIASES = {"hr": "frame"}
 """Names of the papers for modes of ours."""
 
@@ -125,10 +127,16 @@ def backbone_name(model: str) -> str:
 
 
 def branch_files(variants: Iterable[Variant]) -> list[Path]:
-    """The files of the branches (LR, AR) that lie beside the variants' models and are used."""
+    """The files of the branches (LR, AR, propagation heads) that belong to the variants' models and are used."""
+    variants = list(variants)
     files = [
         branch_file(find_weights(variant.model), variant.pipeline.mode, variant.options["lr_scale"])
         for variant in variants
         if "lr_scale" in variant.options
+    ]
+    files += [
+        Path(variant.options.get("guided_weights") or branch_file(find_weights(variant.model), GUIDED))
+        for variant in variants
+        if variant.pipeline.mode == GUIDED
     ]
     return [file for file in dict.fromkeys(files) if file.is_file()]

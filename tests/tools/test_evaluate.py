@@ -15,7 +15,7 @@ from gopseg.data.camvid import CLASSES
 from gopseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from gopseg.data.sequences import LabelledSequence, dense_clips
 from gopseg.pipelines import MODES, Pipeline
-from gopseg.segnet import SwiftNet, save_model
+from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
 from gopseg.tools.evaluate import main
 from gopseg.tools.evaluation import Evaluation, encode_clip
 from gopseg.tools.flops import network_gflops
@@ -124,6 +124,26 @@ def test_costs_are_those_of_a_stream_with_gops_of_that_length():
     assert record["fps"] == pytest.approx(4 / (1.1 + 3 * 0.3))
 
 
+def test_intervals_are_what_the_first_distances_give():
+    evaluation = Evaluation([Variant("v", "v", GreyLevels, "")], {}, ("a", "b"), 3)
+    (result,) = evaluation.results
+    truth = np.array([[0, 0, 0, 1]], np.uint8)
+    for confusion, wrong in zip(result.confusions, (0, 2, 1), strict=True):
+        predicted = truth.copy()
+        predicted[0, :wrong] = 1
+        confusion.update(predicted, truth)
+    result.operations = {(True, True): 8e9, (False, False): 1e9}
+    result.frames[:], result.network_frames[:], result.seconds[:] = (10, 20), (10, 0), (10.0, 4.0)
+    table = result.by_interval()
+    assert [row["miou_last"] for row in table] == result.miou_d
+    assert [row["miou_min"] for row in table] == [1.0, result.miou_d[1], result.miou_d[1]]
+    assert table[2]["miou_mean"] == pytest.approx(np.mean(result.miou_d))
+    assert table[1]["miou_pooled"] == pytest.approx((4 / 6 + 2 / 4) / 2)  # class a: 4 of 6 cells, b: 2 of 4
+    assert table[2]["miou_pooled"] == pytest.approx(result.pooled().mean_iou)
+    assert [row["gflops"] for row in table] == pytest.approx([8, 4.5, 10 / 3])
+    assert [row["fps"] for row in table] == pytest.approx([1, 2 / 1.2, 3 / 1.4])
+
+
 def test_gflops_of_swiftnet_are_the_published_ones():
     """gsvnet.md, section 9: 19.35 GMAC for 540x720, whose share at 360x480 is 4/9 (odd sizes round up)."""
     gmac = network_gflops(SwiftNet(11).to("meta"), (540, 720)) / 2
@@ -193,7 +213,8 @@ def test_the_command_writes_its_reports(clip, tmp_path):
     assert len(report["settings"]["data_sha256"]) == 64
     with (tmp_path / "report.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 4
+    assert [row["d"] for row in rows[:5]] == ["0", "1", "mean", "pooled", "min"]
+    assert len(rows) == 3 * 5
     assert float(rows[0]["miou"]) == hr["miou_d"][0]
 
 
@@ -224,6 +245,27 @@ def test_sweeps_are_evaluated_in_every_combination(clip, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Rate and accuracy, GOP 1" in page
     assert "GOP length and accuracy, 300 kb/s" in page
+
+
+def test_propagation_heads_are_compared_at_every_interval(clip, tmp_path):
+    root, weights = clip
+    files = []
+    for name, edges in (("with", "any-neighbour"), ("without", None)):
+        torch.manual_seed(0)
+        settings = PropagationSettings(classes=CLASSES, stride=4, width=8, edges=edges)
+        files.append(tmp_path / f"{name}.safetensors")
+        save_propagation(PropagationModel(settings), files[-1])
+    arguments = ("--root", root, "--model", weights, "--gop", 2, "--limit", 3, "--precision", "fp32", "-o", tmp_path)
+    heads = ",".join(map(str, files))
+    sweeps = ("--sweep", f"guided_weights={heads}", "--sweep", "key_scale=0.5,1", "--consistency", "none")
+    result = call(*arguments, "--modes", "guided", *sweeps, "--by-interval")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report["settings"]["weights_sha256"]) == {str(weights), "with", "without"}
+    small, whole = (record["by_interval"] for record in report["modes"][:2])
+    assert 0.2 < small[0]["gflops"] / whole[0]["gflops"] < 0.3
+    assert whole[1]["gflops"] < whole[0]["gflops"]
+    assert result.output.count("frames between keyframes") == 4
 
 
 def test_sparse_video_scores_each_label_at_each_distance(tmp_path):
