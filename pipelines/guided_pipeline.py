@@ -12,23 +12,21 @@ from torch.nn import functional
 
 from ..codec import MotionChain, MotionField, filled
 from ..codec.frame import Frame
-from ..segnet import PropagationModel, PropagationStep, branch_file, displacement_on_grid, load_propagation
+from ..segnet import PropagationModel, PropagationStep, branch_file, load_propagation
 from ..segnet.propagation_model import PropagationFrame
 from ..segnet.propagation_settings import PropagationSettings
 from .errors import StreamUsageError
 from .flow_chain import FlowChain
 from .flow_pipeline import FlowPipeline
+from .head_motion import head_motion, motion_cell
 from .motion_pipeline import CUT_ABOVE
 from .network import NetworkRunner
-
-FINEST_CELL = 4
-"""Side in pixels of the cells that codec motion is followed on; a head's coarser cells take means of them."""
 
 DOUBTFUL = 0.5
 """Validity below which a cell counts as occluded."""
 
-Step = tuple[PropagationFrame, Tensor, Tensor | None]
-"""A frame for the head, its displacement (1, h, w, 2) in cells to the frame before, and where that can be trusted."""
+Step = tuple[PropagationFrame, dict[str, Tensor]]
+"""A frame for the head, and its motion to the frame before, as the head's `step` takes it."""
 
 State = tuple[Tensor, PropagationFrame]
 """The head's scores (1, C, h, w) of a frame, and that frame."""
@@ -121,10 +119,8 @@ class GuidedPipeline(FlowPipeline):
         """The head's step to a frame; `field` is its motion to the reference."""
         if self._is_recursive(frame):
             scores, reference = self._state or carried
-            for prepared, displacement, validity in self._waiting:
-                step = self.model.step(
-                    scores, prepared, reference=reference, displacement=displacement, validity=validity
-                )
+            for prepared, motion in self._waiting:
+                step = self.model.step(scores, prepared, reference=reference, **motion)
                 scores, reference = step.scores, prepared
             self._state, self._waiting = (scores, reference), []
             return step
@@ -132,10 +128,7 @@ class GuidedPipeline(FlowPipeline):
         if self._flow is not None:
             assert self._flow.current is not None
             return self.model.step(scores, self._flow.current, reference=reference)
-        displacement, validity = self._on_grid(field)
-        return self.model.step(
-            scores, self._prepare(frame.image), reference=reference, displacement=displacement, validity=validity
-        )
+        return self.model.step(scores, self._prepare(frame.image), reference=reference, **self._on_grid(field))
 
     def _is_recursive(self, frame: Frame) -> bool:
         return self.model.settings.recursive and (self._flow is not None or frame.references is None)
@@ -144,24 +137,20 @@ class GuidedPipeline(FlowPipeline):
         if self._flow is not None:
             assert self._flow.current is not None
             assert self._flow.step is not None
-            return self._flow.current, self._flow.step, None
+            return self._flow.current, {"displacement": self._flow.step}
         assert frame.motion is not None
         chain = MotionChain(frame.size_hw)
         chain.push(filled(MotionField.from_vectors(frame.motion)))
-        return self._prepare(frame.image), *self._on_grid(chain.compose(self._cell))
+        return self._prepare(frame.image), self._on_grid(chain.compose(self._cell))
 
     @property
     def _cell(self) -> int:
         """Side in pixels of the cells that codec motion is composed on."""
-        return min(FINEST_CELL, self.model.settings.stride)
+        return motion_cell(self.model.settings)
 
-    def _on_grid(self, field: MotionField) -> tuple[Tensor, Tensor]:
-        device = self.runner.device
-        pixels = torch.from_numpy(field.displacement).to(device)[None]
-        known = torch.from_numpy(~field.unreferenced).to(device).float()[None]
-        displacement, validity = displacement_on_grid(pixels, known, self.model.settings.stride, self._cell)
-        rows, columns = self.model.settings.grid_hw(field.size_hw)
-        return displacement[:, :rows, :columns], validity[..., :rows, :columns]
+    def _on_grid(self, field: MotionField) -> dict[str, Tensor]:
+        motion = head_motion(field.displacement[None], field.unreferenced[None], field.size_hw, self.model.settings)
+        return {name: value.to(self.runner.device) for name, value in motion._asdict().items()}
 
     def _prepare(self, image: NDArray[np.uint8]) -> PropagationFrame:
         with torch.inference_mode():

@@ -81,16 +81,26 @@ class PropagationHead(nn.Module):
         return self.step(scores, displacement, frame, validity).scores
 
     def step(
-        self, scores: Tensor, displacement: Tensor, frame: Tensor, validity: Tensor | None = None
+        self,
+        scores: Tensor,
+        displacement: Tensor,
+        frame: Tensor,
+        validity: Tensor | None = None,
+        nearest: Tensor | None = None,
     ) -> PropagationStep:
         """Warp and repair.
 
         All on the head's grid: `scores` (N, C, h, w) of the reference (the previous frame, or the keyframe);
         `displacement` (N, h, w, 2), the backward map to it in cells, x before y; `frame` (N, 3, h, w), the current
         frame reduced and normalised (`FrameReducer`); `validity` (N, 1, h, w), 0..1, where the displacement can be
-        trusted, all of it where None. ValueError if the grids differ.
+        trusted, all of it where None; `nearest` (N, h, w), for each cell the flat index of a cell that its warped
+        scores are mixed with half and half, its own where its motion is known. ValueError if the grids differ.
         """
-        return self.repair(warp_features(scores, displacement, padding=self.settings.border), frame, validity)
+        warped = warp_features(scores, displacement, padding=self.settings.border)
+        if nearest is not None:
+            others = warped.flatten(2).gather(2, nearest.flatten(1)[:, None].expand(-1, warped.shape[1], -1))
+            warped = (warped + others.view_as(warped)) / 2
+        return self.repair(warped, frame, validity)
 
     def repair(self, warped: Tensor, frame: Tensor, validity: Tensor | None = None) -> PropagationStep:
         """`step` for scores (N, C, h, w) that have been warped already."""

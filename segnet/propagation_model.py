@@ -91,11 +91,13 @@ class PropagationModel(nn.Module):
         reference: PropagationFrame | None = None,
         displacement: Tensor | None = None,
         validity: Tensor | None = None,
+        nearest: Tensor | None = None,
     ) -> PropagationStep:
         """Carry `scores` (N, C, h, w) of the reference to `frame`.
 
         Either `reference`, for the model's own motion source, or `displacement` (N, h, w, 2) in cells is needed, and
-        both where the settings are `photometric`; `validity` as in `PropagationHead.step`. ModelError without.
+        both where the settings are `photometric`; `validity` and `nearest` as in `PropagationHead.step`. ModelError
+        without.
         """
         if displacement is None:
             if reference is None:
@@ -106,7 +108,7 @@ class PropagationModel(nn.Module):
                 raise ModelError("this head compares colours with the reference's; give its frame to `step`")
             confidence = photometric_confidence(frame.reduced, reference.reduced, displacement)
             validity = confidence if validity is None else confidence * validity
-        step: PropagationStep = self.head.step(scores, displacement, frame.reduced, validity)
+        step: PropagationStep = self.head.step(scores, displacement, frame.reduced, validity, nearest)
         return step
 
     def logits(self, scores: Tensor, size_hw: tuple[int, int]) -> Tensor:

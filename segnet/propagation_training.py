@@ -103,14 +103,16 @@ class ClipPropagation(nn.Module):
         images: Tensor,
         displacements: Tensor | None = None,
         validities: Tensor | None = None,
+        nearests: Tensor | None = None,
         output_hw: tuple[int, int] | None = None,
     ) -> Tensor:
         """The last frame's logits (N, C, H, W), or of the size `output_hw`.
 
         `key_logits` (N, C, ., .) are the keyframe network's; `images` (N, T, H, W, 3) RGB, 0..255, keyframe first. A
         model on the codec's motion needs `displacements` (N, T - 1, h, w, 2) in cells, each to the frame before, and
-        may have `validities` (N, T - 1, 1, h, w). A head that is not recursive takes the last entry of each, which then
-        leads to the keyframe. ModelError where motion is missing, or where it is not the codec's to give.
+        may have `validities` (N, T - 1, 1, h, w) and `nearests` (N, T - 1, h, w). A head that is not recursive takes
+        the last entry of each, which then leads to the keyframe. ModelError where motion is missing, or where it is not
+        the codec's to give.
         """
         if self.model.needs_pictures == (displacements is not None):
             raise ModelError(
@@ -121,6 +123,7 @@ class ClipPropagation(nn.Module):
             frames = [frames[0], frames[-1]]
             displacements = None if displacements is None else displacements[:, -1:]
             validities = None if validities is None else validities[:, -1:]
+            nearests = None if nearests is None else nearests[:, -1:]
         reference = self.model.prepare(frames[0])
         scores = self.model.start(key_logits, reference.size_hw)
         training = self.model.head.training
@@ -135,6 +138,7 @@ class ClipPropagation(nn.Module):
                     reference=reference,
                     displacement=None if displacements is None else displacements[:, number],
                     validity=None if validities is None else validities[:, number],
+                    nearest=None if nearests is None else nearests[:, number],
                 ).scores
             reference = frame
         self.model.head.train(training)

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.labelled_video import KeyedSample, LabelledVideo
-from ..segnet import PropagationSettings, SegmentationNetwork, displacement_on_grid
+from ..pipelines.head_motion import FINEST_CELL, HeadMotion, head_motion
+from ..segnet import PropagationSettings, SegmentationNetwork
 from ..segnet.propagation_model import CODEC_MOTION
+from .cli import sha256
 from .fusion_training import vary
-
-FINEST_CELL = 4
-"""Side in pixels of the cells that codec motion is followed on."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,18 @@ class SeenPictures:
         if file.is_file():
             known: NDArray[np.float16] = np.load(file)
             return known
-        with torch.inference_mode(), self._autocast():
-            found = self.network(self.network.normalise(torch.from_numpy(image)[None]))[0]
-        logits: NDArray[np.float16] = found.half().cpu().numpy()
+        logits: NDArray[np.float16] = self.look(image).numpy()
         part = file.with_suffix(f".{os.getpid()}.part")
         with part.open("wb") as stream:
             np.save(stream, logits)
         part.replace(file)
         return logits
+
+    def look(self, image: NDArray[np.uint8]) -> Tensor:
+        """Logits (C, h, w), float16, of a picture that is not kept."""
+        with torch.inference_mode(), self._autocast():
+            found: Tensor = self.network(self.network.normalise(torch.from_numpy(image)[None]))[0]
+        return found.half().cpu()
 
     def _autocast(self) -> AbstractContextManager[object]:
         types = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -68,7 +71,7 @@ class SeenPictures:
 
 
 class ClipSource:
-    """Random clips of labelled videos.
+    """Random clips of labelled videos, of each corpus as many.
 
     A clip of distance d is a frame of a GOP and its keyframe for heads that carry from the keyframe, or d + 1
     neighbouring frames for those that carry from frame to frame. Each video has `views` fixed views (`vary`).
@@ -76,7 +79,7 @@ class ClipSource:
 
     def __init__(
         self,
-        videos: Sequence[LabelledVideo],
+        corpora: Sequence[Sequence[LabelledVideo]],
         seen: SeenPictures,
         settings: PropagationSettings,
         *,
@@ -84,13 +87,14 @@ class ClipSource:
         views: int = 2,
         distil: bool = False,
     ) -> None:
-        self.videos, self.seen, self.settings = videos, seen, settings
+        self.corpora, self.seen, self.settings = corpora, seen, settings
         self.seed, self.views, self.distil = seed, views, distil
 
     def draw(self, rng: np.random.Generator, distances: Sequence[int]) -> list[PropagationClip]:
         """Clips of one random video: one of each distance, as far as the video has it."""
-        number, view = int(rng.integers(len(self.videos))), int(rng.integers(self.views))
-        video = self.videos[number]
+        videos = self.corpora[int(rng.integers(len(self.corpora)))]
+        number, view = int(rng.integers(len(videos))), int(rng.integers(self.views))
+        video = videos[number]
         step = 1 if self.settings.recursive else video.gop or len(video)
         starts = {d: step * int(rng.integers(max(0, len(video) - d - 1) // step + 1)) for d in distances}
         if self.settings.recursive:
@@ -105,7 +109,8 @@ class ClipSource:
                 strict=True,
             )
         }
-        name = f"{video.video.stem}-{self.seed}-{number}-{view}"
+        folder = sha256(str(video.video.parent.resolve()).encode())[:8]
+        name = f"{video.name}-{folder}-{self.seed}-{number}-{view}"
         clips = (self._clip(samples, start, start + d, name) for d, start in starts.items() if start + d < len(video))
         return [clip for clip in clips if clip is not None]
 
@@ -129,16 +134,12 @@ class ClipSource:
         )
 
 
-def codec_motion(
-    samples: Sequence[PropagationClip | KeyedSample], settings: PropagationSettings
-) -> tuple[Tensor, Tensor]:
-    """The codec's motion on a head's grid: displacement (N, h, w, 2) in cells, and validity (N, 1, h, w)."""
-    pixels = torch.from_numpy(np.stack([sample.displacement for sample in samples]))
-    known = torch.from_numpy(~np.stack([sample.unreferenced for sample in samples])).float()
-    displacement, validity = displacement_on_grid(pixels, known, settings.stride, min(FINEST_CELL, settings.stride))
+def codec_motion(samples: Sequence[PropagationClip | KeyedSample], settings: PropagationSettings) -> HeadMotion:
+    """The codec's motion of samples of one size on a head's grid."""
+    displacement = np.stack([sample.displacement for sample in samples])
+    unreferenced = np.stack([sample.unreferenced for sample in samples])
     height, width = samples[0].labels.shape
-    rows, columns = settings.grid_hw((height, width))
-    return displacement[:, :rows, :columns], validity[..., :rows, :columns]
+    return head_motion(displacement, unreferenced, (height, width), settings)
 
 
 def stack_clips(clips: Sequence[PropagationClip], settings: PropagationSettings) -> dict[str, Tensor]:
@@ -149,8 +150,8 @@ def stack_clips(clips: Sequence[PropagationClip], settings: PropagationSettings)
         "labels": torch.from_numpy(np.stack([clip.labels for clip in clips])),
     }
     if settings.flow == CODEC_MOTION:
-        displacement, validity = codec_motion(clips, settings)
-        tensors["displacements"], tensors["validities"] = displacement[:, None], validity[:, None]
+        motion = codec_motion(clips, settings)
+        tensors |= zip(("displacements", "validities", "nearests"), (value[:, None] for value in motion), strict=True)
     teachers = [clip.teacher for clip in clips if clip.teacher is not None]
     if teachers:
         tensors["teacher"] = torch.from_numpy(np.stack(teachers))

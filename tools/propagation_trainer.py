@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..data.labelled_video import LabelledVideo
+from ..pipelines.head_motion import FINEST_CELL
 from ..segnet import ConfusionMatrix, PeriodScores, PropagationModel
 from ..segnet.flow_validity import photometric_error
 from ..segnet.propagation_losses import PropagationLoss
 from ..segnet.propagation_model import CODEC_MOTION
 from ..segnet.propagation_training import ClipPropagation, PropagationPreset
-from .propagation_clips import FINEST_CELL, ClipSource, PropagationClip, SeenPictures, codec_motion, stack_clips
+from .propagation_clips import ClipSource, PropagationClip, SeenPictures, codec_motion, stack_clips
 from .training import Batch, Trainer, TrainSettings, make_optimiser
 
 PER_GOP = 2
@@ -46,11 +47,12 @@ class PropagationTask(nn.Module):
         labels: Tensor,
         displacements: Tensor | None = None,
         validities: Tensor | None = None,
+        nearests: Tensor | None = None,
         teacher: Tensor | None = None,
     ) -> Tensor:
         """Arguments as of `ClipPropagation`; `labels` (N, ., .) of the last frame may be thinned out; to one number."""
         size_hw = (labels.shape[-2], labels.shape[-1])
-        logits = self.clip(key_logits, images, displacements, validities, output_hw=size_hw)
+        logits = self.clip(key_logits, images, displacements, validities, nearests, output_hw=size_hw)
         loss: Tensor = self.criterion(logits, labels, teacher)
         model = self.clip.model
         if self.photometric and model.flow is not None and any(p.requires_grad for p in model.flow.parameters()):
@@ -148,12 +150,12 @@ def score_videos(
             size_hw = (sample.labels.shape[0], sample.labels.shape[1])
             frame = model.prepare(torch.from_numpy(sample.image)[None].to(device))
             if sample.distance == 0 or reference is None or carried is None:
-                logits = torch.from_numpy(seen.logits(f"val-{sample.name}", sample.image))[None].to(device)
+                logits = seen.look(sample.image)[None].to(device)
                 reference, carried = frame, model.start(logits, size_hw)
                 output = model.keyframe_logits(logits, size_hw)
             else:
-                motion = dict(zip(("displacement", "validity"), codec_motion([sample], model.settings), strict=True))
-                given = {name: value.to(device) for name, value in motion.items()} if by_codec else {}
+                motion = codec_motion([sample], model.settings)._asdict() if by_codec else {}
+                given = {name: value.to(device) for name, value in motion.items()}
                 step = model.step(carried, frame, reference=reference, **given)
                 output = model.logits(step.scores, size_hw)
                 if model.settings.recursive:

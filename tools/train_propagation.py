@@ -45,7 +45,7 @@ OURS = "clean"
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="Labelled videos, as `preprocess stills` makes them, or denser ones. Repeatable.",
+    help="Labelled videos, as `preprocess stills` and `street` make them. Repeatable: each is drawn from as often.",
 )
 @click.option(
     "--preset",
@@ -112,14 +112,14 @@ def propagation(
     try:
         train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
         hr = load_model(hr_weights)
-        videos = [video for folder in clips for video in find_labelled_videos(folder)]
+        corpora = [find_labelled_videos(folder) for folder in clips]
         form = head_settings(hr, recipe, flow, edges=edges, stride=stride, width=width, refining=refining)
         torch.manual_seed(settings.seed)
         model = PropagationModel(form)
     except (CodecError, DatasetError, ModelError) as error:
         raise InputError(str(error)) from error
     wanted = parse_distances(distances) if distances else (recipe.distances if recipe else tuple(range(1, VAL_GOP)))
-    longest = max(len(video) for video in videos) - 1
+    longest = min(max(len(video) for video in videos) for videos in corpora) - 1
     wanted = tuple(distance for distance in wanted if distance <= longest)
     if not wanted:
         raise InputError(f"--distances: the videos of --clips reach a distance of {longest} only; give smaller ones")
@@ -129,8 +129,9 @@ def propagation(
     else:
         criterion = recipe.loss([CAMVID_WEIGHTS[name] for name in hr.classes])
     encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in (0, 6)]
-    seen = SeenPictures(hr.eval().requires_grad_(False), cache or output / "seen", settings.precision)
-    source = ClipSource(videos, seen, form, seed=settings.seed, views=views, distil=bool(criterion.distillation))
+    digest = sha256(hr_weights.read_bytes())
+    seen = SeenPictures(hr.eval().requires_grad_(False), (cache or output / "seen") / digest[:12], settings.precision)
+    source = ClipSource(corpora, seen, form, seed=settings.seed, views=views, distil=bool(criterion.distillation))
     task = PropagationTask(model, criterion, photometric=0.0 if recipe else photometric)
     trainer = PropagationTrainer(task, source, encoded, settings, output, wanted, steps_per_epoch, recipe)
 
@@ -143,10 +144,12 @@ def propagation(
         "preset": preset,
         "form": {name: value for name, value in vars(form).items() if name != "classes"},
         "parameters": parameter_count(model),
-        "hr": {"file": hr_weights.name, "sha256": sha256(hr_weights.read_bytes())},
+        "hr": {"file": hr_weights.name, "sha256": digest},
         "classes": list(hr.classes),
         "distances": list(wanted),
-        "data": f"{len(videos)} labelled videos of {dataset} train ({', '.join(folder.name for folder in clips)})",
+        "data": [
+            f"{len(videos)} labelled videos in {folder.name}" for folder, videos in zip(clips, corpora, strict=True)
+        ],
         "validation": f"P-frames of {dataset} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets 0 and 6",
     }
     run_trainer(trainer, checkpoint, write, facts, resume=resume)
