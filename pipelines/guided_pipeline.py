@@ -90,7 +90,7 @@ class GuidedPipeline(FlowPipeline):
         if self._reference is not frame:
             field = self._compose(frame)
             if field.unreferenced.mean() <= self._limit():
-                self._occluded = None
+                self._occluded = field.unreferenced
                 carried: State = self._look_at_reference()[1] if self._carried is None else self._carried
                 with self._clock("head"), torch.inference_mode(), self.runner.autocast():
                     step = self._propagate(frame, field, carried)

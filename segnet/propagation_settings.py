@@ -35,8 +35,8 @@ class PropagationSettings:
             floor(H / stride) rows; otherwise cells are means of their pixels, ceil(H / stride) rows, and
             `align_corners=False` leads back.
         bgr: frames in the order blue, green, red.
-        refining: the guide also sees the warped scores, and adds evidence to the filtered ones' logarithms, for what
-            no kernel can move into place. Not in the published form.
+        refining: the guide also sees the warped scores, and adds evidence to the filtered ones' logarithms where
+            validity is low, for what no kernel can move into place. Not in the published form.
         photometric: validity is also lower where the warped reference's colours differ (`photometric_confidence`).
         native_keyframes: a keyframe's output is the keyframe network's own, not what the grid left of it.
     """

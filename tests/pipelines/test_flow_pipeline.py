@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import cv2
 import numpy as np
@@ -206,3 +207,28 @@ def test_a_head_that_is_not_there_or_not_for_this_network(runner, weights, tmp_p
         Guided(runner, guided_weights=branch_file(weights, "guided"))
     with pytest.raises(StreamUsageError, match="needs --guided-weights"):
         Guided(NetworkRunner(SwiftNet(2), device="cpu", precision="fp32"))
+
+
+def test_the_command_runs_a_head_and_shows_what_is_occluded(stream, weights, square_clip, tmp_path):
+    head = tmp_path / "head.safetensors"
+    save_propagation(PropagationModel(PropagationSettings(classes=CLASSES, stride=4, width=8, photometric=True)), head)
+    pictures = []
+    for source, more in (("motion", ()), ("none", ()), ("none", ("--show-occlusion",))):
+        options = ("--interval", 4, "--flow-source", source, "--guided-weights", head, "--stats", "s.json", "-y")
+        result = stream(square_clip, "--mode", "guided", *options, *more, "-o", "x.mp4", model=weights)
+        assert result.exit_code == 0, result.stderr
+        stats = json.loads((tmp_path / "s.json").read_text())
+        assert (stats["mode"], stats["frames"]) == ("guided", 12)
+        assert stats["network_frames"] == (4 if source == "motion" else 3)
+        assert "head" in stats["stages_ms"]
+        pictures.append(frames_of(tmp_path / "x.mp4")[3].image.astype(int))
+    assert np.abs(pictures[1] - pictures[2]).max() > 60
+
+
+def test_keyframes_may_be_seen_smaller(runner, square_clip, square_images):
+    predictions = list(Flow(runner, flow_source="motion", key_scale=0.5).run(frames_of(square_clip)))
+    plain = list(Flow(runner, flow_source="motion").run(frames_of(square_clip)))
+    assert predictions[0].labels.shape == (64, 96)
+    assert not np.array_equal(predictions[0].labels, plain[0].labels)
+    errors = [np.count_nonzero(p.labels != truth(i)) for p, i in zip(predictions, square_images, strict=True)]
+    assert max(errors) < 400, errors

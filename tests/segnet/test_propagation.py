@@ -238,8 +238,12 @@ def test_a_refining_head_sees_the_warped_scores_and_adds_evidence():
     assert norm.bias.shape == (10 + 11,)
     assert (fresh.scores.argmax(1) == warped.argmax(1)).float().mean() > 0.9
     torch.nn.init.constant_(norm.bias[10 + 7 : 10 + 8].data, 50.0)
-    step = head.repair(warped, frame)
-    assert (step.scores.argmax(1) == 7).all()
+    assert (head.repair(warped, frame).scores.argmax(1) == 7).all()
+    trusted = torch.zeros(1, 1, 12, 16)
+    trusted[..., 8:] = 1
+    step = head.repair(warped, frame, trusted)
+    assert (step.scores[..., :8].argmax(1) == 7).all()
+    assert (step.scores[..., 8:].argmax(1) == warped[..., 8:].argmax(1)).float().mean() > 0.9
     torch.nn.init.constant_(norm.weight, 1.0)
     torch.nn.init.zeros_(norm.bias)
     assert (head.repair(warped, frame).scores - head.repair(warped.flip(1), frame).scores).abs().max() > 1e-4
@@ -263,6 +267,17 @@ def test_a_photometric_head_doubts_motion_that_colours_contradict():
     assert half.validity[..., 2:].max() <= 0.5
     with pytest.raises(ModelError, match="give its frame to `step`"):
         model.step(scores, frame, displacement=right)
+
+
+def test_lost_cells_are_mixed_with_their_nearest_known():
+    torch.manual_seed(0)
+    head = PropagationHead(CLEAN).eval()
+    scores, frame, still = torch.rand(1, 11, 3, 4), torch.zeros(1, 3, 3, 4), torch.zeros(1, 3, 4, 2)
+    nearest = torch.arange(12).view(1, 3, 4).clone()
+    nearest[0, 1, 2] = 3
+    warped = head.step(scores, still, frame, nearest=nearest).warped
+    torch.testing.assert_close(warped[..., 1, 2], (scores[..., 1, 2] + scores[..., 0, 3]) / 2)
+    torch.testing.assert_close(warped[..., 2, :], scores[..., 2, :])
 
 
 def test_motion_is_needed_from_somewhere():
