@@ -123,7 +123,7 @@ class PropagationHead(nn.Module):
         mixed = intra.softmax(1) if settings.probabilities else intra
         result = guided_filter(warped, mixed, shares, self.ideal_dk.taps, pad_mode=pad_mode)
         if settings.refining:
-            evidence = raw[:, self.maps :]
+            evidence = settings.evidence * raw[:, self.maps :]
             if validity is not None:
                 evidence = evidence * (EVIDENCE_BY_DOUBT * (1 - validity)).clamp(max=1)
             result = add_evidence(result, evidence, probabilities=settings.probabilities)

@@ -64,6 +64,10 @@ class PropagationModel(nn.Module):
         """Whether motion comes from pictures, so that `step` needs the reference's frame."""
         return self.flow is not None
 
+    def set_evidence(self, factor: float) -> None:
+        """Multiply what a refining head adds with another factor than that of its settings."""
+        self.settings = self.head.settings = replace(self.settings, evidence=factor)
+
     def prepare(self, images: Tensor) -> PropagationFrame:
         """RGB (N, H, W, 3), 0..255, uint8 or float, to what the other methods take."""
         reduced = self.reducer(images)

@@ -37,6 +37,7 @@ class PropagationSettings:
         bgr: frames in the order blue, green, red.
         refining: the guide also sees the warped scores, and adds evidence to the filtered ones' logarithms where
             validity is low, for what no kernel can move into place. Not in the published form.
+        evidence: what that evidence is multiplied with.
         photometric: validity is also lower where the warped reference's colours differ (`photometric_confidence`).
         native_keyframes: a keyframe's output is the keyframe network's own, not what the grid left of it.
     """
@@ -57,6 +58,7 @@ class PropagationSettings:
     corner_aligned: bool = False
     bgr: bool = False
     refining: bool = False
+    evidence: float = 1.0
     photometric: bool = False
     native_keyframes: bool = True
 

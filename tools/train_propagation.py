@@ -63,6 +63,13 @@ OURS = "clean"
 @click.option(
     "--refining/--plain", default=True, show_default=True, help="Whether the guide of the clean form adds scores."
 )
+@click.option(
+    "--evidence",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="What the guide's scores are multiplied with once trained: below 1 where the training data are unlike others.",
+)
 @click.option("--distillation", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight of KL, clean.")
 @click.option(
     "--photometric",
@@ -90,6 +97,7 @@ def propagation(
     width: int,
     edges: bool,
     refining: bool,
+    evidence: float,
     distillation: float,
     photometric: float,
     views: int,
@@ -134,6 +142,8 @@ def propagation(
     source = ClipSource(corpora, seen, form, seed=settings.seed, views=views, distil=bool(criterion.distillation))
     task = PropagationTask(model, criterion, photometric=0.0 if recipe else photometric)
     trainer = PropagationTrainer(task, source, encoded, settings, output, wanted, steps_per_epoch, recipe)
+    assert isinstance(trainer.average, PropagationModel)
+    trainer.average.set_evidence(evidence)
 
     def write(average: nn.Module, file: Path) -> None:
         assert isinstance(average, PropagationModel)
@@ -142,7 +152,7 @@ def propagation(
     facts = {
         "kind": "propagation",
         "preset": preset,
-        "form": {name: value for name, value in vars(form).items() if name != "classes"},
+        "form": {name: value for name, value in vars(form).items() if name != "classes"} | {"evidence": evidence},
         "parameters": parameter_count(model),
         "hr": {"file": hr_weights.name, "sha256": digest},
         "classes": list(hr.classes),

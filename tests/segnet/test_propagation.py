@@ -269,6 +269,21 @@ def test_a_photometric_head_doubts_motion_that_colours_contradict():
         model.step(scores, frame, displacement=right)
 
 
+def test_evidence_can_be_weakened_and_the_file_remembers(tmp_path):
+    torch.manual_seed(0)
+    model = PropagationModel(replace(CLEAN, refining=True)).eval()
+    torch.nn.init.normal_(model.head.guide.guide_decoder[1].weight)
+    scores, frame = torch.rand(1, 11, 6, 8).softmax(1), torch.randn(1, 3, 6, 8)
+    full = model.head.repair(scores, frame).scores
+    model.set_evidence(0)
+    filtered = model.head.repair(scores, frame).scores
+    model.set_evidence(0.5)
+    half = model.head.repair(scores, frame).scores
+    torch.testing.assert_close(half, (full * filtered).sqrt() / (full * filtered).sqrt().sum(1, keepdim=True))
+    save_propagation(model, tmp_path / "head.safetensors")
+    assert load_propagation(tmp_path / "head.safetensors").settings.evidence == 0.5
+
+
 def test_lost_cells_are_mixed_with_their_nearest_known():
     torch.manual_seed(0)
     head = PropagationHead(CLEAN).eval()

@@ -51,7 +51,7 @@ def train(world, output, *arguments):
 
 def test_a_killed_run_goes_on_exactly_and_sees_each_picture_once(world, tmp_path, monkeypatch):
     cache = tmp_path / "seen"
-    common = ["--epochs", "2", "--cache", str(cache), "--distillation", "10"]
+    common = ["--epochs", "2", "--cache", str(cache), "--distillation", "10", "--evidence", "0.7"]
     whole = train(world, tmp_path / "whole", *common)
     seen = {file.name: file.stat().st_mtime_ns for file in cache.iterdir()}
     original, calls = training.Trainer.train_step, []
@@ -72,6 +72,7 @@ def test_a_killed_run_goes_on_exactly_and_sees_each_picture_once(world, tmp_path
     model = load_propagation(tmp_path / "cut" / "best.safetensors")
     assert (model.settings.flow, model.settings.recursive, model.settings.refining) == ("motion", False, True)
     card = json.loads((tmp_path / "cut" / "best.json").read_text())
+    assert model.settings.evidence == card["form"]["evidence"] == 0.7
     assert card["distances"] == list(range(1, 10))
     assert card["metrics"]["miou_val"] == resumed["progress"]["best_miou"]
 
