@@ -15,6 +15,7 @@ from ..data import DatasetError, PaletteError
 from ..segnet import ModelError
 from .clip_references import CHOICES
 from .errors import StreamError, StreamUsageError
+from .flow_pipeline import CARRIED
 from .registry import MODES
 from .request import KINDS, StreamRequest, segment_stream
 
@@ -94,6 +95,11 @@ class InputError(CommandError):
     "--flow-source",
     help="Modes flow and guided: dis (dense inverse search), none, motion (the codec's vectors), or light:FILE and the "
     "like, the flow network of a propagation model. Default: dis; of guided, what its head was trained with.",
+)
+@click.option(
+    "--carry",
+    type=click.Choice(CARRIED),
+    help="Mode flow: the network's class scores, or the features that it classifies. Default: scores.",
 )
 @click.option(
     "--references",

@@ -1,4 +1,4 @@
-"""Mode `flow`: the network on keyframes, and its class probabilities carried along optical flow between them."""
+"""Mode `flow`: the network on keyframes, and its probabilities or features carried along optical flow between them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 from ..codec import MotionField
 from ..codec.frame import Frame
 from ..segnet.propagation_model import CODEC_MOTION
+from .errors import StreamUsageError
 from .flow_chain import FlowChain, flow_model
 from .motion_pipeline import CUT_ABOVE, MotionPipeline
 from .network import NetworkRunner
 from .warp import warp_map
 
+CARRIED = SCORES, FEATURES = ("scores", "features")
+"""What mode flow can carry."""
+
 
 class FlowPipeline(MotionPipeline):
-    """Pure propagation, as Deep Feature Flow (Zhu et al., CVPR 2017) and SwNet-seq without its head have it.
+    """Pure propagation: of class probabilities (`carry` "scores"), as SwNet-seq without its head has it, or of the
+    "features" that the network classifies, as Deep Feature Flow (Zhu et al., CVPR 2017).
 
     `flow_source` is "dis" (OpenCV's dense inverse search), "none", `NAME:FILE` (a flow network of a propagation
     model, as "light:FILE"), or "motion" (the codec's vectors). Flow needs no codec: between two keyframes it is
@@ -42,9 +47,12 @@ class FlowPipeline(MotionPipeline):
         flow_source: str = "dis",
         interval: int = 0,
         key_scale: float = 1.0,
+        carry: str = SCORES,
     ) -> None:
         super().__init__(runner, keep_logits=keep_logits, refresh_above=refresh_above)
-        self.interval, self.key_scale = interval, key_scale
+        if carry not in CARRIED:
+            raise StreamUsageError(f"--carry {carry}: unknown; take one of {', '.join(CARRIED)}")
+        self.interval, self.key_scale, self.carries_features = interval, key_scale, carry == FEATURES
         self._since = 0
         self._flow = self._flow_of(flow_source)
         self.needs_motion = self._flow is None
@@ -92,18 +100,37 @@ class FlowPipeline(MotionPipeline):
         self._carried = seen[1]
         return seen
 
-    def _network(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if self.key_scale == 1:
-            return super()._network(image)
-        height, width = image.shape[:2]
-        stride = self.runner.stride
+    def _see(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Any]:
+        if not self.carries_features:
+            return super()._see(image)
         with self._clock("network"):
-            small = (max(1, round(width * self.key_scale)), max(1, round(height * self.key_scale)))
-            logits = self.runner.logits(np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8))
-            cells = (-(-width // stride), -(-height // stride))
-            return np.asarray(cv2.resize(logits, cells, interpolation=cv2.INTER_LINEAR), np.float32)
+            features, logits = self.runner.features_and_logits(self._scaled(image))
+            return self._on_whole(logits, image), self._on_whole(features, image)
 
-    def _warp(self, probabilities: NDArray[np.float32], field: MotionField) -> NDArray[np.float32]:
+    def _as_logits(self, scores: NDArray[np.float32], from_network: bool) -> NDArray[np.float32]:
+        return scores if self.carries_features else super()._as_logits(scores, from_network)
+
+    def _network(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._clock("network"):
+            return self._on_whole(self.runner.logits(self._scaled(image)), image)
+
+    def _scaled(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture as the network sees it."""
+        if self.key_scale == 1:
+            return image
+        height, width = (max(1, round(side * self.key_scale)) for side in image.shape[:2])
+        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _on_whole(self, values: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The scaled picture's maps (h, w, channels) on the cells of the whole."""
+        if self.key_scale == 1:
+            return values
+        rows, columns = (-(-side // self.runner.stride) for side in image.shape[:2])
+        return np.asarray(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def _warp(self, carried: NDArray[np.float32], field: MotionField) -> NDArray[np.float32]:
         if self._flow is None:
-            return super()._warp(probabilities, field)
-        return warp_map(probabilities, field.displacement, self.runner.stride)
+            warped = super()._warp(carried, field)
+        else:
+            warped = warp_map(carried, field.displacement, self.runner.stride)
+        return self.runner.classify(warped) if self.carries_features else warped

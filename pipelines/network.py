@@ -67,9 +67,20 @@ class NetworkRunner:
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(H, W, 3) uint8 RGB to (ceil(H / s), ceil(W / s), classes) float32 logits at the network's stride s."""
         with torch.inference_mode():
-            output = self._run(torch.from_numpy(image), self.precision)
-            array: NDArray[np.float32] = output.permute(1, 2, 0).float().cpu().contiguous().numpy()
-        return array
+            return _channels_last(self._run(torch.from_numpy(image), self.precision)[None])
+
+    def features_and_logits(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(H, W, 3) uint8 RGB to what the network classifies, (h, w, channels), and its logits (h, w, classes)."""
+        with torch.inference_mode(), self.autocast():
+            p = self.network.features(self.network.normalise(torch.from_numpy(image).to(self.device)[None]))
+            return _channels_last(p), _channels_last(self.network.classify(p))
+
+    def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features (h, w, channels) to logits (h, w, classes)."""
+        with torch.inference_mode(), self.autocast():
+            return _channels_last(
+                self.network.classify(torch.from_numpy(features).to(self.device).permute(2, 0, 1)[None])
+            )
 
     def warm_up(self, size_hw: tuple[int, int]) -> None:
         """Run once on a black picture, so that one-time preparations are not counted with the first frame."""
@@ -111,6 +122,12 @@ class NetworkRunner:
                     if attempt:  # the first run warms up
                         best[precision] = min(best[precision], clock() - begin)
         return min(best, key=best.__getitem__)
+
+
+def _channels_last(maps: torch.Tensor) -> NDArray[np.float32]:
+    """(1, C, h, w) to (h, w, C) float32."""
+    array: NDArray[np.float32] = maps[0].permute(1, 2, 0).float().cpu().contiguous().numpy()
+    return array
 
 
 @contextmanager

@@ -60,6 +60,7 @@ class StreamRequest:
     lr_scale: float = 0.5
     interval: int | None = None
     flow_source: str | None = None
+    carry: str | None = None
     references: str | None = None
     guided_weights: Path | None = None
     fps: float = 25.0
@@ -233,7 +234,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
 def _mode_options(request: StreamRequest, mode: type[Pipeline]) -> dict[str, Any]:
     """The request's options for a mode's constructor; StreamUsageError for one that was given and it does not know."""
     known = inspect.signature(mode).parameters
-    names = ("interval", "flow_source", "guided_weights", "references")
+    names = ("interval", "flow_source", "carry", "guided_weights", "references")
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     foreign = [name for name in given if name not in known]
     if foreign:

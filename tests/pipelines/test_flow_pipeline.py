@@ -232,3 +232,16 @@ def test_keyframes_may_be_seen_smaller(runner, square_clip, square_images):
     assert not np.array_equal(predictions[0].labels, plain[0].labels)
     errors = [np.count_nonzero(p.labels != truth(i)) for p, i in zip(predictions, square_images, strict=True)]
     assert max(errors) < 400, errors
+
+
+@pytest.mark.parametrize("source", ["dis", "motion"])
+def test_features_may_be_carried_in_place_of_scores(source, runner, square_clip, square_images):
+    """The colour network's features are the cells' mean colours; warped, and classified after that."""
+    frames = frames_of(square_clip)
+    predictions = list(Flow(runner, flow_source=source, carry="features", keep_logits=True).run(frames))
+    assert seen(predictions) == [0, 6]
+    errors = [np.count_nonzero(p.labels != truth(i)) for p, i in zip(predictions, square_images, strict=True)]
+    assert max(errors) < 200, errors
+    assert predictions[3].logits.min() < -50, "distances of colours, not logarithms of probabilities"
+    with pytest.raises(StreamUsageError, match="take one of scores, features"):
+        Flow(runner, carry="hopes")
