@@ -15,6 +15,7 @@ from ..codec.frame import Frame
 from ..segnet import PropagationModel, PropagationStep, branch_file, load_propagation
 from ..segnet.propagation_model import PropagationFrame
 from ..segnet.propagation_settings import PropagationSettings
+from ..segnet.warp import motion_on_grid
 from .errors import StreamUsageError
 from .flow_chain import FlowChain
 from .flow_pipeline import FlowPipeline
@@ -38,8 +39,8 @@ class GuidedPipeline(FlowPipeline):
     The head's weights lie beside the network's, as `NAME-guided.safetensors`, or are `guided_weights`; StreamUsageError
     where there are none, or for other classes. Motion is of the source that the head was trained with, or of
     `flow_source`: "motion" (the codec's), "dis", "none", or a network that the weights hold ("light", ...). A recursive
-    head is run on every frame; another carries from the keyframe. `interval`, `key_scale` and `refresh_above` are as
-    in mode `flow`.
+    head is run on every frame; another carries from the keyframe, by motion composed from frame to frame. `interval`,
+    `key_scale` and `refresh_above` are as in mode `flow`.
 
     On a stream with B-frames or several references, codec motion leads to keyframes only, so that a recursive head also
     makes one step from there.
@@ -127,7 +128,9 @@ class GuidedPipeline(FlowPipeline):
         scores, reference = carried
         if self._flow is not None:
             assert self._flow.current is not None
-            return self.model.step(scores, self._flow.current, reference=reference)
+            pixels = torch.from_numpy(field.displacement)[None].to(self.runner.device)
+            cells = motion_on_grid(pixels, field.size_hw, self.model.settings.grid_hw(field.size_hw))
+            return self.model.step(scores, self._flow.current, reference=reference, displacement=cells)
         return self.model.step(scores, self._prepare(frame.image), reference=reference, **self._on_grid(field))
 
     def _is_recursive(self, frame: Frame) -> bool:
