@@ -24,7 +24,6 @@ from ..data.sequences import LabelledSequence
 from ..data.vspw import CLASSES, vspw_sequences
 from ..segnet import ConfusionMatrix, ModelError, build_network, initialise, save_model
 from ..segnet.mrcfa import MRCFA
-from ..segnet.mrcfa_start import warm_start
 from ..segnet.segformer import SIZES
 from ..segnet.segformer_head import SegFormer
 from ..segnet.vc_metrics import present_mean_iou, weighted_iou
@@ -94,7 +93,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     type=click.Choice(list(PRESETS)),
     default="published",
     show_default=True,
-    help="Of the options below that are not given; small: minutes on a CPU, from the weights of a SegFormer.",
+    help="Of the options below that are not given; small: minutes on a CPU.",
 )
 @click.option("--epochs", type=click.IntRange(1))
 @click.option("--repeat", type=click.FloatRange(0, min_open=True), help="Clips a video and epoch.")
@@ -140,9 +139,6 @@ def clip(
         assert isinstance(network, MRCFA | SegFormer)
         if init is not None and not checkpoint.exists():
             click.echo(f"took {initialise(network, init)} tensors from {init}", err=True)
-            if preset == "small" and isinstance(network, MRCFA):
-                warm_start(network)
-                initialise(network, init)  # what the file has is kept
         trainer = ClipTrainer(network, data.train, data.val, settings, output, repeat=repeat)
     except (CodecError, ModelError, ValueError) as error:
         raise InputError(str(error)) from error

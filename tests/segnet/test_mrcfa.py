@@ -7,14 +7,13 @@ from functools import partial
 
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
+from torch.nn.functional import conv2d, interpolate, relu
 from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.segnet import ModelError, build_network, load_model, parameter_count, save_model
 from gopseg.segnet.mrcfa import last_of
 from gopseg.segnet.mrcfa_affinity import Affinity, Refinement, Tokens, chosen, most_important
 from gopseg.segnet.mrcfa_loss import clip_loss
-from gopseg.segnet.mrcfa_start import warm_start
 from gopseg.segnet.segformer import SIZES, from_published, key_map, published_key, to_published
 
 torch.set_num_threads(1)
@@ -290,29 +289,3 @@ def test_gradients_reach_every_trained_tensor(b0):
         outputs = network.training_outputs(torch.randn(2, 4, 3, 64, 64))
         clip_loss(*outputs, torch.randint(0, 5, (2, 4, 64, 64))).backward()
     assert not [name for name, p in network.named_parameters() if p.grad is None]
-
-
-def test_a_warm_start_says_what_the_per_frame_network_says():
-    """On a clip of one repeated smooth picture it agrees with its own per-frame logits far more than a random start."""
-    agreement = []
-    for warm in (False, True):
-        network = built("mrcfa-b0")
-        if warm:
-            warm_start(network)
-        torch.manual_seed(1)
-        image = interpolate(torch.randn(1, 3, 4, 6), size=(128, 192), mode="bilinear")
-        clip = image[:, None].expand(-1, 4, -1, -1, -1)
-        with torch.no_grad():
-            agreement.append((network.segment_clip(clip).argmax(1) == network(image).argmax(1)).float().mean().item())
-    assert agreement[1] > 0.8
-    assert agreement[1] > agreement[0] + 0.2
-
-
-def test_a_warm_start_averages_and_compares():
-    network = built("mrcfa-b0")
-    warm_start(network)
-    head = network.decode_head
-    x = torch.randn(1, 256, 8, 12)
-    torch.testing.assert_close(head.sr1_feat(x), avg_pool2d(x, 4))
-    tokens = torch.randn(3, 256)
-    torch.testing.assert_close(head.hypercorre_module.k3(tokens), head.hypercorre_module.q3(tokens))
