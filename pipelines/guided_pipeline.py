@@ -20,7 +20,7 @@ from .errors import StreamUsageError
 from .flow_chain import FlowChain
 from .flow_pipeline import FlowPipeline
 from .head_motion import head_motion, motion_cell
-from .motion_pipeline import CUT_ABOVE
+from .motion_pipeline import REFRESH_ABOVE
 from .network import NetworkRunner
 
 DOUBTFUL = 0.5
@@ -54,7 +54,7 @@ class GuidedPipeline(FlowPipeline):
         runner: NetworkRunner,
         *,
         keep_logits: bool = False,
-        refresh_above: float = CUT_ABOVE,
+        refresh_above: float = REFRESH_ABOVE,
         flow_source: str = "",
         interval: int = 0,
         key_scale: float = 1.0,
