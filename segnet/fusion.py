@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from .altering import Carried, Fusion, Motion
-from .attention import local_attention
 from .creff import CReFF
 from .low_resolution import LowResolution, to_grid
 from .network import SegmentationNetwork
@@ -47,28 +46,27 @@ class WarpOnly(Fusion):
 
 
 class EvidenceFusion(Fusion):
-    """CReFF in the space of logits, with a say for what the codec and the pixels tell about the motion.
+    """A say for what the codec and the pixels tell about the motion, in the space of logits; in place of CReFF.
 
-    As in CReFF (Hu et al., CVPR 2023) each cell of the LR frame attends to the cells of the warped keyframe around it;
-    but query and key are projections to `channels`, compared by cosine, on the grid of twice the network's stride, and
-    the values are the keyframe's logits, four finer cells at a time. A small head then weighs three opinions at every
-    fine cell (the LR branch's logits, the warped logits, the attended logits) and corrects their sum. It sees the three
-    as probabilities, query and key, how the frame's picture differs from the warped keyframe's (in each of the 4 x 4
-    parts of a cell, and in colour), the cells that motion could not explain, and the distance. Weights start equal and
-    the correction at zero.
+    A small head weighs, in every cell, two opinions (the LR branch's logits and the keyframe's warped logits) and
+    corrects their sum. It works on the grid of twice the network's stride, four finer cells at a time, and sees both
+    opinions as probabilities, projections of the LR features and of the keyframe's features to `channels`, how the
+    frame's picture differs from the warped keyframe's (in each of PARTS x PARTS parts of a cell, and in colour), the
+    cells that motion could not explain, and the distance. Weights start equal and the correction at zero. Unlike CReFF
+    (Hu et al., CVPR 2023) it does not attend to cells around: attention over the warped logits, 7 x 7 of these cells
+    wide, was tried, and was not worth a fifth of the branch's time.
     """
 
     def __init__(self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 64) -> None:
         super().__init__()
-        self.classes, self.channels, self.window = classes, channels, 7
+        self.classes, self.channels = classes, channels
         self.query = nn.Conv2d(feature_channels, channels, 1)
         self.key = nn.Conv2d(feature_channels, channels, 1)
-        self.sharpness = nn.Parameter(torch.tensor(2.5))
-        self.reduce = nn.Conv2d(4 * 3 * classes + 2 * channels + PARTS**2 + 3 + 2, hidden, 1)
+        self.reduce = nn.Conv2d(4 * 2 * classes + 2 * channels + PARTS**2 + 3 + 2, hidden, 1)
         self.blend = nn.Sequential(
             nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2)
         )
-        self.weigh = nn.Conv2d(hidden, 4 * (3 + classes), 1)
+        self.weigh = nn.Conv2d(hidden, 4 * (2 + classes), 1)
         self.key.load_state_dict(self.query.state_dict())  # LR features imitate HR features, so alike is the best start
         nn.init.zeros_(self.weigh.weight)
         assert self.weigh.bias is not None
@@ -86,10 +84,8 @@ class EvidenceFusion(Fusion):
         fine, coarse = (there.shape[-2], there.shape[-1]), (key.shape[-2], key.shape[-1])
         key = nn.functional.normalize(key, dim=1)
         query = nn.functional.normalize(to_grid(self.query(low_p).float(), coarse), dim=1)
-        here = quarters(to_grid(low.classify(low_p).float(), fine))
-        there = quarters(there)
-        attended = local_attention(query * self.sharpness.exp(), key, there, self.window)
-        opinions = torch.stack([here, there, attended], 1).reshape(len(here), 3, self.classes, 4, *coarse)
+        here = to_grid(low.classify(low_p).float(), fine)
+        opinions = torch.stack([quarters(here), quarters(there)], 1).reshape(len(here), 2, self.classes, 4, *coarse)
         change = pictures_on_grid(small, (picture.shape[-2], picture.shape[-1])) - picture
         colour = nn.functional.avg_pool2d(change, PARTS).abs().clamp(max=3)
         detail = nn.functional.pixel_unshuffle(change.abs().mean(1, keepdim=True).clamp(max=3), PARTS)
@@ -99,9 +95,10 @@ class EvidenceFusion(Fusion):
         hidden = torch.relu(self.reduce(seen))
         hidden = torch.relu(hidden + self.blend(hidden))
         verdict: Tensor = self.weigh(hidden).float()
-        verdict = verdict.reshape(len(verdict), 3 + self.classes, 4, *coarse)
-        weights, correction = torch.split(verdict, [3, self.classes], 1)
-        fused = (weights.softmax(1)[:, :, None] * opinions).sum(1) + correction
+        verdict = verdict.reshape(len(verdict), 2 + self.classes, 4, *coarse)
+        weights, correction = torch.split(verdict, [2, self.classes], 1)
+        first, second = opinions.unbind(1)
+        fused = torch.lerp(second, first, (weights[:, :1] - weights[:, 1:]).sigmoid()) + correction
         whole = nn.functional.pixel_shuffle(fused.flatten(1, 2), 2)
         return whole[..., : fine[0], : fine[1]]
 
