@@ -38,7 +38,7 @@ def root(tmp_path_factory):
 
 
 def evaluated(root, output, *arguments):
-    fixed = ["--dataset", "vspw", "--root", root, "--gop", 6, "--precision", "fp32", "-o", output]
+    fixed = ["--dataset", "vspw", "--root", root, "--gop", 3, "--precision", "fp32", "-o", output]
     result = CliRunner().invoke(main, [str(argument) for argument in (*fixed, *arguments)])
     assert result.exit_code == 0, result.output
     return json.loads((output / "report.json").read_text())
@@ -78,11 +78,12 @@ def test_references_are_compared(root, tmp_path):
     pytest.importorskip("transformers", reason="the extra segformer is not installed")
     torch.manual_seed(0)
     save_model(build_network("mrcfa-b0", CLASSES), tmp_path / "clip.safetensors", "mrcfa-b0")
-    sweep = ("--modes", "clip", "--sweep", "references=fixed,guided", "--limit", 18, "--consistency", "none")
+    sweep = ("--modes", "clip", "--sweep", "references=fixed,guided", "--limit", 9, "--consistency", "none")
     report = evaluated(root, tmp_path / "out", "--model", tmp_path / "clip.safetensors", *sweep)
     assert [record["variant"] for record in report["modes"]] == ["clip references=fixed", "clip references=guided"]
     for record in report["modes"]:
-        assert 0 < record["vc16"] <= record["vc8"] <= 1
+        assert 0 < record["vc8"] <= 1
+        assert record["vc16"] is None  # nine frames
         assert np.isfinite(record["weighted_iou"])
 
 
