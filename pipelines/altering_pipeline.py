@@ -34,6 +34,7 @@ class AlteringPipeline(FlowPipeline):
     """
 
     mode = "ar"
+    needs_motion = True
 
     def __init__(
         self,

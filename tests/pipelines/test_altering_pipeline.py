@@ -1,9 +1,13 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from gopseg.codec import open_video
 from gopseg.pipelines import MODES, NetworkRunner, StreamUsageError
+from gopseg.pipelines.command import main
 from gopseg.segnet import (
     AlteringResolution,
     LowResolution,
@@ -81,6 +85,15 @@ def test_branches_are_found_beside_the_weights(mode, weights, square_clip):
     assert [p.logits.shape for p in predictions] == [(16, 24, 3)] * 3
     with pytest.raises(StreamUsageError, match=r"--lr-scale 0\.5"):
         MODES[mode](runner, lr_scale=0.75)
+
+
+def test_our_own_encodes_are_taken_as_they_are(weights, square_clip, tmp_path):
+    stats = tmp_path / "s.json"
+    common = ["--precision", "fp32", "--device", "cpu", "-o", str(tmp_path / "o.mp4"), "--stats", str(stats)]
+    result = CliRunner().invoke(main, [str(square_clip), "--mode", "ar", "--model", str(weights[0]), *common])
+    assert result.exit_code == 0, result.output
+    facts = json.loads(stats.read_text())
+    assert (facts["network_frames"], facts["reencoded"]) == (2, False)
 
 
 def test_a_branch_comes_back_as_it_was_saved(weights):
