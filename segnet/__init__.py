@@ -1,10 +1,12 @@
 """Networks, losses and weights. torch, never codec."""
 
+from .adapter import as_segmentation_network
 from .altering import AlteringResolution, Fusion, Motion
 from .branches import branch_file, build_fusion, load_ar, load_lr, save_branch
 from .flow_grid import displacement_on_grid
 from .flow_sources import FLOW_SOURCES
 from .guided_edges import label_edges
+from .hf import load_network
 from .losses import SegmentationLoss, class_weights
 from .low_resolution import LowResolution, to_grid
 from .metrics import ConfusionMatrix
@@ -45,6 +47,7 @@ __all__ = [
     "SegmentationLoss",
     "SegmentationNetwork",
     "SwiftNet",
+    "as_segmentation_network",
     "branch_file",
     "build_fusion",
     "build_network",
@@ -56,6 +59,7 @@ __all__ = [
     "load_ar",
     "load_lr",
     "load_model",
+    "load_network",
     "load_propagation",
     "load_tensors",
     "parameter_count",

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gopseg.segnet import ModelError
-from gopseg.segnet.adapter import as_segmentation_network
+from gopseg.segnet import ModelError, as_segmentation_network
 
 
 class Shades(nn.Module):
