@@ -26,7 +26,7 @@ from .charts import line_chart
 from .cli import hardware
 
 GOP = 12
-MODES = ("frame", "motion")
+MODES = ("frame", "motion", "ar")
 SHOWN_DISTANCES = (0, 1, 6, 11)
 
 
@@ -103,7 +103,7 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
             by_distance[mode][distance].update(labels, truth[i])
             pooled[mode].update(labels, truth[i])
     curves = {mode: [matrix.mean_iou for matrix in by_distance[mode]] for mode in MODES}
-    speed = stats["motion"]["fps"] / stats["frame"]["fps"]
+    speed = {mode: stats[mode]["fps"] / stats["frame"]["fps"] for mode in MODES}
     summary = html.table(
         ["mode", "mIoU, mean over d", "mIoU at d = 11", "pixels right", "frames/s"],
         [
@@ -127,8 +127,10 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
             [
                 html.picture(read_image(folder / "street" / f"{i:06d}.png"), f"frame {i} ({frames[i][1]}, d = {d})"),
                 html.picture(palette.color(truth[i]), "truth"),
-                html.picture(palette.color(read_labels(folder / "frame_labels" / f"{i:06d}.png")), "mode frame"),
-                html.picture(palette.color(read_labels(folder / "motion_labels" / f"{i:06d}.png")), "mode motion"),
+                *(
+                    html.picture(palette.color(read_labels(folder / f"{mode}_labels" / f"{i:06d}.png")), f"mode {mode}")
+                    for mode in MODES
+                ),
             ]
         )
         for d in SHOWN_DISTANCES
@@ -138,7 +140,8 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
     lead = (
         f"{len(frames)} frames of a synthetic street (seed {seed}, not trained on), H.264 with a keyframe every {GOP} "
         f"frames. In mode motion the network sees {stats['motion']['network_frames']} of them, and motion vectors "
-        f"carry what it saw to the others: {speed:.1f} times as fast as the network on every frame."
+        f"carry what it saw to the others: {speed['motion']:.1f} times as fast as the network on every frame. In mode "
+        f"ar a branch also sees the others at half size: {speed['ar']:.1f} times as fast."
     )
     return html.page(
         "gopseg demo",
