@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from itertools import groupby
 
 import numpy as np
@@ -72,7 +73,7 @@ class AlteringPipeline(FlowPipeline):
             yield from self.flush()
             yield self._predict(frame, self._look_at_reference()[0], from_network=True)
             return
-        self._waiting.append(_Waiting(frame, field, self._keyframe()))
+        self._waiting.append(_Waiting(frame, field, self._keyframe(), self._timings))
         if len(self._waiting) == BATCH:
             yield from self.flush()
 
@@ -80,11 +81,11 @@ class AlteringPipeline(FlowPipeline):
         """The frames that wait, in one pass for each keyframe."""
         waiting, self._waiting = self._waiting, []
         for _, group in groupby(waiting, lambda item: id(item.carried)):
-            items = list(group)
+            items, self._timings = list(group), {}
             scores = self._fuse(items)
             shared = {stage: value / len(items) for stage, value in self._timings.items()}
             for item, own in zip(items, scores, strict=True):
-                self._timings, self._occluded = dict(shared), item.field.unreferenced
+                self._timings, self._occluded = {**item.timings, **shared}, item.field.unreferenced
                 yield self._predict(item.frame, own, from_network=False)
             self._timings = {}
 
@@ -122,8 +123,9 @@ class AlteringPipeline(FlowPipeline):
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A frame between keyframes, with its motion and what is carried from its keyframe."""
+    """A frame between keyframes, with its motion, what is carried from its keyframe, and the time that took."""
 
     frame: Frame
     field: MotionField
     carried: Carried
+    timings: dict[str, float] = dataclass_field(default_factory=dict)

@@ -52,7 +52,7 @@ def test_frames_between_keyframes_are_seen_by_the_branch_only(runner, network, s
     predictions = list(MODES["ar"](runner).run(frames_of(square_clip)))
     assert [p.from_network for p in predictions] == [i % 6 == 0 for i in range(12)]
     assert network.calls == 2
-    assert "fusion" in predictions[1].timings
+    assert all({"motion", "fusion"} <= set(p.timings) for p in predictions if not p.from_network)
 
 
 @pytest.mark.parametrize("source", ["dis", "none"])
