@@ -62,7 +62,7 @@ class AlteringPipeline(FlowPipeline):
         if field is None:
             return self._look_at_reference()[0], True
         self._occluded = field.unreferenced
-        return self._fuse([_Waiting(frame, field, self._keyframe())])[0], False
+        return self._fuse([_Waiting(frame, field, self._from_reference())])[0], False
 
     def push(self, frame: Frame) -> Iterator[Prediction]:
         """Frames between keyframes wait until there are BATCH of them, or until a keyframe comes."""
@@ -73,7 +73,7 @@ class AlteringPipeline(FlowPipeline):
             yield from self.flush()
             yield self._predict(frame, self._look_at_reference()[0], from_network=True)
             return
-        self._waiting.append(_Waiting(frame, field, self._keyframe(), self._timings))
+        self._waiting.append(_Waiting(frame, field, self._from_reference(), self._timings))
         if len(self._waiting) == BATCH:
             yield from self.flush()
 
@@ -88,21 +88,6 @@ class AlteringPipeline(FlowPipeline):
                 self._timings, self._occluded = {**item.timings, **shared}, item.field.unreferenced
                 yield self._predict(item.frame, own, from_network=False)
             self._timings = {}
-
-    def _field(self, frame: Frame) -> MotionField | None:
-        """The frame's motion to the keyframe, or None where the HR network sees this frame."""
-        if self._reference is frame:
-            return None
-        field = self._compose(frame)
-        if field.unreferenced.mean() <= self._limit():
-            return field
-        self._refer_to(frame)
-        return None
-
-    def _keyframe(self) -> Carried:
-        """What is carried from the keyframe, which may have been skipped so far."""
-        carried: Carried = self._look_at_reference()[1] if self._carried is None else self._carried
-        return carried
 
     def _see(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Carried]:
         with self._clock("network"):

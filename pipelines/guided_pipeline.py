@@ -88,18 +88,16 @@ class GuidedPipeline(FlowPipeline):
         super()._refer_to(frame)
 
     def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
-        if self._reference is not frame:
-            field = self._compose(frame)
-            if field.unreferenced.mean() <= self._limit():
-                self._occluded = field.unreferenced
-                carried: State = self._look_at_reference()[1] if self._carried is None else self._carried
-                with self._clock("head"), torch.inference_mode(), self.runner.autocast():
-                    step = self._propagate(frame, field, carried)
-                    if step.validity is not None:
-                        self._occluded = self._on_cells(step.validity, frame.size_hw)[..., 0] < DOUBTFUL
-                    return self._on_cells(step.scores, frame.size_hw), False
-            self._refer_to(frame)
-        return self._look_at_reference()[0], True
+        field = self._field(frame)
+        if field is None:
+            return self._look_at_reference()[0], True
+        self._occluded = field.unreferenced
+        carried: State = self._from_reference()
+        with self._clock("head"), torch.inference_mode(), self.runner.autocast():
+            step = self._propagate(frame, field, carried)
+            if step.validity is not None:
+                self._occluded = self._on_cells(step.validity, frame.size_hw)[..., 0] < DOUBTFUL
+            return self._on_cells(step.scores, frame.size_hw), False
 
     def _as_logits(self, scores: NDArray[np.float32], from_network: bool) -> NDArray[np.float32]:
         is_logits = from_network or not self.model.settings.probabilities

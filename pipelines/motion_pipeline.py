@@ -77,15 +77,27 @@ class MotionPipeline(Pipeline):
                 self._chain.push(filled(MotionField.from_vectors(frame.motion)))
 
     def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
-        if self._reference is not frame:
-            field = self._compose(frame)
-            if field.unreferenced.mean() <= self._limit():
-                self._occluded = field.unreferenced
-                carried = self._look_at_reference()[1] if self._carried is None else self._carried
-                with self._clock("warp"):
-                    return self._warp(carried, field), False
-            self._refer_to(frame)
-        return self._look_at_reference()[0], True
+        field = self._field(frame)
+        if field is None:
+            return self._look_at_reference()[0], True
+        self._occluded = field.unreferenced
+        carried = self._from_reference()
+        with self._clock("warp"):
+            return self._warp(carried, field), False
+
+    def _field(self, frame: Frame) -> MotionField | None:
+        """The frame's motion to the reference, or None where the network sees this very frame."""
+        if self._reference is frame:
+            return None
+        field = self._compose(frame)
+        if field.unreferenced.mean() <= self._limit():
+            return field
+        self._refer_to(frame)
+        return None
+
+    def _from_reference(self) -> Any:
+        """What is carried from the reference, which may have been skipped so far."""
+        return self._look_at_reference()[1] if self._carried is None else self._carried
 
     def _as_logits(self, scores: NDArray[np.float32], from_network: bool) -> NDArray[np.float32]:
         return scores if from_network else np.log(np.maximum(scores, np.float32(1e-6)))

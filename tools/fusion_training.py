@@ -92,11 +92,12 @@ class FusionTrainer(Trainer):
                 low_p = branch.low.network.features(small)
             carried = branch.fusion.carry(self.hr, key_inputs, p, logits)
             fused = branch.fuse(small, low_p, carried, Motion(*motion), (images.shape[1], images.shape[2]))
-            own = branch.low.classify(low_p)
         loss: Tensor = self.criterion(fused, labels)
         if not self.settings.low_lr:
             return loss
         if self.settings.auxiliary:
+            with self.accelerator.autocast():
+                own = branch.low.classify(low_p)
             loss = loss + self.settings.auxiliary * self.criterion(own, labels)
         if self.settings.fst:
             with torch.no_grad(), self.accelerator.autocast():

@@ -17,15 +17,12 @@ from ..segnet.flow_validity import photometric_error
 from ..segnet.propagation_losses import PropagationLoss
 from ..segnet.propagation_model import CODEC_MOTION
 from ..segnet.propagation_training import ClipPropagation, PropagationPreset
+from .encoded_val import VAL_GOP
 from .propagation_clips import ClipSource, PropagationClip, SeenPictures, codec_motion, stack_clips
 from .training import Batch, Trainer, TrainSettings, make_optimiser
 
 PER_GOP = 2
 """Clips of one video in a batch, where clips of several distances fit together."""
-
-
-VAL_GOP = 12
-"""GOP length that the validation sequence is encoded at."""
 
 
 class PropagationTask(nn.Module):

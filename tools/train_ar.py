@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
-import cv2
 import torch
 from torch import nn
 
-from ..codec import CodecError, EncodeSettings
-from ..codec.pictures import pictures_of_images
-from ..codec.transcode import transcode
+from ..codec import CodecError
 from ..data.camvid import CamVid
-from ..data.labelled_video import LabelledVideo
-from ..data.sample import Sample
 from ..segnet import (
     AlteringResolution,
     LowResolution,
@@ -29,6 +23,7 @@ from ..segnet import (
 )
 from ..segnet.branches import FUSIONS
 from .cli import InputError, sha256
+from .encoded_val import VAL_GOP, VAL_OFFSETS, encoded_val
 from .fusion_sources import find_sources, has_labels
 from .fusion_training import FusionTrainer
 from .image_training import balanced_weights
@@ -93,7 +88,7 @@ def ar(
     low.freeze_classifier()
     branch = AlteringResolution(low, build_fusion(fusion, low))
     weights = balanced_weights(train, len(hr.classes), settings.balance)
-    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in (0, 6)]
+    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in VAL_OFFSETS]
     trainer = FusionTrainer(branch, hr, corpora, encoded, settings, output, weights, steps_per_epoch)
 
     def write(average: nn.Module, file: Path) -> None:
@@ -110,21 +105,6 @@ def ar(
         "data": " and ".join(
             f"{len(videos)} videos of {folder.name}" for folder, videos in zip(clips, corpora, strict=True)
         ),
-        "validation": f"P-frames of {dataset} val at GOP 12, {val_bitrate} b/s, offsets 0 and 6",
+        "validation": f"P-frames of {dataset} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets {VAL_OFFSETS}",
     }
     run_trainer(trainer, checkpoint, write, facts, resume=resume)
-
-
-def encoded_val(samples: list[Sample], folder: Path, offset: int, bitrate_bps: int) -> LabelledVideo:
-    """The validation sequence from `offset` on, encoded, as a labelled video in `folder`."""
-    labels = folder / f"offset{offset}_labels"
-    labels.mkdir(parents=True, exist_ok=True)
-    file = folder / f"offset{offset}.mp4"
-    images = (sample.image for sample in samples[offset:])
-    pictures = pictures_of_images(images, file.name, Fraction(15), len(samples) - offset)
-    transcode(pictures, file, EncodeSettings(gop=12, bitrate_bps=bitrate_bps))
-    names = []
-    for number, sample in enumerate(samples[offset:]):
-        names.append(labels / f"{number:06d}.png")
-        cv2.imwrite(str(names[-1]), sample.labels)
-    return LabelledVideo(file, tuple(names))

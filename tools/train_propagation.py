@@ -28,10 +28,10 @@ from ..segnet.propagation_losses import CAMVID_WEIGHTS, PropagationLoss
 from ..segnet.propagation_model import CODEC_MOTION
 from ..segnet.propagation_training import PRESETS, PropagationPreset
 from .cli import InputError, sha256
+from .encoded_val import VAL_GOP, VAL_OFFSETS, encoded_val
 from .image_training import balanced_weights
 from .propagation_clips import ClipSource, SeenPictures
-from .propagation_trainer import VAL_GOP, PropagationTask, PropagationTrainer
-from .train_ar import encoded_val
+from .propagation_trainer import PropagationTask, PropagationTrainer
 from .train_common import prepare_folder, run_options, run_trainer
 from .training import TrainSettings
 
@@ -136,7 +136,7 @@ def propagation(
         criterion = PropagationLoss(weights, scale=1, distillation=distillation)
     else:
         criterion = recipe.loss([CAMVID_WEIGHTS[name] for name in hr.classes])
-    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in (0, 6)]
+    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in VAL_OFFSETS]
     digest = sha256(hr_weights.read_bytes())
     seen = SeenPictures(hr.eval().requires_grad_(False), (cache or output / "seen") / digest[:12], settings.precision)
     source = ClipSource(corpora, seen, form, seed=settings.seed, views=views, distil=bool(criterion.distillation))
@@ -160,7 +160,7 @@ def propagation(
         "data": [
             f"{len(videos)} labelled videos in {folder.name}" for folder, videos in zip(clips, corpora, strict=True)
         ],
-        "validation": f"P-frames of {dataset} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets 0 and 6",
+        "validation": f"P-frames of {dataset} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets {VAL_OFFSETS}",
     }
     run_trainer(trainer, checkpoint, write, facts, resume=resume)
 

@@ -10,8 +10,8 @@ from gopseg.data.camvid import CamVid
 from gopseg.segnet import SwiftNet, load_propagation, save_model
 from gopseg.segnet.propagation_training import PRESETS
 from gopseg.tools import training
+from gopseg.tools.encoded_val import encoded_val
 from gopseg.tools.train import main
-from gopseg.tools.train_ar import encoded_val
 from gopseg.tools.train_propagation import parse_distances
 
 ARGS = "--batch 2 --steps-per-epoch 3 --validate-every 1 --precision fp32 --seed 3 --width 8 --stride 8 --warmup 1"
