@@ -84,7 +84,7 @@ def find_sources(folder: Path, split: str = "train") -> Sequence[KeyedSource]:
     """The videos of a folder: labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's
     processed frames, or videos without labels. InputError where it holds none of them."""
     if (folder / INDEX).is_file():
-        return _clips(folder)
+        return [source for source in map(_labelled_only, labelled_videos(folder)) if len(source)]
     if processed_gop(folder) is not None:
         data = ProcessedFrames(folder, split)
         distances = [data.at(distance) for distance in range(1, data.gop)]
@@ -102,16 +102,27 @@ def has_labels(source: KeyedSource) -> bool:
     return not isinstance(source, ChosenFrames) or any(file is not None for file in source.video.label_files)
 
 
-def _clips(folder: Path) -> list[ChosenFrames]:
-    sources = []
-    for clip in read_index(folder).clips:
+def labelled_videos(folder: Path) -> list[LabelledVideo]:
+    """The labelled videos of a folder: GOPs (`preprocess stills`, `street`) or clips (`preprocess clips`).
+
+    DatasetError or InvalidDataError where it holds neither.
+    """
+    if not (folder / INDEX).is_file():
+        return find_labelled_videos(folder)
+    index = read_index(folder)
+    videos = []
+    for clip in index.clips:
         files: list[Path | None] = [None] * clip.frame_count
         for frame in clip.scored:
             files[frame.frame] = frame.label
-        chosen = tuple(frame.frame for frame in clip.scored if frame.distance)
-        if chosen:
-            sources.append(ChosenFrames(LabelledVideo(clip.video, tuple(files)), chosen))
-    return sources
+        videos.append(LabelledVideo(clip.video, tuple(files), gop=index.gop))
+    return videos
+
+
+def _labelled_only(video: LabelledVideo) -> ChosenFrames:
+    """The frames between keyframes that have labels."""
+    labelled = (index for index, file in enumerate(video.label_files) if file is not None)
+    return ChosenFrames(video, tuple(index for index in labelled if index % video.gop))
 
 
 def _between_keyframes(video: LabelledVideo) -> ChosenFrames:

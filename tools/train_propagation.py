@@ -13,7 +13,6 @@ from torch import nn
 from ..codec import CodecError
 from ..data import DatasetError
 from ..data.camvid import CamVid
-from ..data.labelled_video import find_labelled_videos
 from ..segnet import (
     FLOW_SOURCES,
     ModelError,
@@ -29,6 +28,7 @@ from ..segnet.propagation_model import CODEC_MOTION
 from ..segnet.propagation_training import PRESETS, PropagationPreset
 from .cli import InputError, sha256
 from .encoded_val import VAL_GOP, VAL_OFFSETS, encoded_val
+from .fusion_sources import labelled_videos
 from .image_training import balanced_weights
 from .propagation_clips import ClipSource, SeenPictures
 from .propagation_trainer import PropagationTask, PropagationTrainer
@@ -45,7 +45,7 @@ OURS = "clean"
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="Labelled videos, as `preprocess stills` and `street` make them. Repeatable: each is drawn from as often.",
+    help="Labelled videos of `preprocess stills`, `street` or `clips`. Repeatable: each is drawn from as often.",
 )
 @click.option(
     "--preset",
@@ -120,13 +120,15 @@ def propagation(
     try:
         train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
         hr = load_model(hr_weights)
-        corpora = [find_labelled_videos(folder) for folder in clips]
+        corpora = [labelled_videos(folder) for folder in clips]
         form = head_settings(hr, recipe, flow, edges=edges, stride=stride, width=width, refining=refining)
         torch.manual_seed(settings.seed)
         model = PropagationModel(form)
     except (CodecError, DatasetError, ModelError) as error:
         raise InputError(str(error)) from error
     wanted = parse_distances(distances) if distances else (recipe.distances if recipe else tuple(range(1, VAL_GOP)))
+    if any(file is None for videos in corpora for video in videos for file in video.label_files):
+        raise InputError("--clips: some frames have no labels; give dense clips, of which every frame has them")
     longest = min(max(len(video) for video in videos) for videos in corpora) - 1
     wanted = tuple(distance for distance in wanted if distance <= longest)
     if not wanted:

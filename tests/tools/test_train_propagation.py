@@ -7,6 +7,7 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.data.camvid import CamVid
+from gopseg.preprocess.command import main as preprocess
 from gopseg.segnet import SwiftNet, load_propagation, save_model
 from gopseg.segnet.propagation_training import PRESETS
 from gopseg.tools import training
@@ -47,6 +48,15 @@ def train(world, output, *arguments):
     result = call(world, output, *arguments)
     assert result.exit_code == 0, result.output
     return torch.load(output / "last.pt", weights_only=True)
+
+
+def test_dense_clips_are_trained_on_as_well(world, tmp_path):
+    clips = tmp_path / "clips"
+    arguments = ["clips", "--root", str(world), "--split", "val", "-o", str(clips), "--gop", "4"]
+    assert CliRunner().invoke(preprocess, arguments).exit_code == 0
+    train(world, tmp_path / "run", "--epochs", "1", "--clips", str(clips))
+    data = json.loads((tmp_path / "run" / "best.json").read_text())["data"]
+    assert data == ["1 labelled videos in clips", "4 labelled videos in clips"]
 
 
 def test_a_killed_run_goes_on_exactly_and_sees_each_picture_once(world, tmp_path, monkeypatch):
