@@ -146,7 +146,9 @@ def segment_stream(request: StreamRequest) -> Outcome:
         _say(request, f"'{existing[0]}' is finished and is left alone")
         return Outcome(0.0)
     _check_targets(request, list(targets.values()), may_exist=request.overwrite or goes_on)
-    needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion or request.flow_source == CODEC_MOTION
+    needs_motion = request.mode == "auto" or MODES[request.mode].needs_motion
+    if request.flow_source is not None:
+        needs_motion = request.flow_source == CODEC_MOTION
     source = open_source(
         request.source,
         motion=needs_motion or request.references == GUIDED,
