@@ -24,7 +24,7 @@ from .cli import Bitrate, FrameRate, make_folder, reports_errors, terminated_as_
 from .clips import ClipFiles, ClipJob, plan_clips
 from .clips_ar_seg import ArSegClipJob, link_cityscapes_labels, write_camvid_labels
 from .clips_video import VideoClipJob, write_clip_labels, write_index
-from .execution import Execution, execution_options
+from .execution import Execution, execution_options, existing_options
 from .outcomes import Outcomes
 from .planning import jobs_to_do
 
@@ -77,10 +77,7 @@ class _Distances(click.ParamType[frozenset[int]]):
 @click.option("--fps", type=FrameRate(), help="Frames per second. Default: 15 dense, 30 sparse, Cityscapes 17.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
 @execution_options
-@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist.")
-@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, make the others.")
-@click.option("--resume", "existing", flag_value=Existing.RESUME, help="Keep outputs that are whole, make the others.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@existing_options
 @reports_errors("finished clips are kept, the others left no trace; --resume goes on.")
 def clips(
     dataset: str,

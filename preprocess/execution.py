@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .batch import Job, OnOutcome, Outcome, run_jobs
+from .batch import Existing, Job, OnOutcome, Outcome, run_jobs
 from .manifest import Manifest
 from .ray_batch import run_jobs_on_ray
 
@@ -65,6 +65,21 @@ def execution_options(command: F) -> F:
             help="Append a JSON line a source: status, attempts, output, sha256, seconds, worker. --resume reads it. "
             "Default with --ray: manifest.jsonl beside the outputs.",
         ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def existing_options(command: F) -> F:
+    """Give a command the options -y, -n and --resume, as `existing`, and --debug."""
+    options = (
+        click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist."),
+        click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, make the others."),
+        click.option(
+            "--resume", "existing", flag_value=Existing.RESUME, help="Keep outputs that are whole, make the others."
+        ),
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
     )
     for option in reversed(options):
         command = option(command)

@@ -17,7 +17,7 @@ from ..data.palettes import Palette, PaletteError, load_palette
 from ..data.sample import DatasetError
 from .batch import Existing, Outcome
 from .cli import Bitrate, FrameRate, make_folder, reports_errors, terminated_as_interrupted
-from .execution import Execution, execution_options
+from .execution import Execution, execution_options, existing_options
 from .outcomes import Outcomes
 from .planning import jobs_to_do
 from .stills import LabelledStill, StillJob
@@ -53,10 +53,7 @@ from .stills import LabelledStill, StillJob
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
 @execution_options
-@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist.")
-@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, make the others.")
-@click.option("--resume", "existing", flag_value=Existing.RESUME, help="Keep outputs that are whole, make the others.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@existing_options
 @reports_errors("finished clips are kept, the others left no trace; --resume goes on.")
 def stills(
     folders: tuple[Path, ...],

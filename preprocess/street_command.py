@@ -12,7 +12,7 @@ from ..codec.encoder import PRESETS, EncodeSettings
 from ..data.palettes import load_palette
 from .batch import Existing, Outcome
 from .cli import Bitrate, FrameRate, make_folder, reports_errors, terminated_as_interrupted
-from .execution import Execution, execution_options
+from .execution import Execution, execution_options, existing_options
 from .outcomes import Outcomes
 from .planning import jobs_to_do
 from .street import StreetJob
@@ -41,10 +41,7 @@ LATEST_START_SECONDS = 20
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first street; then upwards.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
 @execution_options
-@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist.")
-@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, make the others.")
-@click.option("--resume", "existing", flag_value=Existing.RESUME, help="Keep outputs that are whole, make the others.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@existing_options
 @reports_errors("finished videos are kept, the others left no trace; --resume goes on.")
 def street(
     output: Path,
@@ -91,6 +88,8 @@ def street(
     execution = Execution(jobs, ray, retries, manifest)
     account = execution.manifest_in(output)
     todo = jobs_to_do(planned, existing or Existing.REFUSE, account)
+    if len(todo) < len(planned):
+        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
     outcomes = Outcomes(len(todo), _summary, debug)
     with terminated_as_interrupted():
         execution.run(todo, account, outcomes)
