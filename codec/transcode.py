@@ -91,7 +91,7 @@ def transcode(
         _check_gops(result.pict_types, settings.gop, path)
         if before_rename is not None:
             before_rename(result, part)
-        with writing(path):
+        with disk_errors(path):
             part.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -126,7 +126,7 @@ class _Mp4:
 
     def __init__(self, part: Path, path: Path, pictures: Pictures, settings: EncodeSettings) -> None:
         self._path, self._time_base = path, pictures.time_base
-        with writing(path):
+        with disk_errors(path):
             self._container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", rate=pictures.frame_rate)
             configure(
@@ -148,7 +148,7 @@ class _Mp4:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            with writing(self._path):
+            with disk_errors(self._path):
                 self._container.close()
         else:
             with suppress(av.FFmpegError, OSError):
@@ -160,12 +160,12 @@ class _Mp4:
         packet.pts = packet.dts = coded.pts
         packet.duration = coded.duration
         packet.time_base = self._time_base
-        with writing(self._path):
+        with disk_errors(self._path):
             self._container.mux_one(packet)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """The disk's errors as EncodeError about `path`, the file that is to come."""
     try:
         yield

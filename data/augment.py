@@ -36,7 +36,7 @@ class Augmentation:
         return replace(self, crop_hw=crop_hw)
 
 
-def augment(
+def random_view(
     sample: Sample, settings: Augmentation, rng: np.random.Generator, other: Callable[[], Sample] | None = None
 ) -> Sample:
     """A random view of `sample`, (crop_hw) in size, parts outside the image void.

@@ -16,8 +16,8 @@ from .pairing import load_pair, pair_by_stem
 from .palettes import Palette, PaletteError, load_palette
 from .sample import VOID, DatasetError, Sample, read_labels
 
-CLASSES = tuple(CAMVID)
-CLASSES_WITH_VOID = (*CLASSES, "void")
+CAMVID_CLASSES = tuple(CAMVID)
+CAMVID_CLASSES_WITH_VOID = (*CAMVID_CLASSES, "void")
 """The 12 classes that AR-Seg trains and scores: void is one of them."""
 
 Layout = Literal["segnet", "authors", "ar-seg"]
@@ -42,13 +42,13 @@ class CamVid(Sequence[Sample]):
     of a colour label is in colours that `class_dict.csv` does not know.
     """
 
-    classes = CLASSES
+    classes = CAMVID_CLASSES
 
     def __init__(
         self, root: str | Path, split: str, layout: Layout | Literal["auto"] = "auto", *, void_class: bool = False
     ) -> None:
         self.root, self.split = Path(root), split
-        self.classes = CLASSES_WITH_VOID if void_class else CLASSES
+        self.classes = CAMVID_CLASSES_WITH_VOID if void_class else CAMVID_CLASSES
         self.layout: Layout = find_layout(self.root, split) if layout == "auto" else layout
         folder, annotations = self.root / split, self.root / label_folder(self.layout, split)
         for needed in (folder, annotations):
@@ -75,7 +75,7 @@ def label_reader(root: Path, layout: Layout, *, void_class: bool = False) -> Lab
     """What reads one label file of a CamVid in `layout` as (H, W) uint8 class indices; see `CamVid`."""
     if layout == "authors":
         return _ColourReader(root / "class_dict.csv", void_class=void_class)
-    return partial(_read_indices, classes=len(CLASSES) + void_class)
+    return partial(_read_indices, classes=len(CAMVID_CLASSES) + void_class)
 
 
 def find_layout(root: Path, split: str) -> Layout:
@@ -125,7 +125,7 @@ class _ColourReader:
             indices = [own.get(tuple(colour), VOID) for colour in palette.colours.tolist()]
         else:
             merged = [groups[name.lower()] for name in palette.names]
-            indices = [VOID if group is None else CLASSES.index(group) for group in merged]
+            indices = [VOID if group is None else CAMVID_CLASSES.index(group) for group in merged]
         self._indices = np.array(indices, np.uint8)[order]
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from .pairing import load_pair
 from .sample import VOID, DatasetError, Sample, read_labels
 from .sequences import LabelledSequence
 
-CLASSES = tuple(CITYSCAPES)
+CITYSCAPES_CLASSES = tuple(CITYSCAPES)
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The label id of each of the 19 training classes; every other id is void (the data set's `labels.py`)."""
 
@@ -31,7 +31,7 @@ class Cityscapes(Sequence[Sample]):
     turned from label ids into training indices. Raises DatasetError where folders, images or partners are missing.
     """
 
-    classes = CLASSES
+    classes = CITYSCAPES_CLASSES
 
     def __init__(self, root: str | Path, split: str) -> None:
         self.root, self.split = Path(root), split

@@ -14,7 +14,7 @@ from .pairing import pair_by_stem
 from .sample import VOID, DatasetError, read_labels
 from .sequences import LabelledSequence
 
-CLASSES = VSPW_NAMES
+VSPW_CLASSES = VSPW_NAMES
 FRAME_RATE = 15
 """Frames a second of every video."""
 
@@ -22,7 +22,7 @@ CLIP_OFFSETS = (9, 6, 3)
 """Frames from a clip's references to its target (Sun et al., ECCV 2022)."""
 
 _INDICES = np.full(256, VOID, np.uint8)
-_INDICES[1 : len(CLASSES) + 1] = np.arange(len(CLASSES))
+_INDICES[1 : len(VSPW_CLASSES) + 1] = np.arange(len(VSPW_CLASSES))
 
 
 def vspw_sequences(root: str | Path, split: str) -> list[LabelledSequence]:

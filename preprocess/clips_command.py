@@ -14,8 +14,7 @@ import numpy as np
 from ..codec.encoder import PRESETS, EncodeSettings
 from ..data.camvid import CamVid
 from ..data.camvid_video import camvid_dense, camvid_sparse
-from ..data.cityscapes import CLASSES as CITYSCAPES_CLASSES
-from ..data.cityscapes import cityscapes_sequences
+from ..data.cityscapes import CITYSCAPES_CLASSES, cityscapes_sequences
 from ..data.palettes import Palette, load_palette
 from ..data.sample import DatasetError
 from ..data.sequences import LabelledSequence

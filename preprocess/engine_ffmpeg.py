@@ -19,7 +19,7 @@ from ..codec.encoder import PRESETS, EncodeSettings
 from ..codec.errors import EncodeError, SourceError
 from ..codec.frame import MotionAbsence
 from ..codec.pictures import Pictures
-from ..codec.transcode import PictureClock, Transcoded, writing
+from ..codec.transcode import PictureClock, Transcoded, disk_errors
 from ..codec.video import open_video
 from .engine import BeforeRename
 from .ffmpeg_process import FfmpegProcess
@@ -165,7 +165,7 @@ class FfmpegEngine:
             result.duration_seconds = float(clock.ticks * pictures.time_base)
             result.pict_types = self._checked_types(part, path, settings.gop, len(result.packet_bytes))
             before_rename(pictures, result, part)
-            with writing(path):
+            with disk_errors(path):
                 part.replace(path)
         except BaseException:
             with suppress(OSError):

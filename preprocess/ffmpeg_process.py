@@ -20,7 +20,7 @@ from ..codec.comparison import Comparison
 from ..codec.encoder import ColourTags
 from ..codec.errors import EncodeError
 from ..codec.pictures import Pictures
-from ..codec.transcode import Transcoded, psnr_of, writing, x264_version
+from ..codec.transcode import Transcoded, disk_errors, psnr_of, x264_version
 
 
 class FfmpegProcess:
@@ -160,7 +160,7 @@ class FfmpegProcess:
             unit = stream.time_base or Fraction(1)
             stream.thread_type = "SLICE"  # frames come at once, so that few pictures wait to be compared
             comparison, shown = Comparison(result.size_hw), deque[av.VideoFrame]()
-            with writing(path):
+            with disk_errors(path):
                 target = av.open(f"file:{self._part}", "w", format="mp4", options={"movflags": "+faststart"})
             first_pts: tuple[Fraction, int] | None = None
             try:
@@ -190,10 +190,10 @@ class FfmpegProcess:
                     packet.stream = track
                     packet.pts = packet.dts = picture.pts
                     packet.duration, packet.time_base = duration, self._pictures.time_base
-                    with writing(path):
+                    with disk_errors(path):
                         target.mux_one(packet)
             finally:
-                with writing(path):
+                with disk_errors(path):
                     target.close()
         result.psnr_db = psnr_of(comparison.squared_errors, max(1, comparison.count), result.size_hw)
         result.ssim = round(comparison.ssim, 6)

@@ -13,12 +13,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from . import swiftnet
 from .importing import load_strictly, unwrapped
 from .model import ModelError, find_weights, load_tensors, restore_dtypes, save_tensors
 from .normalised import IMAGENET
 from .propagation_model import PropagationModel
 from .propagation_settings import RGB, PropagationSettings
+from .swiftnet import IMAGE_MEAN, IMAGE_STD
 
 KIND = "propagation"
 
@@ -29,7 +29,7 @@ def _pixels(fractions: RGB) -> RGB:
 
 
 KEYFRAME_STATISTICS: dict[str, tuple[RGB, RGB]] = {
-    "swiftnet": (swiftnet.IMAGE_MEAN, swiftnet.IMAGE_STD),
+    "swiftnet": (IMAGE_MEAN, IMAGE_STD),
     "bisenet": (_pixels(IMAGENET.mean), _pixels(IMAGENET.std)),
 }
 """Mean and deviation, RGB, 0..255, of the networks that the published heads were trained with."""

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.ar_seg import ProcessedFrames, processed_gop
-from ..data.camvid import CLASSES, CLASSES_WITH_VOID, CamVid
+from ..data.camvid import CAMVID_CLASSES, CAMVID_CLASSES_WITH_VOID, CamVid
 from ..data.camvid_video import camvid_dense, camvid_sparse
-from ..data.cityscapes import CLASSES as CITYSCAPES_CLASSES
-from ..data.cityscapes import Cityscapes, cityscapes_sequences
+from ..data.cityscapes import CITYSCAPES_CLASSES, Cityscapes, cityscapes_sequences
 from ..data.sample import Sample
 from ..data.sequences import limited
-from ..data.vspw import CLASSES as VSPW_CLASSES
 from ..data.vspw import FRAME_RATE as VSPW_FRAME_RATE
-from ..data.vspw import vspw_sequences
+from ..data.vspw import VSPW_CLASSES, vspw_sequences
 from .cli import InputError
 from .protocols import ClipProtocol, Consistency, ProcessedProtocol, Protocol
 
@@ -57,14 +55,14 @@ def open_protocol(
             videos = limited(videos, limit)
         return ClipProtocol(videos, True, frame_rate or VSPW_FRAME_RATE, consistency, starts=1), names
     if processed_gop(root) is not None:
-        data = ProcessedFrames(root, split, void_class=len(names) == len(CLASSES_WITH_VOID))
+        data = ProcessedFrames(root, split, void_class=len(names) == len(CAMVID_CLASSES_WITH_VOID))
         if data.is_cityscapes != (dataset == "cityscapes"):
             raise InputError(f"'{root}' holds processed frames of the other data set; give --dataset")
         return ProcessedProtocol(data, limit), names
     if dataset == "cityscapes":
         sequences, rate, is_dense = cityscapes_sequences(root, split), 17.0, False
     else:
-        data_set = CamVid(root, split, void_class=names == CLASSES_WITH_VOID)
+        data_set = CamVid(root, split, void_class=names == CAMVID_CLASSES_WITH_VOID)
         folder = frames or (root / "frames" if (root / "frames").is_dir() else None)
         is_dense = folder is None
         sequences = camvid_dense(data_set) if folder is None else camvid_sparse(data_set, folder)
@@ -85,7 +83,7 @@ def open_stills(
     if dataset == "cityscapes":
         data = Cityscapes(root, split)
     else:
-        data = CamVid(root, split, void_class=names == CLASSES_WITH_VOID)
+        data = CamVid(root, split, void_class=names == CAMVID_CLASSES_WITH_VOID)
     count = len(data) if limit is None else min(limit, len(data))
     files = [path for pair in data.pairs[:count] for path in pair]
     return Stills(_First(data, count), names, files_sha256(files))
@@ -101,9 +99,9 @@ def label_classes(dataset: str, classes: str, network_classes: tuple[str, ...]) 
     elif dataset == "vspw":
         names = VSPW_CLASSES
     elif classes == "auto":
-        names = CLASSES_WITH_VOID if len(network_classes) == len(CLASSES_WITH_VOID) else CLASSES
+        names = CAMVID_CLASSES_WITH_VOID if len(network_classes) == len(CAMVID_CLASSES_WITH_VOID) else CAMVID_CLASSES
     else:
-        names = CLASSES if classes == "11" else CLASSES_WITH_VOID
+        names = CAMVID_CLASSES if classes == "11" else CAMVID_CLASSES_WITH_VOID
     numbered = all(name.startswith("class ") for name in network_classes)
     same = [name.lower() for name in network_classes] == [name.lower() for name in names]
     if len(names) != len(network_classes) or not (same or numbered):

@@ -13,7 +13,7 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.augment import Augmentation, augment
+from ..data.augment import Augmentation, random_view
 from ..data.sample import Sample
 from ..segnet import ConfusionMatrix, SegmentationLoss, SegmentationNetwork, class_weights, resize_logits
 from .training import Batch, Trainer, TrainSettings
@@ -114,11 +114,11 @@ class ImageTrainer(Trainer):
         chance = rng.random()
         for share, samples in self.extra:
             if chance < share:
-                return augment(samples[int(rng.integers(len(samples)))], settings, rng, pick)
+                return random_view(samples[int(rng.integers(len(samples)))], settings, rng, pick)
             chance -= share
         epoch, position = divmod(number, len(self.train_samples))
         order = np.random.default_rng([self.settings.seed, 1 << 40, epoch]).permutation(len(self.train_samples))
-        return augment(self.train_samples[int(order[position])], settings, rng, pick)
+        return random_view(self.train_samples[int(order[position])], settings, rng, pick)
 
     def batch(self, step: int) -> Batch:
         """Images (N, H, W, 3) uint8 and labels (N, H, W) uint8."""

@@ -12,7 +12,7 @@ import click
 import torch
 
 from .. import __version__
-from ..data.camvid import CLASSES, CLASSES_WITH_VOID
+from ..data.camvid import CAMVID_CLASSES, CAMVID_CLASSES_WITH_VOID
 from ..data.class_lists import CITYSCAPES, VSPW_NAMES
 from ..segnet import (
     ARCHITECTURES,
@@ -30,7 +30,7 @@ from ..segnet.importing_mrcfa import import_clip_network
 from ..segnet.propagation_files import import_propagation, read_propagation_checkpoint, save_propagation
 from .cli import InputError, sha256
 
-CLASS_NAMES = {len(names): names for names in (CLASSES, CLASSES_WITH_VOID, tuple(CITYSCAPES), VSPW_NAMES)}
+CLASS_NAMES = {len(names): names for names in (CAMVID_CLASSES, CAMVID_CLASSES_WITH_VOID, tuple(CITYSCAPES), VSPW_NAMES)}
 
 PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
     "gsvnet-swiftnet": "swiftnet",

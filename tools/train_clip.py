@@ -21,7 +21,7 @@ from ..data.camvid import CamVid
 from ..data.camvid_video import camvid_dense
 from ..data.labelled_video import find_labelled_videos
 from ..data.sequences import LabelledSequence
-from ..data.vspw import CLASSES, vspw_sequences
+from ..data.vspw import VSPW_CLASSES, vspw_sequences
 from ..segnet import ConfusionMatrix, ModelError, build_network, initialise, save_model
 from ..segnet.mrcfa import MRCFA
 from ..segnet.segformer import SIZES
@@ -201,4 +201,4 @@ def open_clips(dataset: str, root: Path, clips: Sequence[Path]) -> ClipData:
     if clips:
         raise InputError("--clips are of CamVid's classes; add --dataset camvid, or leave them out")
     train = vspw_sequences(root, "train")
-    return ClipData(train, vspw_sequences(root, "val"), CLASSES, f"{root.name}: {len(train)} videos")
+    return ClipData(train, vspw_sequences(root, "val"), VSPW_CLASSES, f"{root.name}: {len(train)} videos")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gopseg.data.augment import Augmentation, augment, class_mix, crop_view
+from gopseg.data.augment import Augmentation, class_mix, crop_view, random_view
 from gopseg.data.sample import VOID, Sample
 
 PLAIN = Augmentation(
@@ -18,7 +18,7 @@ def coded(height=60, width=80):
 
 def test_identity_when_nothing_may_change():
     sample = coded()
-    view = augment(sample, PLAIN, np.random.default_rng(0))
+    view = random_view(sample, PLAIN, np.random.default_rng(0))
     np.testing.assert_array_equal(view.image, sample.image)
     np.testing.assert_array_equal(view.labels, sample.labels)
 
@@ -26,7 +26,7 @@ def test_identity_when_nothing_may_change():
 @pytest.mark.parametrize("seed", range(8))
 def test_image_and_labels_move_together(seed):
     settings = Augmentation(crop_hw=(48, 64), colour=0.0, degrade=0.0, mix=0.0)
-    view = augment(coded(), settings, np.random.default_rng(seed))
+    view = random_view(coded(), settings, np.random.default_rng(seed))
     assert view.image.shape == (48, 64, 3)
     known = view.labels != VOID
     assert known.mean() > 0.5
@@ -42,7 +42,7 @@ def test_outside_is_void():
 
 def test_same_generator_state_same_view():
     settings = Augmentation(crop_hw=(48, 64), mix=1.0)
-    views = [augment(coded(), settings, np.random.default_rng(5), coded) for _ in range(2)]
+    views = [random_view(coded(), settings, np.random.default_rng(5), coded) for _ in range(2)]
     np.testing.assert_array_equal(views[0].image, views[1].image)
     np.testing.assert_array_equal(views[0].labels, views[1].labels)
 

@@ -8,7 +8,7 @@ import pytest
 
 from gopseg.data import VOID, CamVid, DatasetError
 from gopseg.data.ar_seg import ProcessedFrames, read_motion_map
-from gopseg.data.camvid import CLASSES_WITH_VOID
+from gopseg.data.camvid import CAMVID_CLASSES_WITH_VOID
 from gopseg.data.camvid_video import camvid_dense, camvid_sparse, extracted_frame
 from gopseg.data.cityscapes import Cityscapes, cityscapes_sequences
 from gopseg.data.class_lists import CAMVID, CAMVID_AUTHORS
@@ -144,9 +144,9 @@ def test_twelve_classes_score_void_and_ignore_what_is_merged_into_the_eleven(tmp
         (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.tile(row, (4, 1, 1))[..., ::-1])
     data = CamVid(tmp_path, "val", void_class=True)
-    assert data.classes == CLASSES_WITH_VOID
+    assert data.classes == CAMVID_CLASSES_WITH_VOID
     expected = [
-        CLASSES_WITH_VOID.index(group) if group is not None and CAMVID[group] == colour else VOID
+        CAMVID_CLASSES_WITH_VOID.index(group) if group is not None and CAMVID[group] == colour else VOID
         for colour, group in CAMVID_AUTHORS.values()
     ]
     expected[list(CAMVID_AUTHORS).index("Void")] = 11

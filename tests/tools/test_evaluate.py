@@ -11,8 +11,8 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.codec import open_video
-from gopseg.data.camvid import CLASSES
-from gopseg.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
+from gopseg.data.camvid import CAMVID_CLASSES
+from gopseg.data.cityscapes import CITYSCAPES_CLASSES
 from gopseg.data.sequences import LabelledSequence, dense_clips
 from gopseg.pipelines import MODES, Pipeline
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
@@ -177,7 +177,7 @@ def clip(tmp_path_factory):
         write(root / "valannot" / f"{i}.png", stripe(i))
     weights = root / "net.safetensors"
     torch.manual_seed(0)
-    save_model(SwiftNet(CLASSES), weights, "swiftnet18")
+    save_model(SwiftNet(CAMVID_CLASSES), weights, "swiftnet18")
     return root, weights
 
 
@@ -195,7 +195,7 @@ def test_the_command_writes_its_reports(clip, tmp_path):
     assert [record["mode"] for record in report["modes"]] == ["hr", "motion", "hr"]
     for record in report["modes"]:
         assert len(record["miou_d"]) == 2
-        assert len(record["iou_d"][0]) == len(CLASSES)
+        assert len(record["iou_d"][0]) == len(CAMVID_CLASSES)
         assert record["miou_min"] == min(record["miou_d"])
         temporal = record["temporal"]
         assert 0 < record["temporal_consistency"] == temporal["tc"] <= 1
@@ -252,7 +252,7 @@ def test_propagation_heads_are_compared_at_every_interval(clip, tmp_path):
     files = []
     for name, edges in (("with", "any-neighbour"), ("without", None)):
         torch.manual_seed(0)
-        settings = PropagationSettings(classes=CLASSES, stride=4, width=8, edges=edges)
+        settings = PropagationSettings(classes=CAMVID_CLASSES, stride=4, width=8, edges=edges)
         files.append(tmp_path / f"{name}.safetensors")
         save_propagation(PropagationModel(settings), files[-1])
     arguments = ("--root", root, "--model", weights, "--gop", 2, "--limit", 3, "--precision", "fp32", "-o", tmp_path)
