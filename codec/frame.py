@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .reference_lists import CodedPicture
+from .bitstream import CodedPicture
 
 if TYPE_CHECKING:
-    from .references import FrameReferences
+    from .motion import FrameReferences
 
 
 class MotionAbsence(enum.Enum):

@@ -1,20 +1,5 @@
-from .camvid import CamVid
-from .folder import FolderDataset
-from .frames import FrameFolder, open_frames
-from .palettes import Palette, PaletteError, load_palette
-from .sample import VOID, DatasetError, Sample
-from .synthetic import SyntheticStreet
+"""Data sets, palettes, augmentation, synthetic streets, and videos made from stills."""
 
-__all__ = [
-    "VOID",
-    "CamVid",
-    "DatasetError",
-    "FolderDataset",
-    "FrameFolder",
-    "Palette",
-    "PaletteError",
-    "Sample",
-    "SyntheticStreet",
-    "load_palette",
-    "open_frames",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

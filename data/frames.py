@@ -12,8 +12,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec.errors import InvalidDataError, SourceError
-from ..codec.frame import Frame, MotionAbsence
+from ..codec import Frame, InvalidDataError, MotionAbsence, SourceError
 from .image import IMAGE_SUFFIXES, is_image, natural_key, read_image
 
 

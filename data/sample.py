@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec.errors import InvalidDataError
+from ..codec import InvalidDataError
 
 VOID = 255
 """The label of pixels that count for nothing, in every array that this package passes around."""

@@ -1,26 +1,5 @@
-from .errors import StreamError, StreamUsageError
-from .labels import upsample_labels
-from .motion_pipeline import MotionPipeline
-from .network import NetworkRunner
-from .per_frame import PerFramePipeline
-from .pipeline import Pipeline
-from .prediction import Prediction
-from .registry import MODES
-from .rle import decode_mask, encode_labels, encode_mask
-from .warp import warp_map
+"""Inference over streams of frames, and `segment-stream`."""
 
-__all__ = [
-    "MODES",
-    "MotionPipeline",
-    "NetworkRunner",
-    "PerFramePipeline",
-    "Pipeline",
-    "Prediction",
-    "StreamError",
-    "StreamUsageError",
-    "decode_mask",
-    "encode_labels",
-    "encode_mask",
-    "upsample_labels",
-    "warp_map",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

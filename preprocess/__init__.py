@@ -1,3 +1,5 @@
-from .archive import Metadata, load_metadata
+"""The `preprocess` command: corpora and the codec's metadata on disk."""
 
-__all__ = ["Metadata", "load_metadata"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

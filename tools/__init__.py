@@ -1,0 +1,1 @@
+"""Commands for training, evaluation, benchmarks and reports."""

@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..codec import open_video
-from ..data import load_palette
-from ..data.image import read_image
-from ..data.sample import read_labels
-from ..data.synthetic import SyntheticStreet
+from ..data import SyntheticStreet, load_palette, read_image, read_labels
 from ..segnet import ConfusionMatrix, read_card
-from . import html
-from .charts import line_chart
-from .cli import hardware
+from .console import hardware
+from .report import line_chart
 
 GOP = 12
 MODES = ("frame", "motion", "ar")
@@ -104,7 +100,7 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
             pooled[mode].update(labels, truth[i])
     curves = {mode: [matrix.mean_iou for matrix in by_distance[mode]] for mode in MODES}
     speed = {mode: stats[mode]["fps"] / stats["frame"]["fps"] for mode in MODES}
-    summary = html.table(
+    summary = table(
         ["mode", "mIoU, mean over d", "mIoU at d = 11", "pixels right", "frames/s"],
         [
             [
@@ -117,18 +113,18 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
             for mode in MODES
         ],
     )
-    per_class = html.table(
+    per_class = table(
         ["class", *MODES],
         [[name, *(f"{pooled[mode].iou[c]:.3f}" for mode in MODES)] for c, name in enumerate(names)],
     )
     start = GOP * (len(frames) // GOP // 2)
     strips = [
-        html.strip(
+        strip(
             [
-                html.picture(read_image(folder / "street" / f"{i:06d}.png"), f"frame {i} ({frames[i][1]}, d = {d})"),
-                html.picture(palette.color(truth[i]), "truth"),
+                picture(read_image(folder / "street" / f"{i:06d}.png"), f"frame {i} ({frames[i][1]}, d = {d})"),
+                picture(palette.color(truth[i]), "truth"),
                 *(
-                    html.picture(palette.color(read_labels(folder / f"{mode}_labels" / f"{i:06d}.png")), f"mode {mode}")
+                    picture(palette.color(read_labels(folder / f"{mode}_labels" / f"{i:06d}.png")), f"mode {mode}")
                     for mode in MODES
                 ),
             ]
@@ -143,7 +139,7 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
         f"carry what it saw to the others: {speed['motion']:.1f} times as fast as the network on every frame. In mode "
         f"ar a branch also sees the others at half size: {speed['ar']:.1f} times as fast."
     )
-    return html.page(
+    return page(
         "gopseg demo",
         lead,
         [
@@ -152,7 +148,7 @@ def write_report(folder: Path, truth: list[NDArray[np.uint8]], commands: list[li
                 "Accuracy by distance to the keyframe",
                 line_chart(curves, "d, frames since the keyframe", "mIoU"),
             ),
-            ("Frames", html.legend(names, colours) + "".join(strips)),
+            ("Frames", legend(names, colours) + "".join(strips)),
             ("Classes, IoU over all frames", per_class),
             ("How this was made", how(commands, card, model)),
         ],

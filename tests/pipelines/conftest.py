@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from torch.nn.functional import avg_pool2d
 
 from gopseg.pipelines import NetworkRunner
-from gopseg.pipelines.branches import AlteringRunner
-from gopseg.pipelines.command import main
+from gopseg.pipelines.carriers.branch_runner import AlteringRunner
+from gopseg.pipelines.stream.main import main
 from gopseg.segnet import (
     AlteringResolution,
     LowResolution,

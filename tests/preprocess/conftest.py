@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from gopseg.preprocess.command import main
+from gopseg.preprocess.main import main
 
 
 def moving(count: int, size_hw: tuple[int, int] = (96, 128), seed: int = 0) -> list[np.ndarray]:

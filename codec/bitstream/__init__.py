@@ -1,0 +1,5 @@
+"""H.264 headers: parameter sets, slices, SEI messages, reference lists (ITU-T H.264)."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,12 @@
+from .parameter_sets import SequenceParameters as SequenceParameters
+from .parameter_sets import is_reference as is_reference
+from .parameter_sets import nal_length_size as nal_length_size
+from .parameter_sets import parameters_of_extradata as parameters_of_extradata
+from .parameter_sets import parameters_of_packet as parameters_of_packet
+from .reference_lists import CodedPicture as CodedPicture
+from .reference_lists import DecodedPictures as DecodedPictures
+from .reference_lists import Hypothesis as Hypothesis
+from .sei import announces_intra_refresh as announces_intra_refresh
+from .sei import recovery_frame_count as recovery_frame_count
+from .slices import SliceHeader as SliceHeader
+from .slices import SliceReader as SliceReader

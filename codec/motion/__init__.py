@@ -1,0 +1,5 @@
+"""Motion fields, chains to the keyframe, recovered references, residuals and signals."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

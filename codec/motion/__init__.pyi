@@ -1,0 +1,15 @@
+from .chain import Grid as Grid
+from .chain import MotionChain as MotionChain
+from .chain import grid_positions as grid_positions
+from .field import BLOCK as BLOCK
+from .field import MotionField as MotionField
+from .filling import filled as filled
+from .filling import mix_with_nearest as mix_with_nearest
+from .frame_references import FrameReferences as FrameReferences
+from .frame_references import with_references as with_references
+from .residual import block_energy as block_energy
+from .residual import compensate as compensate
+from .residual import residual_of as residual_of
+from .signals import CUT_ABOVE as CUT_ABOVE
+from .signals import SignalReader as SignalReader
+from .signals import Signals as Signals

@@ -1,0 +1,44 @@
+"""Filling of cells that motion cannot reach, from what is known nearby."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .field import MotionField
+
+
+def filled(field: MotionField) -> MotionField:
+    """The field whose cells without reference move like the nearest cell that has one; the mask stays as it is.
+
+    A plausible guess for intra-coded blocks, which are mostly what a motion uncovered or changed. A field without any
+    reference is returned as it is.
+    """
+    return replace(field, displacement=mix_with_nearest(field.displacement, field.unreferenced, 1.0))
+
+
+def mix_with_nearest(
+    values: NDArray[np.float32], unknown: NDArray[np.bool_], share: float = 0.5
+) -> NDArray[np.float32]:
+    """`values` (h, w, channels) with every cell of `unknown` (h, w) mixed with the nearest known cell's values.
+
+    `share` 0..1 is the nearest cell's part. Known cells stay as they are; all unknown: returned
+    as they are, for there is nothing to take from.
+    """
+    at = np.flatnonzero(unknown)
+    if len(at) in (0, unknown.size):
+        return values
+    _, label = cv2.distanceTransformWithLabels(
+        unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    known = np.flatnonzero(~unknown)
+    source = np.zeros(len(known) + 1, np.intp)
+    source[label.ravel()[known]] = known
+    mixed = values.copy()
+    flat = mixed.reshape(-1, values.shape[-1])
+    own = flat[at]
+    flat[at] = own + np.float32(share) * (flat[source[label.ravel()[at]]] - own)
+    return mixed

@@ -1,0 +1,143 @@
+"""Opening what a user calls a video: paths, addresses, file-like objects, standard input; with errors that help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+
+from ..errors import InvalidDataError, SourceError
+
+Source = str | os.PathLike[str] | BinaryIO
+_OPEN_TIMEOUT_SECONDS = 20.0
+
+
+class OpenSource:
+    """FFmpeg's container for a source, with the source's name for messages.
+
+    Raises SourceError where the source cannot be reached and InvalidDataError where it is no video.
+    """
+
+    def __init__(self, source: Source, format: str | None, options: Mapping[str, str] | None) -> None:
+        self._reader: _Reader | None = None
+        self._options = dict(options or {})
+        if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
+            self.name = os.fspath(source)
+            is_address = "://" in self.name
+            is_file = not is_address and format is None
+            if is_file:
+                _check_file(Path(self.name))
+            # without "file:" a colon in a file's name would name a protocol
+            self.container = self._open(f"file:{self.name}" if is_file else self.name, format, is_address)
+        else:
+            file = sys.stdin.buffer if isinstance(source, str) else source
+            if isinstance(file, os.PathLike) or not hasattr(file, "read"):
+                raise SourceError(f"{source!r}: is no video source; give a path, an address, a binary file or '-'")
+            self.name = "standard input" if source == "-" else str(getattr(file, "name", f"<{type(file).__name__}>"))
+            self._reader = _Reader(file)
+            self.container = self._open(self._reader, format, False)
+
+    def failure(self, error: Exception) -> Exception:
+        """The error to raise where reading on failed with FFmpeg's `error`."""
+        self.raise_reader_failure()
+        cause = getattr(error, "strerror", None) or error
+        if self._reader is not None and not self._reader.is_seekable:
+            return InvalidDataError(
+                f"{self.name}: cannot be read as a stream ({cause}); an MP4 must have its index in front "
+                "(ffmpeg -movflags +faststart) or be given as a file"
+            )
+        return SourceError(f"{self.name}: reading stopped ({cause}); check the source or the connection")
+
+    def raise_reader_failure(self) -> None:
+        """Raise what a file-like object raised while FFmpeg read from it, an interrupt included."""
+        if self._reader is not None and self._reader.failure is not None:
+            failure, self._reader.failure = self._reader.failure, None
+            if isinstance(failure, Exception):
+                raise SourceError(f"{self.name}: reading failed ({failure}); check the source") from failure
+            raise failure
+
+    def _open(self, file: str | _Reader, format: str | None, is_address: bool) -> InputContainer:
+        timeout = (_OPEN_TIMEOUT_SECONDS, None) if is_address else None
+        try:
+            container = av.open(file, "r", format=format, options=self._options, timeout=timeout)
+        except av.error.InvalidDataError as error:
+            self.raise_reader_failure()
+            raise InvalidDataError(f"{self.name}: FFmpeg finds no video in it; give a video file") from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.raise_reader_failure()
+            cause = getattr(error, "strerror", None) or error
+            raise SourceError(
+                f"{self.name}: cannot be opened ({cause}); check the address, the format and the rights"
+            ) from error
+        self.raise_reader_failure()
+        return container
+
+
+class _Reader:
+    """Hands a file-like object to FFmpeg and keeps what it raises: FFmpeg's C code would lose an interrupt."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.failure: BaseException | None = None
+        self.is_seekable = hasattr(file, "seek") and hasattr(file, "tell") and getattr(file, "seekable", lambda: True)()
+        self._file = file
+        self._read = getattr(file, "read1", file.read)  # a live stream's bytes as they come, not a full buffer
+
+    def read(self, size: int) -> bytes:
+        try:
+            data = self._read(size)
+            if isinstance(data, bytes | bytearray | memoryview):
+                return bytes(data)
+            raise TypeError(f"read() gave {type(data).__name__}, not bytes; open the file in binary mode")
+        except BaseException as error:
+            self.failure = error
+            return b""
+
+    def seekable(self) -> bool:
+        return self.is_seekable
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise SourceError(f"{path}: is a folder, not a video file; open a folder of frames with open_frames")
+    if not path.exists():
+        raise SourceError(f"{path}: no such file; check the path")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path}: no permission to read it; change its mode or the user")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InvalidDataError(f"{path}: the file is empty (0 bytes); copy or record it again")
+    if path.is_file() and _is_mp4_without_index(path):
+        raise InvalidDataError(
+            f"{path}: the MP4 is cut off before the end of its index (moov); copy or record it again"
+        )
+
+
+def _is_mp4_without_index(path: Path) -> bool:
+    """Whether a file starts like an MP4 (ISO/IEC 14496-12) but ends before a whole `moov` box."""
+    size, at, is_mp4 = path.stat().st_size, 0, False
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if at == 0 and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+                return False
+            is_mp4 = True
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if kind == b"moov" and at + length <= size:
+                return False
+            if length < 8:
+                break
+            at += length
+    return is_mp4

@@ -1,0 +1,5 @@
+"""Encoding: H.264 with closed GOPs, to files and in memory."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,279 @@
+"""Pictures for the encoder: upright yuv420p of even size with exact timestamps, from a video file or RGB images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from ..errors import EncodeError, InvalidDataError
+from ..reading import OpenSource, Orientation, matrix_of, raw_side_data
+from .encoder import ColourTags
+
+_FULL = 2  # AVCOL_RANGE_JPEG
+_SCALER = "bicubic+accurate_rnd+full_chroma_int"
+_BT709, _SRGB_TRANSFER, _UNSPECIFIED = 1, 13, 2  # ITU-T H.273
+_MATRIX_CODES = {1: 1, 5: 6, 4: 4, 7: 7, 9: 9}  # swscale's matrices -> H.273
+
+
+@dataclass
+class Counts:
+    """What was wrong with a source, counted while it is read.
+
+    Timestamps that did not rise and were moved, packets that the decoder refused, frames that it marked as damaged.
+    """
+
+    repaired_timestamps: int = 0
+    decode_errors: int = 0
+    corrupt: int = 0
+
+
+@dataclass
+class Pictures:
+    """A stream of yuv420p `av.VideoFrame`s that an encoder takes as they are, one pass.
+
+    `size_hw` is the even, upright size of the pictures and `source_size_hw` the upright size before padding: an odd
+    side grows by one replicated row or column at its far end. `filters` is what was done, as an ffmpeg filter chain.
+    `pts` of the pictures count units of `time_base` and rise strictly. `counts` grows while they are read.
+    """
+
+    source_size_hw: tuple[int, int]
+    frame_rate: Fraction
+    time_base: Fraction
+    colour: ColourTags
+    sample_aspect: Fraction | None
+    filters: str
+    frame_count: int | None
+    frames: Iterator[av.VideoFrame] = field(repr=False)
+    counts: Counts = field(repr=False)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the pictures, both even."""
+        height, width = self.source_size_hw
+        return height + height % 2, width + width % 2
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows added at the bottom and columns added at the right."""
+        return self.source_size_hw[0] % 2, self.source_size_hw[1] % 2
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        return self.frames
+
+
+def pictures_of_video(path: str | os.PathLike[str], frame_rate: Fraction | None = None) -> Pictures:
+    """The pictures of a video file, resampled to `frame_rate` (frames a second) if one is given.
+
+    Planes of yuv420p sources pass untouched. Raises SourceError or InvalidDataError where the file cannot be read.
+    """
+    source, stream = _open(path)
+    name = source.name
+    stream.thread_type = "AUTO"
+    counts = Counts()
+    decoded = _decode(source, stream, counts)
+    first = next(decoded, None)
+    if first is None:
+        raise InvalidDataError(f"{name}: no frame of it can be decoded; check that the file is whole")
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    orientation = Orientation.from_display_matrix(raw_side_data(first, "DISPLAYMATRIX"))
+    time_base = Fraction(stream.time_base or 1 / rate)
+    aspect = stream.sample_aspect_ratio
+    if aspect and orientation.transpose:
+        aspect = 1 / Fraction(aspect)
+    frames = _timed(chain([first], decoded), time_base, rate, counts)
+    count = _count(stream, frame_rate)
+    return _prepare(frames, name, orientation, rate, frame_rate, time_base, aspect, count, counts)
+
+
+def declared_frames(path: str | os.PathLike[str], frame_rate: Fraction | None = None) -> int | None:
+    """The number of pictures that `pictures_of_video` should give, by the container's account, or None."""
+    source, stream = _open(path)
+    with source.container:
+        return _count(stream, frame_rate)
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[OpenSource, VideoStream]:
+    source = OpenSource(path, None, None)
+    streams = source.container.streams
+    try:
+        if not streams.video:
+            kinds = " and ".join(sorted({stream.type for stream in streams})) or "no streams"
+            raise InvalidDataError(f"{source.name}: has no video, only {kinds}; give a file with a video stream")
+        if streams.video[0].codec_context is None:
+            raise InvalidDataError(f"{source.name}: FFmpeg has no decoder for its video; convert it first")
+    except InvalidDataError:
+        source.container.close()
+        raise
+    return source, streams.video[0]
+
+
+def _count(stream: VideoStream, frame_rate: Fraction | None) -> int | None:
+    count = stream.frames or None
+    if count is None or frame_rate is None:
+        return count
+    return round(count * frame_rate / Fraction(stream.average_rate or stream.guessed_rate or 25))
+
+
+def pictures_of_images(
+    images: Iterable[NDArray[np.uint8]], name: str, frame_rate: Fraction, count: int | None = None
+) -> Pictures:
+    """The pictures of RGB images, (H, W, 3) uint8 of one size, at `frame_rate` frames a second.
+
+    Written in limited range with BT.709 where players expect it (from 1280 wide or above 576 high), else BT.601.
+    """
+    time_base = 1 / frame_rate
+    counts = Counts()
+    frames = _timed((av.VideoFrame.from_ndarray(image, "rgb24") for image in images), time_base, frame_rate, counts)
+    return _prepare(frames, name, Orientation(), frame_rate, None, time_base, None, count, counts)
+
+
+def _decode(source: OpenSource, stream: VideoStream, counts: Counts) -> Iterator[av.VideoFrame]:
+    packets = source.container.demux(stream)
+    with source.container:
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, IndexError):  # see CompressedVideo._decode
+                return
+            except av.FFmpegError as error:
+                raise source.failure(error) from error
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.FFmpegError:
+                counts.decode_errors += 1
+                continue
+            for frame in frames:
+                counts.corrupt += frame.is_corrupt
+                yield frame
+
+
+def _timed(
+    frames: Iterable[av.VideoFrame], time_base: Fraction, rate: Fraction, counts: Counts
+) -> Iterator[av.VideoFrame]:
+    """Every frame with a pts that rises strictly; where the source has none, frames follow at the average rate."""
+    step = max(1, round(1 / (rate * time_base)))
+    last: int | None = None
+    for frame in frames:
+        if frame.pts is None:
+            frame.pts = 0 if last is None else last + step
+        elif last is not None and frame.pts <= last:
+            frame.pts = last + 1
+            counts.repaired_timestamps += 1
+        frame.time_base = time_base
+        last = frame.pts
+        yield frame
+
+
+def _prepare(
+    frames: Iterator[av.VideoFrame],
+    name: str,
+    orientation: Orientation,
+    rate: Fraction,
+    new_rate: Fraction | None,
+    time_base: Fraction,
+    aspect: Fraction | None,
+    count: int | None,
+    counts: Counts,
+) -> Pictures:
+    first = next(frames)
+    source_hw = (first.height, first.width)
+    colour = _tags(first)
+    size_hw = orientation.size(source_hw)
+    filters = _filters(first, orientation, new_rate, colour)
+    frames = _one_size(chain([first], frames), name)
+    if filters:
+        frames = _filtered(frames, _description(first, time_base), filters)
+    if new_rate is not None:
+        rate, time_base = new_rate, 1 / new_rate
+    return Pictures(size_hw, rate, time_base, colour, aspect, ",".join(filters), count, frames, counts)
+
+
+def _tags(frame: av.VideoFrame) -> ColourTags:
+    """How the frame's YUV is read; the matrix is always stated, as players guess it from the size otherwise."""
+    size_hw = (frame.height, frame.width)
+    if frame.format.is_rgb:
+        return ColourTags(_MATRIX_CODES[int(matrix_of(_UNSPECIFIED, size_hw))], _BT709, _SRGB_TRANSFER, False)
+    matrix = _MATRIX_CODES[int(matrix_of(frame.colorspace, size_hw))]
+    full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+    return ColourTags(matrix, frame.color_primaries, frame.color_trc, full)
+
+
+def _filters(
+    frame: av.VideoFrame, orientation: Orientation, new_rate: Fraction | None, colour: ColourTags
+) -> list[str]:
+    filters = [] if new_rate is None else [f"fps={new_rate}"]
+    filters += ["transpose=cclock_flip"] if orientation.transpose else []
+    filters += ["hflip"] if orientation.mirror_x else []
+    filters += ["vflip"] if orientation.mirror_y else []
+    height, width = orientation.size((frame.height, frame.width))
+    is_odd = bool(height % 2 or width % 2)
+    if is_odd or frame.format.name not in ("yuv420p", "yuvj420p"):
+        filters += [_conversion(frame, colour), f"format={'yuv444p' if is_odd else 'yuv420p'}"]
+    if is_odd:  # in 4:4:4, as `pad` cuts odd sizes off where chroma is subsampled
+        filters += [
+            f"pad={width + width % 2}:{height + height % 2}",
+            f"fillborders=right={width % 2}:bottom={height % 2}:mode=smear",
+            f"scale=flags={_SCALER}",
+            "format=yuv420p",
+        ]
+    return filters
+
+
+def _conversion(frame: av.VideoFrame, colour: ColourTags) -> str:
+    matrix = {1: "bt709", 4: "fcc", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}[colour.matrix]
+    source = "" if frame.format.is_rgb else f"in_color_matrix={matrix}:"
+    target_range = "full" if colour.full_range else "limited"
+    return f"scale={source}out_color_matrix={matrix}:out_range={target_range}:flags={_SCALER}"
+
+
+def _one_size(frames: Iterable[av.VideoFrame], name: str) -> Iterator[av.VideoFrame]:
+    size = None
+    for index, frame in enumerate(frames):
+        shape = (frame.width, frame.height, frame.format.name)
+        size = size or shape
+        if shape != size:
+            raise EncodeError(
+                f"{name}: frame {index} is {shape[0]}x{shape[1]} {shape[2]} where the first is "
+                f"{size[0]}x{size[1]} {size[2]}; cut the video there and encode the parts"
+            )
+        yield frame
+
+
+def _description(frame: av.VideoFrame, time_base: Fraction) -> str:
+    text = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={time_base}:pixel_aspect=1/1"
+    return text + (":colorspace=gbr:range=pc" if frame.format.is_rgb else _yuv_description(frame))
+
+
+def _yuv_description(frame: av.VideoFrame) -> str:
+    return f":colorspace={frame.colorspace}:range={frame.color_range}"
+
+
+def _filtered(frames: Iterable[av.VideoFrame], source: str, filters: list[str]) -> Iterator[av.VideoFrame]:
+    graph = Graph()
+    nodes = [graph.add("buffer", source)]
+    for text in filters:
+        name, _, arguments = text.partition("=")
+        nodes.append(graph.add(name, arguments))
+    nodes.append(graph.add("buffersink"))
+    graph.link_nodes(*nodes)
+    graph.configure()
+    for frame in chain(frames, [None]):
+        nodes[0].push(frame)
+        while True:
+            try:
+                picture = nodes[-1].pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                break
+            assert isinstance(picture, av.VideoFrame)
+            yield picture

@@ -1,0 +1,206 @@
+"""One video file written: pictures in, an MP4 under its final name out, with an account of every frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+
+from ..errors import EncodeError
+from .encoder import EncodeSettings, configure
+from .interleave import CodedPacket, InterleavedEncoder
+from .pictures import Pictures
+
+
+@dataclass
+class Transcoded:
+    """What was written: one entry a frame, in display order; times in seconds, sizes in pixels and bytes.
+
+    `psnr_db` (of Y, U, V and of all samples together, from the mean squared error over the whole video) and `ssim`
+    (mean over frames, luma, x264's 8x8 windows; Wang et al. 2004) compare what a decoder gives with the yuv420p
+    pictures that the encoder was given.
+    """
+
+    size_hw: tuple[int, int]
+    duration_seconds: float = 0.0
+    pict_types: str = ""
+    packet_bytes: list[int] = field(default_factory=list)
+    psnr_db: dict[str, float] = field(default_factory=dict)
+    ssim: float | None = None
+    x264: str = "unknown"
+
+    @property
+    def bitrate_bps(self) -> float:
+        """Bits of all coded frames over the duration."""
+        return 8 * sum(self.packet_bytes) / self.duration_seconds
+
+
+def transcode(
+    pictures: Pictures,
+    path: Path,
+    settings: EncodeSettings,
+    *,
+    on_frame: Callable[[], None] | None = None,
+    before_rename: Callable[[Transcoded, Path], None] | None = None,
+) -> Transcoded:
+    """Encode `pictures` into the MP4 file `path`, which appears when it is whole.
+
+    `on_frame` is called after each frame, `before_rename` with the result and the whole file while it still has another
+    name. The index stands in front of the data, so that the file can be streamed. Raises EncodeError where it cannot be
+    written, and what reading `pictures` raises; nothing is left behind then.
+    """
+    part = path.with_name(f".{path.name}.part")
+    encoder = InterleavedEncoder(
+        settings,
+        pictures.size_hw,
+        pictures.time_base,
+        pictures.frame_rate,
+        colour=pictures.colour,
+        sample_aspect=pictures.sample_aspect,
+        measure=True,
+    )
+    result = Transcoded(pictures.size_hw)
+    errors = np.zeros(3)
+    try:
+        try:
+            clock = PictureClock(pictures.frame_rate, pictures.time_base)
+            with _Mp4(part, path, pictures, settings) as file:
+                types: list[str] = []
+                for coded in encoder.run(clock.with_durations(pictures)):
+                    if not types:
+                        result.x264 = x264_version(bytes(coded.packet))
+                    file.write(coded)
+                    types.append(coded.pict_type)
+                    result.packet_bytes.append(coded.packet.size)
+                    errors += coded.squared_errors or 0
+                    if on_frame is not None:
+                        on_frame()
+        finally:
+            ssims = encoder.close()
+        result.pict_types = "".join(types)
+        result.duration_seconds = float(clock.ticks * pictures.time_base)
+        result.psnr_db = psnr_of(errors, len(types), pictures.size_hw)
+        result.ssim = _mean(ssims, encoder.frames_of_slots)
+        _check_gops(result.pict_types, settings.gop, path)
+        if before_rename is not None:
+            before_rename(result, part)
+        with disk_errors(path):
+            part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    return result
+
+
+class PictureClock:
+    """Gives each picture its duration: until the next one, the last one as long as the one before it."""
+
+    def __init__(self, frame_rate: Fraction, time_base: Fraction) -> None:
+        self.ticks = 0
+        self._last = max(1, round(1 / (frame_rate * time_base)))
+
+    def with_durations(self, pictures: Iterable[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, int]]:
+        """(picture, duration) pairs, in units of the time base; `ticks` is their sum so far."""
+        before: av.VideoFrame | None = None
+        for picture in pictures:
+            if before is not None:
+                self._last = (picture.pts or 0) - (before.pts or 0)
+                self.ticks += self._last
+                yield before, self._last
+            before = picture
+        if before is not None:
+            self.ticks += self._last
+            yield before, self._last
+
+
+class _Mp4:
+    """An MP4 with one H.264 track whose packets come from elsewhere; errors name `path`, the file it will become."""
+
+    def __init__(self, part: Path, path: Path, pictures: Pictures, settings: EncodeSettings) -> None:
+        self._path, self._time_base = path, pictures.time_base
+        with disk_errors(path):
+            self._container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "+faststart"})
+            self._stream = self._container.add_stream("libx264", rate=pictures.frame_rate)
+            configure(
+                self._stream.codec_context,
+                settings,
+                pictures.size_hw,
+                pictures.time_base,
+                pictures.frame_rate,
+                pictures.colour,
+                pictures.sample_aspect,
+            )
+            self._stream.time_base = pictures.time_base
+            self._container.start_encoding()
+
+    def __enter__(self) -> _Mp4:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            with disk_errors(self._path):
+                self._container.close()
+        else:
+            with suppress(av.FFmpegError, OSError):
+                self._container.close()
+
+    def write(self, coded: CodedPacket) -> None:
+        packet = coded.packet
+        packet.stream = self._stream
+        packet.pts = packet.dts = coded.pts
+        packet.duration = coded.duration
+        packet.time_base = self._time_base
+        with disk_errors(self._path):
+            self._container.mux_one(packet)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """The disk's errors as EncodeError about `path`, the file that is to come."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        raise EncodeError(f"{path}: cannot be written ({cause}); check the folder, its rights and its space") from error
+
+
+def x264_version(data: bytes) -> str:
+    """What x264 says of itself in the stream's first SEI message: "core 165 r3222 b35605a"."""
+    match = re.search(rb"x264 - (core [\w .+-]*?) - ", data)
+    return match[1].decode() if match else "unknown"
+
+
+def _check_gops(pict_types: str, gop: int, path: Path) -> None:
+    for index, pict_type in enumerate(pict_types):
+        if pict_type != ("P" if index % gop else "I"):
+            raise EncodeError(
+                f"{path}: libx264 made frame {index} a {pict_type}-frame against gop={gop}; use another build of PyAV"
+            )
+
+
+def psnr_of(squared_errors: np.ndarray, frames: int, size_hw: tuple[int, int]) -> dict[str, float]:
+    """PSNR in dB of Y, U, V and all samples of `frames` pictures in 4:2:0, from the sums of their squared errors."""
+    luma = size_hw[0] * size_hw[1] * frames
+    samples = np.array([luma, luma / 4, luma / 4, luma * 1.5])
+    mean = np.append(squared_errors, squared_errors.sum()) / samples
+    values = [100.0 if error == 0 else float(10 * np.log10(255**2 / error)) for error in mean]
+    return dict(zip(("y", "u", "v", "all"), (round(value, 4) for value in values), strict=True))
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    total = 0.0
+    for value, weight in zip(values, weights, strict=True):
+        if value is None and weight:
+            return None
+        total += (value or 0.0) * weight
+    return round(total / sum(weights), 6)

@@ -1,0 +1,58 @@
+"""Images and the label files that belong to them, paired by stem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..image import is_image, natural_key, read_image
+from ..sample import DatasetError, Sample
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The image files of a folder in natural order, hidden ones passed over."""
+    return sorted(filter(is_image, folder.iterdir()), key=natural_key)
+
+
+def pair_by_stem(images: Path, labels: Path, *, suffix: str = "") -> list[tuple[Path, Path]]:
+    """Every image of a folder with the label file that has its stem, or its stem and `suffix`, in natural order.
+
+    Raises DatasetError where there are no images, where one has no labels, or where two share a stem.
+    """
+    files = list_files(images)
+    if not files:
+        raise DatasetError(f"'{images}' holds no images; check the path")
+    _refuse_twins(files)
+    found = list_files(labels)
+    _refuse_twins(found)
+    by_stem = {p.stem: p for p in found}
+    pairs = [(p, by_stem.get(p.stem) or by_stem.get(p.stem + suffix)) for p in files]
+    without = [p.name for p, label in pairs if label is None]
+    if without:
+        raise DatasetError(
+            f"'{labels}' has no labels for {len(without)} of {len(files)} images, first '{without[0]}'; "
+            "name label files as their images"
+        )
+    return [(p, label) for p, label in pairs if label is not None]
+
+
+def load_pair(image_path: Path, label_path: Path, read: Callable[[Path], NDArray[np.uint8]]) -> Sample:
+    """The sample of one pair of files; DatasetError where they differ in size."""
+    image, labels = read_image(image_path), read(label_path)
+    if image.shape[:2] != labels.shape:
+        raise DatasetError(
+            f"'{label_path}' is {labels.shape[1]}x{labels.shape[0]} pixels, its image '{image_path}' "
+            f"{image.shape[1]}x{image.shape[0]}; make them equal"
+        )
+    return Sample(image_path.stem, image, labels)
+
+
+def _refuse_twins(files: Sequence[Path]) -> None:
+    stems: dict[str, Path] = {}
+    for file in files:
+        if file.stem in stems:
+            raise DatasetError(f"'{file.parent}' holds '{stems[file.stem].name}' and '{file.name}'; remove one of them")
+        stems[file.stem] = file

@@ -1,0 +1,1 @@
+from .drive import StillMotion as StillMotion

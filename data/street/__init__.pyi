@@ -1,0 +1,1 @@
+from .street import SyntheticStreet as SyntheticStreet

@@ -1,0 +1,9 @@
+from .clip_references import CHOICES as CHOICES
+from .clip_references import GUIDED as GUIDED
+from .clip_references import FixedReferences as FixedReferences
+from .clip_references import Moment as Moment
+from .flow_pipeline import CARRIED as CARRIED
+from .motion_pipeline import MotionPipeline as MotionPipeline
+from .per_frame import PerFramePipeline as PerFramePipeline
+from .pipeline import Pipeline as Pipeline
+from .registry import MODES as MODES

@@ -1,0 +1,113 @@
+"""Optical flow from frame to frame, followed back to a reference: what mode `flow` has instead of motion vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ...codec import MotionField
+from ...segnet import (
+    CODEC_MOTION,
+    FLOW_SOURCES,
+    PropagationFrame,
+    PropagationModel,
+    PropagationSettings,
+    inside_frame,
+    load_propagation,
+    motion_on_grid,
+    photometric_residual,
+)
+from ..carriers import warp_map
+from ..errors import StreamUsageError
+from ..runner import NetworkRunner
+
+UNTRAINED = ("dis", "none")
+"""Sources of FLOW_SOURCES that have no weights."""
+
+MISMATCH = 28.0
+"""Mean colour difference, in levels of 255, above which a cell is not what the flow says it was."""
+
+
+class FlowChain:
+    """Flow between neighbouring frames, composed to the reference at the centres of the network's cells.
+
+    `restart(frame)` at each reference, `advance(image)` with each later picture in order. Composing samples the chain
+    so far, bilinearly, where each cell was in the previous frame; scores are then warped once, however far away the
+    reference is. `unreferenced` are, in the picture that the flow explains least, the cells that it leads out of the
+    picture, or to a place whose colour differs by more than MISMATCH: many of them mean a cut.
+    """
+
+    def __init__(self, runner: NetworkRunner, model: PropagationModel) -> None:
+        self.runner, self.model = runner, model
+        self.reference: PropagationFrame | None = None
+        self.current: PropagationFrame | None = None
+        self.step: Tensor | None = None
+        """The flow of the last `advance`, (1, h, w, 2) in cells of the model's grid."""
+        self._way: NDArray[np.float32] | None = None  # (h, w, 2): dx, dy in pixels
+        self._lost: Tensor | None = None  # (h, w) on the model's grid
+
+    def restart(self, image: NDArray[np.uint8]) -> None:
+        """(H, W, 3) uint8 RGB: the next pictures are followed back to this one."""
+        self.reference = self.current = self.prepare(image)
+        self.step = self._way = self._lost = None
+
+    def advance(self, image: NDArray[np.uint8]) -> None:
+        """(H, W, 3) uint8 RGB, the next picture, of the reference's size."""
+        frame, before = self.prepare(image), self.current
+        assert before is not None
+        with torch.inference_mode():
+            self.step = self.model.motion(frame, before).float()
+            colours, colours_before = (x.reduced * self.model.reducer.std for x in (frame, before))
+            matching = photometric_residual(colours, colours_before, self.step) <= MISMATCH
+            lost = 1 - (matching * inside_frame(self.step))[0, 0]
+            if self._lost is None or lost.mean() > self._lost.mean():
+                self._lost = lost
+            self._follow(self.step, frame.size_hw)
+        self.current = frame
+
+    def prepare(self, image: NDArray[np.uint8]) -> PropagationFrame:
+        """(H, W, 3) uint8 RGB as the model takes it."""
+        with torch.inference_mode():
+            return self.model.prepare(torch.from_numpy(image).to(self.runner.device)[None])
+
+    def field(self) -> MotionField:
+        """The motion from the last picture to the reference, in pixels, at the network's stride."""
+        assert self.current is not None
+        stride = self.runner.stride
+        rows, columns = (-(-side // stride) for side in self.current.size_hw)
+        size_hw, cell = self.current.size_hw, (stride, stride)
+        if self._way is None or self._lost is None:
+            return MotionField(
+                np.zeros((rows, columns, 2), np.float32), np.zeros((rows, columns), np.bool_), size_hw, cell
+            )
+        lost = functional.interpolate(self._lost[None, None], (rows, columns), mode="nearest")[0, 0]
+        return MotionField(self._way, lost.cpu().numpy() > 0.5, size_hw, cell)
+
+    def _follow(self, step: Tensor, size_hw: tuple[int, int]) -> None:
+        stride = self.runner.stride
+        grid_hw = -(-size_hw[0] // stride), -(-size_hw[1] // stride)
+        cells = motion_on_grid(step, (step.shape[1], step.shape[2]), grid_hw)[0]
+        way: NDArray[np.float32] = (cells * stride).cpu().numpy()
+        self._way = way if self._way is None else way + warp_map(self._way, way, stride)
+
+
+def flow_model(runner: NetworkRunner, source: str) -> PropagationModel:
+    """The motion source that `--flow-source` names: "dis", "none", or `NAME:FILE` with a propagation model's own.
+
+    Only its flow is used. StreamUsageError where there is no such source, ModelError where FILE has not got it.
+    """
+    name, _, file = source.partition(":")
+    if name not in FLOW_SOURCES or (name in UNTRAINED) == bool(file):
+        trained = ", ".join(f"{name}:FILE" for name in FLOW_SOURCES if name not in UNTRAINED)
+        raise StreamUsageError(
+            f"--flow-source {source}: unknown; take {', '.join(UNTRAINED)}, {CODEC_MOTION}, or {trained}"
+        )
+    if file:
+        return load_propagation(Path(file), runner.device, flow=name)
+    settings = PropagationSettings(classes=runner.classes, flow=name, stride=runner.stride)
+    return PropagationModel(settings).eval().to(runner.device)

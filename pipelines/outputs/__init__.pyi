@@ -1,0 +1,11 @@
+from .overlay import Painter as Painter
+from .progress import Progress as Progress
+from .rle import decode_mask as decode_mask
+from .rle import encode_labels as encode_labels
+from .rle import encode_mask as encode_mask
+from .sinks import ColourImages as ColourImages
+from .sinks import LabelImages as LabelImages
+from .sinks import Output as Output
+from .sinks import OutputSet as OutputSet
+from .sinks import RunLengths as RunLengths
+from .video_output import OverlayVideo as OverlayVideo

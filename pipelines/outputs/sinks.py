@@ -1,0 +1,255 @@
+"""Output files and folders that appear under their final names only when they are whole."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from glob import escape
+from pathlib import Path
+from secrets import token_hex
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...codec import Frame
+from ..errors import StreamUsageError
+from ..prediction import Prediction
+from .overlay import Painter
+from .progress import Point, Progress
+from .rle import encode_labels
+
+
+class Output(ABC):
+    """Something written beside `target` and renamed to it by `publish`, once `finish` has made it whole."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.part = target.with_name(f".{target.stem}.part-{os.getpid()}-{token_hex(3)}{target.suffix}")
+        self.written = 0
+
+    def leftovers(self) -> list[Path]:
+        """Parts of earlier runs that were killed, the newest last."""
+        found = self.target.parent.glob(f".{escape(self.target.stem)}.part-*{escape(self.target.suffix)}")
+        return sorted((path for path in found if path != self.part), key=lambda path: path.stat().st_mtime)
+
+    def recover(self, is_published: bool) -> int:  # noqa: ARG002
+        """How many whole frames an earlier run left, in a part or (`is_published`) in the target; what `start` keeps
+        of them is as if this run had written it."""
+        return 0
+
+    @abstractmethod
+    def start(self, keep: int = 0, origin: Point | None = None) -> None:
+        """Create the part, with the first `keep` frames of those that `recover` found; `origin` is the first of all.
+        OSError where that cannot be done."""
+
+    @abstractmethod
+    def write(self, frame: Frame, prediction: Prediction) -> None:
+        """Add one frame; `prediction` is that frame's."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Complete the part."""
+
+    def publish(self) -> None:
+        """Give the part its final name, in place of what is there."""
+        if self.target.is_dir():
+            old = self.target.with_name(f".{self.target.name}.old-{os.getpid()}")
+            self.target.rename(old)
+            self.part.rename(self.target)
+            shutil.rmtree(old)
+        else:
+            self.part.replace(self.target)
+
+    def release(self) -> None:  # noqa: B027 - most have nothing open
+        """Let the part go as it is, for a later run to recover."""
+
+    def discard(self) -> None:
+        """Remove the part, whatever state it is in."""
+        self.release()
+        if self.part.is_dir():
+            shutil.rmtree(self.part, ignore_errors=True)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+class ImageFolder(Output):
+    """A folder of PNG files 000000.png, 000001.png, ..., one a frame."""
+
+    @abstractmethod
+    def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
+        """The picture to save for (H, W) uint8 labels."""
+
+    def recover(self, is_published: bool) -> int:
+        """Pictures numbered without a hole; the last one of a killed run may be torn, so it does not count."""
+        folders = self.leftovers()
+        self._old = folders[-1] if folders else self.target
+        if not folders and not (is_published and self.target.is_dir()):
+            return 0
+        names = {path.name for path in self._old.iterdir()}
+        count = next(i for i in itertools.count() if f"{i:06d}.png" not in names)
+        return max(0, count - 1) if folders else count
+
+    def start(self, keep: int = 0, origin: Point | None = None) -> None:  # noqa: ARG002
+        """Create the folder, or take over the one that was left."""
+        self.written = keep
+        if not keep:
+            self.part.mkdir()
+            return
+        self._old.rename(self.part)
+        for path in self.part.iterdir():
+            if path.stem >= f"{keep:06d}":
+                path.unlink()
+
+    def write(self, frame: Frame, prediction: Prediction) -> None:  # noqa: ARG002
+        """Save the frame's picture."""
+        self.draw(prediction.labels).save(self.part / f"{self.written:06d}.png", compress_level=1)
+        self.written += 1
+
+    def finish(self) -> None:
+        """Nothing is left to complete."""
+
+
+class LabelImages(ImageFolder):
+    """8-bit paletted pictures: the value of a pixel is its class, shown in the colours (n, 3) uint8 RGB."""
+
+    def __init__(self, target: Path, colours: NDArray[np.uint8]) -> None:
+        super().__init__(target)
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(colours)] = colours
+        self._table = table.ravel().tolist()
+
+    def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
+        """The labels as they are, with the palette."""
+        image = Image.fromarray(labels)
+        image.putpalette(self._table)
+        return image
+
+
+class ColourImages(ImageFolder):
+    """RGB pictures: each class in its colour."""
+
+    def __init__(self, target: Path, painter: Painter) -> None:
+        super().__init__(target)
+        self._painter = painter
+
+    def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
+        """The labels in colour."""
+        return Image.fromarray(self._painter.colour(labels))
+
+
+class RunLengths(Output):
+    """One JSON line a frame: its number, time, size, and the COCO run-length encoding of each class that it shows."""
+
+    def __init__(self, target: Path, classes: Sequence[str]) -> None:
+        super().__init__(target)
+        self._classes = classes
+
+    def recover(self, is_published: bool) -> int:
+        """Whole lines."""
+        files = self.leftovers() or ([self.target] if is_published and self.target.is_file() else [])
+        self._old = files[-1] if files else None
+        if self._old is None:
+            return 0
+        with self._old.open("rb") as file:
+            return sum(line.endswith(b"\n") for line in file)
+
+    def start(self, keep: int = 0, origin: Point | None = None) -> None:  # noqa: ARG002
+        """Create the file, with the first lines of the one that was left."""
+        self._file = self.part.open("w", encoding="utf-8")
+        self.written = keep
+        if keep and self._old is not None:
+            with self._old.open(encoding="utf-8") as file:
+                self._file.writelines(itertools.islice(file, keep))
+
+    def write(self, frame: Frame, prediction: Prediction) -> None:
+        """Write the frame's line."""
+        size = list(prediction.labels.shape)
+        segments = [
+            {
+                "category_id": value,
+                "category": self._classes[value] if value < len(self._classes) else None,
+                "segmentation": {"size": size, "counts": counts},
+            }
+            for value, counts in encode_labels(prediction.labels)
+        ]
+        line = {
+            "frame": self.written,
+            "source_frame": frame.index,
+            "pts_seconds": frame.pts_seconds,
+            "size": size,
+            "segments": segments,
+        }
+        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self.written += 1
+
+    def finish(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def release(self) -> None:
+        """Close the file."""
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
+class OutputSet:
+    """Several outputs that come and go together, with notes of their `progress` where the source can be read again."""
+
+    def __init__(self, outputs: Sequence[Output], progress: Progress | None = None) -> None:
+        self.outputs, self.progress = outputs, progress
+        self.kept = 0
+
+    def start(self, *, resume: bool = False) -> None:
+        """Create every part; StreamUsageError, and nothing left behind, where one cannot be written.
+
+        With `resume`, what an earlier run left is taken over up to the last keyframe that all outputs reach: `kept`
+        frames, none if an output has to be made anew.
+        """
+        progress, point = self.progress, None
+        if progress is not None and resume:
+            written = min((output.recover(progress.is_published) for output in self.outputs), default=0)
+            point = progress.last_point(written)
+        self.kept = 0 if point is None else point.written
+        try:
+            for output in self.outputs:
+                output.start(self.kept, None if point is None or progress is None else progress.origin)
+        except OSError as error:
+            self.discard()
+            raise StreamUsageError(
+                f"'{output.target}' cannot be written: {error.strerror or error}; choose another place with -o"
+            ) from error
+        if progress is not None:
+            progress.begin(point)
+            for path in (path for output in self.outputs for path in output.leftovers()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def write(self, frame: Frame, prediction: Prediction) -> None:
+        """Write one frame to each."""
+        if self.progress is not None and self.outputs:
+            self.progress.note(frame, self.outputs[0].written)
+        for output in self.outputs:
+            output.write(frame, prediction)
+
+    def publish(self, *, is_whole: bool = True) -> None:
+        """Finish all, then rename all; without `is_whole` a later run may go on from there."""
+        for output in self.outputs:
+            output.finish()
+        for output in self.outputs:
+            output.publish()
+        if self.progress is not None and is_whole:
+            self.progress.remove()
+        elif self.progress is not None:
+            self.progress.published()
+            self.progress.close()
+
+    def discard(self) -> None:
+        """Remove every part; those that hold frames of an earlier run are left for a later one."""
+        for output in self.outputs:
+            output.release() if self.kept else output.discard()
+        if self.progress is not None:
+            self.progress.close() if self.kept else self.progress.remove()

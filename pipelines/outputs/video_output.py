@@ -1,0 +1,193 @@
+"""The overlay video: H.264 with the source's size and exact timestamps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from ...codec import Frame
+from ..errors import StreamUsageError
+from ..prediction import Prediction
+from .overlay import Painter
+from .progress import Point
+from .sinks import Output
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_FINEST = 1_000_000
+_LARGEST_DENOMINATOR = 2**31 - 1
+
+
+class OverlayVideo(Output):
+    """Every frame's picture under its labels, as libx264 video of constant quality (CRF 22).
+
+    Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
+    without timestamps follow `frame_rate`. With `show_occlusion`, what motion cannot explain is hatched. Pictures of
+    another size are fitted into the first, black beside. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma.
+    `on_stage` is called with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose
+    suffix is none of `CONTAINERS`.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        painter: Painter,
+        frame_rate: Fraction,
+        on_stage: Callable[[str, float], None],
+        *,
+        show_occlusion: bool = False,
+    ) -> None:
+        super().__init__(target)
+        if target.suffix.lower() not in CONTAINERS:
+            raise StreamUsageError(f"'{target}': unknown kind of video; take one of {', '.join(CONTAINERS)}")
+        self._painter, self._frame_rate, self._on_stage = painter, frame_rate, on_stage
+        self._show_occlusion = show_occlusion
+        self._reformatter = VideoReformatter()
+        self._stream: VideoStream | None = None
+        self._held: av.Packet[VideoStream] | None = None
+        self._first_pts = self._last_pts = 0
+        self._last_step = 1
+
+    def recover(self, is_published: bool) -> int:
+        """Frames of an interrupted run's video; one that was killed leaves a file without index, of no use."""
+        if not (is_published and self.target.is_file()):
+            return 0
+        try:
+            with av.open(str(self.target)) as old:
+                return sum(packet.size > 0 for packet in old.demux(video=0))
+        except (av.FFmpegError, IndexError):
+            return 0
+
+    def start(self, keep: int = 0, origin: Point | None = None) -> None:
+        """Create the file; the frames to keep are copied, not encoded again, once the next one is there."""
+        self.written, self._origin = keep, origin
+        self.part.touch()  # FFmpeg would create it with the first frame
+        self._container = av.open(str(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
+
+    def write(self, frame: Frame, prediction: Prediction) -> None:
+        """Blend and encode one frame."""
+        begin = time.perf_counter()
+        image = self._painter.overlay(
+            frame.image, prediction.labels, prediction.occluded if self._show_occlusion else None
+        )
+        stream = self._stream or self._open_stream(frame)
+        image = _fitted(image, (stream.codec_context.height, stream.codec_context.width))
+        blended = time.perf_counter()
+        picture = self._to_yuv(image)
+        picture.pts, picture.time_base = self._timestamp(frame), stream.codec_context.time_base
+        self._mux(stream.encode(picture))
+        self._on_stage("overlay", (blended - begin) * 1e3)
+        self._on_stage("encode", (time.perf_counter() - blended) * 1e3)
+        self.written += 1
+
+    def finish(self) -> None:
+        """Flush the encoder and write the index."""
+        if self._stream is not None:
+            self._mux(self._stream.encode(None))
+            if self._held is not None:
+                self._held.duration = self._last_step
+                self._container.mux(self._held)
+        self._container.close()
+
+    def release(self) -> None:
+        """Close the file."""
+        if hasattr(self, "_container"):
+            with suppress(OSError, ValueError):  # it is thrown away: a full disk no longer matters
+                self._container.close()
+
+    def _open_stream(self, frame: Frame) -> VideoStream:
+        height, width = frame.size_hw
+        stream = self._container.add_stream(
+            "libx264",
+            rate=self._frame_rate,
+            options={"preset": "ultrafast", "crf": "22", "bf": "0"},
+        )
+        context = stream.codec_context
+        context.width, context.height = width, height
+        context.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        context.gop_size = max(1, round(2 * self._frame_rate))
+        context.thread_count = 0
+        context.colorspace = 6  # ITU-T H.273: SMPTE 170M, which is BT.601 at 525 lines
+        context.color_range = ColorRange.MPEG
+        unit = frame.time_base if frame.pts is not None else 1 / self._frame_rate
+        context.time_base = stream.time_base = unit if unit.denominator < _LARGEST_DENOMINATOR else Fraction(1, _FINEST)
+        self._unit = context.time_base
+        self._first_pts = self._source_pts(self._origin or frame, 0)
+        self._last_pts = -1
+        self._last_step = max(1, round(1 / self._frame_rate / self._unit))
+        self._stream = stream
+        self._copy(self.written)
+        return stream
+
+    def _copy(self, count: int) -> None:
+        """Take over the first `count` frames of the target."""
+        if not count or self._stream is None:
+            return
+        with av.open(str(self.target)) as old:
+            track = old.streams.video[0]
+            plain = BitStreamFilterContext("h264_mp4toannexb", track)  # as the encoder's own packets come
+            packets = (packet for packet in old.demux(track) if packet.size)
+            for packet in islice(packets, count):
+                self._last_pts = round((packet.pts or 0) * packet.time_base / self._unit)
+                for copy in plain.filter(packet):
+                    copy.stream, copy.time_base = self._stream, self._unit
+                    copy.pts = copy.dts = self._last_pts
+                    self._mux([copy])
+
+    def _source_pts(self, frame: Frame | Point, otherwise: int) -> int:
+        return otherwise if frame.pts is None else round(frame.pts * frame.time_base / self._unit)
+
+    def _timestamp(self, frame: Frame) -> int:
+        """Units since the first frame, rising strictly."""
+        expected = self._last_pts + self._last_step if self.written else 0
+        pts = self._source_pts(frame, expected + self._first_pts) - self._first_pts
+        self._last_pts = max(pts, self._last_pts + 1)
+        return self._last_pts
+
+    def _to_yuv(self, image: NDArray[np.uint8]) -> av.VideoFrame:
+        """(H, W, 3) uint8 RGB in BT.601, limited range: 4:2:0 by OpenCV, a third of FFmpeg's time, else 4:4:4."""
+        if image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0:
+            planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            return av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(image, format="rgb24"),
+            format="yuv444p",
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.BILINEAR,
+            threads=1,
+        )
+
+    def _mux(self, packets: list[av.Packet[VideoStream]]) -> None:
+        """Write packets one late, each as long as the way to the next, the last as long as the one before it."""
+        for packet in packets:
+            if self._held is not None and packet.dts is not None and self._held.dts is not None:
+                self._last_step = self._held.duration = packet.dts - self._held.dts
+                self._container.mux(self._held)
+            self._held = packet
+
+
+def _fitted(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3) scaled to fill `size_hw` as far as its shape allows, in the middle of black."""
+    height, width = image.shape[:2]
+    if (height, width) == size_hw:
+        return image
+    scale = min(size_hw[0] / height, size_hw[1] / width)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    result = np.zeros((*size_hw, 3), np.uint8)
+    top, left = (size_hw[0] - h) // 2, (size_hw[1] - w) // 2
+    result[top : top + h, left : left + w] = scaled
+    return result

@@ -1,0 +1,2 @@
+from .request import StreamRequest as StreamRequest
+from .request import segment_stream as segment_stream

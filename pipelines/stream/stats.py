@@ -1,0 +1,88 @@
+"""`StreamStats`: how long each stage took and what the frames were, in memory that does not grow."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..prediction import Prediction
+
+_SAMPLE = 4096
+
+
+class _Stage:
+    """The mean of all values and the median of a uniform sample of them (reservoir sampling, Vitter 1985)."""
+
+    def __init__(self) -> None:
+        self.count, self.total = 0, 0.0
+        self._sample: list[float] = []
+        self._random = random.Random(0)
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+        if len(self._sample) < _SAMPLE:
+            self._sample.append(value)
+        elif (place := self._random.randrange(self.count)) < _SAMPLE:
+            self._sample[place] = value
+
+    def summary(self) -> dict[str, float | int]:
+        return {
+            "median": round(statistics.median(self._sample), 3),
+            "mean": round(self.total / self.count, 3),
+            "frames": self.count,
+        }
+
+
+class StreamStats:
+    """Collects timings from any thread.
+
+    Stages overlap, so their milliseconds add up to more than 1000 / fps.
+    """
+
+    def __init__(self) -> None:
+        self._stages: dict[str, _Stage] = {}
+        self._lock = threading.Lock()
+        self.pict_types: Counter[str] = Counter()
+        self.frames = 0
+        self.network_frames = 0
+        self.dropped_frames = 0
+
+    def add(self, stage: str, milliseconds: float) -> None:
+        """One frame's time in one stage."""
+        with self._lock:
+            self._stages.setdefault(stage, _Stage()).add(milliseconds)
+
+    def count(self, prediction: Prediction) -> None:
+        """Note a predicted frame: its type, its source, and its stages' times."""
+        self.frames += 1
+        self.pict_types[prediction.pict_type] += 1
+        self.network_frames += prediction.from_network
+        for stage, milliseconds in prediction.timings.items():
+            self.add(stage, milliseconds)
+
+    def report(self, wall_seconds: float) -> dict[str, Any]:
+        """Figures for a JSON file; `fps` is frames over the whole time, reading and writing included."""
+        with self._lock:
+            stages = {name: stage.summary() for name, stage in self._stages.items()}
+        return {
+            "frames": self.frames,
+            "fps": round(self.frames / wall_seconds, 3) if wall_seconds > 0 else 0.0,
+            "wall_seconds": round(wall_seconds, 3),
+            "network_frames": self.network_frames,
+            "dropped_frames": self.dropped_frames,
+            "pict_types": dict(self.pict_types),
+            "stages_ms": stages,
+        }
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held at once, in MiB; None where the system does not tell (not Linux)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+    return round(peaks[0], 1) if peaks else None

@@ -1,0 +1,38 @@
+"""`FrameWatch`: frames on their way in, with a word on the first damage and on changes of size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ...codec import Frame
+
+
+class FrameWatch:
+    """Iterates `frames` as they are, and counts those that are marked as corrupt.
+
+    `say` is told once that there are such frames, and each time that the size changes.
+    """
+
+    def __init__(self, frames: Iterable[Frame], name: str, say: Callable[[str], None]) -> None:
+        self._frames, self._name, self._say = frames, name, say
+        self.corrupt_frames = 0
+        self.sizes: list[tuple[int, int]] = []
+        """Height and width of each sequence, in order; a size that comes again counts again."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._frames:
+            if frame.corrupt and not self.corrupt_frames:
+                self._say(
+                    f"{self._name}: frame {frame.index} is damaged, and so are those predicted from it; their labels "
+                    "are not to be trusted (--stats counts them)"
+                )
+            self.corrupt_frames += frame.corrupt
+            if not self.sizes or frame.size_hw != self.sizes[-1]:
+                if self.sizes:
+                    (height, width), (h, w) = frame.size_hw, self.sizes[-1]
+                    self._say(
+                        f"{self._name}: from frame {frame.index} on pictures are {width}x{height}, no longer {w}x{h}; "
+                        "labels keep each picture's size, an overlay video fits it into the first"
+                    )
+                self.sizes.append(frame.size_hw)
+            yield frame

@@ -1,0 +1,182 @@
+"""Clips in AR-Seg's layout (Hu et al., CVPR 2023): decoded frames, decoded keyframes, composed motion maps."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...codec import BLOCK, EncodeError, MotionField, open_video
+from ...data import Palette, write_labels
+from ..jobs import sha256_of, write_sidecar
+from .clip_job import ClipFiles, ClipJob, ScoredFrame, encode_frames
+
+_QUARTER = 4
+
+
+class PixelChain:
+    """Motion to the keyframe as AR-Seg's scripts compose it: pixel by pixel, each hop rounded to whole pixels.
+
+    `displacement()` is (H, W, 2) int16 in quarter pixels, x before y: keyframe position = position + displacement.
+    Blocks without a reference go on at the same place in the frame before; positions stay in the picture. Coarser than
+    `gopseg.codec.MotionChain`, which keeps quarter pixels; here for files that other people's scripts read.
+    """
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        self._size_hw = size_hw
+        self._y, self._x = np.indices(size_hw, np.int32)
+        self._end_x, self._end_y = self._x, self._y
+
+    def push(self, field: MotionField) -> None:
+        """Add the next frame's field on the 8x8 grid; the frame pushed first follows the keyframe."""
+        height, width = self._size_hw
+        hop = np.rint(field.displacement).astype(np.int32)  # half to even, as the scripts round
+        hop = hop.repeat(BLOCK, 0).repeat(BLOCK, 1)[:height, :width]
+        x = np.clip(self._x + hop[..., 0], 0, width - 1)
+        y = np.clip(self._y + hop[..., 1], 0, height - 1)
+        self._end_x, self._end_y = self._end_x[y, x], self._end_y[y, x]
+
+    def displacement(self) -> NDArray[np.int16]:
+        """From the frame pushed last to the keyframe."""
+        motion = np.stack([self._end_x - self._x, self._end_y - self._y], -1) * _QUARTER
+        return np.asarray(motion, np.int16)
+
+
+@dataclass(frozen=True)
+class ArSegClipJob(ClipJob):
+    """A clip of CamVid or Cityscapes into `folder`, which is a bitrate's (such as 3M-GOP12)."""
+
+    split: str
+    is_cityscapes: bool
+
+    @property
+    def account(self) -> Path:
+        """A JSON in `clips/`, which the authors' folders do not have."""
+        return self.folder / "clips" / f"{self.clip.name}.json"
+
+    @property
+    def keyframe(self) -> Path:
+        """The decoded keyframe."""
+        first = self.clip.images[0]
+        return self.folder / "frames" / self._place / f"{first.stem}.png"
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The account, the keyframe, and image and motion map of each frame that counts."""
+        images = [self.image(frame) for frame in self.clip.scored]
+        maps = [self.motion_map(frame) for frame in self.clip.scored if frame.distance]
+        return self.account, self.keyframe, *images, *maps
+
+    def image(self, frame: ScoredFrame) -> Path:
+        """The decoded image of a frame that counts."""
+        folder = decoded_folder(self.folder, self.encoder.gop, frame.distance)
+        if self.is_cityscapes:
+            return folder / "leftImg8bit" / self._place / f"{frame.name}_gtFine_leftImg8bit.png"
+        return folder / self.split / f"{frame.name}.png"
+
+    def motion_map(self, frame: ScoredFrame) -> Path:
+        """The motion map of a frame that counts; of distance 0 there is none."""
+        infix = "_gtFine_leftImg8bit" if self.is_cityscapes else ""
+        folder = self.folder / f"MVmap_GOP{self.encoder.gop}_dist_{frame.distance}"
+        return folder / self._place / f"{frame.name}{infix}.bin"
+
+    def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Encode, decode, and write images and maps; the account appears last."""
+        for path in (*self.outputs, *(self.motion_map(frame) for frame in self.clip.scored)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".clip-", dir=self.folder) as folder:
+                video = Path(folder) / "clip.mp4"
+                result = encode_frames(self.clip.images, video, self.encoder, self.frame_rate, on_frame=on_frame)
+                self._decode(video)
+                account = self.content(result, sha256_of(video))
+            write_sidecar(self.account, account)
+        except OSError as error:
+            raise EncodeError(f"{self.folder}: cannot be written ({error}); check its rights and space") from error
+        return account
+
+    @property
+    def _place(self) -> Path:
+        """The folder of scene or city, which the source's images are in too."""
+        parent = Path(self.clip.images[0].parent.name)
+        return Path(self.split) / parent if self.is_cityscapes else parent
+
+    def _decode(self, file: Path) -> None:
+        scored = {frame.frame: frame for frame in self.clip.scored}
+        last = max(scored)
+        with open_video(file, qp=False) as video:
+            chain = PixelChain(video.size_hw)
+            for frame in video:
+                if frame.distance == 0:
+                    _save(self.keyframe, frame.image)
+                elif frame.motion is not None:
+                    chain.push(MotionField.from_vectors(frame.motion))
+                if frame.index in scored:
+                    _save(self.image(scored[frame.index]), frame.image)
+                    if frame.distance:
+                        _replace(self.motion_map(scored[frame.index]), chain.displacement().astype("<i2").tobytes())
+                if frame.index == last:
+                    return
+
+
+def decoded_folder(folder: Path, gop: int, distance: int) -> Path:
+    """Where the decoded frames of one distance are."""
+    return folder / f"decoded_GOP{gop}_dist_{distance}"
+
+
+def write_camvid_labels(
+    folder: Path, clips: Iterable[ClipFiles], gop: int, split: str, palette: Palette, tagged: Path
+) -> None:
+    """CamVid's labels to `folder`/SPLIT_labels_with_ignored/NAME_L.png, each once, linked into every decoded folder.
+
+    `clips` have AR-Seg's 12 classes; `tagged` is the bitrate's folder.
+    """
+    name = f"{split}_labels_with_ignored"
+    labels = folder / name
+    labels.mkdir(parents=True, exist_ok=True)
+    distances, written = set(), set()
+    for clip in clips:
+        for frame in clip.scored:
+            distances.add(frame.distance)
+            if frame.name not in written:
+                write_labels(labels / f"{frame.name}_L.png", clip.read_labels(frame.label), palette)
+                written.add(frame.name)
+    for distance in distances:
+        _link(decoded_folder(tagged, gop, distance) / name, labels)
+
+
+def link_cityscapes_labels(tagged: Path, clips: Iterable[ClipFiles], gop: int, labels: Path) -> None:
+    """Link Cityscapes' folder gtFine into every decoded folder of `tagged`."""
+    for distance in {frame.distance for clip in clips for frame in clip.scored}:
+        _link(decoded_folder(tagged, gop, distance) / "gtFine", labels)
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    try:
+        link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
+    except OSError as error:
+        raise EncodeError(
+            f"{link}: cannot be linked to {target} ({error.strerror}); move what is there away"
+        ) from error
+
+
+def _save(path: Path, image: NDArray[np.uint8]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    Image.fromarray(image).save(part, format="PNG", compress_level=1)
+    part.replace(path)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)

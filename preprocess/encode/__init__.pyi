@@ -1,0 +1,3 @@
+from .encode_command import encode as encode
+from .encode_job import EncodeJob as EncodeJob
+from .encode_job import OutputError as OutputError

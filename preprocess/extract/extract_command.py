@@ -1,0 +1,193 @@
+"""`preprocess extract`: its options, and what it tells the user."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from glob import has_magic
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from ..encode import OutputError
+from ..jobs import (
+    Execution,
+    Existing,
+    Names,
+    Outcome,
+    Outcomes,
+    check_video,
+    execution_options,
+    find_sources,
+    jobs_to_do,
+    make_folder,
+    reader_option,
+    reports_errors,
+    terminated_as_interrupted,
+)
+from .archive import OPTIONAL, SIGNALS
+from .extract_job import ExtractJob
+from .extraction import extract as extract_metadata
+
+
+@click.command()
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz|DIR",
+    required=True,
+    help="File to write; with several SOURCEs, a glob, --ray or --manifest the folder for NAME.npz of each.",
+)
+@click.option(
+    "--without",
+    type=Names(OPTIONAL),
+    default=frozenset(),
+    metavar="NAMES",
+    help=f"Arrays to leave out, with commas between: {', '.join(OPTIONAL)}.",
+)
+@click.option("--signals", is_flag=True, help="Decode pictures as well, and add residual and novelty.")
+@reader_option
+@execution_options
+@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace files that exist.")
+@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep files that exist.")
+@click.option(
+    "--resume", "existing", flag_value=Existing.RESUME, help="Keep files that are whole and of these very videos."
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@reports_errors("files under way left no trace; --resume goes on.")
+def extract(
+    sources: tuple[str, ...],
+    output: Path,
+    without: frozenset[str],
+    signals: bool,
+    reader: str,
+    jobs: int | None,
+    ray: str | None,
+    retries: int,
+    manifest: Path | None,
+    existing: Existing | None,
+    debug: bool,
+) -> None:
+    """Write the codec's metadata of each video SOURCE to one NumPy archive.
+
+    Over the N frames in display order: pict_type, pts, packet_bytes, key_index, qp for each macroblock, motion to the
+    previous frame, composed motion to the keyframe, intra, and meta, a JSON string. docs/extract.md has the schema;
+    gopseg.preprocess.load_metadata reads it. SOURCE is one whose vectors mean the frame before, such as
+    `preprocess encode` writes.
+    """
+    for source in sources:
+        check_video(source)
+    execution = Execution(jobs, ray, retries, manifest)
+    arrays = frozenset(OPTIONAL) - without | (frozenset(SIGNALS) if signals else frozenset())
+    existing = existing or Existing.REFUSE
+    if len(sources) > 1 or ray or manifest or (has_magic(sources[0]) and not Path(sources[0]).exists()):
+        _extract_all(sources, output, arrays, reader, execution, existing, debug)
+    elif _is_to_write(ExtractJob(Path(sources[0]), output, arrays, reader), existing):
+        make_folder(output.parent)
+        with terminated_as_interrupted(), _Bars() as bars:
+            meta = extract_metadata(
+                sources[0],
+                output,
+                arrays=arrays,
+                reader=reader,
+                on_frame=bars.on_frame,
+                on_packing=bars.on_packing,
+            )
+        click.echo("\n".join(_summary(output, meta)), err=True)
+
+
+def _extract_all(
+    sources: tuple[str, ...],
+    folder: Path,
+    arrays: frozenset[str],
+    reader: str,
+    execution: Execution,
+    existing: Existing,
+    debug: bool,
+) -> None:
+    videos = find_sources(sources)
+    for video in videos:
+        check_video(str(video.path))
+    planned = [ExtractJob(video.path, folder / f"{video.name}.npz", arrays, reader) for video in videos]
+    make_folder(folder)
+    account = execution.manifest_in(folder)
+    todo = jobs_to_do(planned, existing, account)
+    if len(todo) < len(planned):
+        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
+
+    def describe(outcome: Outcome) -> str:
+        assert outcome.done is not None
+        return "\n".join(_summary(outcome.job.output, outcome.done.content))
+
+    outcomes = Outcomes(len(todo), describe, debug)
+    with terminated_as_interrupted():
+        execution.run(todo, account, outcomes)
+    outcomes.finish()
+
+
+def _is_to_write(job: ExtractJob, existing: Existing) -> bool:
+    output = job.output
+    if output.is_dir():
+        raise OutputError(f"{output}: is a folder; give a file to write, as in {output / 'video.npz'}")
+    if not output.exists():
+        return True
+    if job.source_path.exists() and output.samefile(job.source_path):
+        raise OutputError(f"{output}: is the source itself; give another file by -o")
+    if existing is Existing.KEEP or (existing is Existing.RESUME and job.is_finished()):
+        click.echo(f"{output}: is there already and is kept.", err=True)
+        return False
+    if existing is Existing.REFUSE:
+        raise OutputError(f"{output}: exists; give -y to replace it, or -n to keep it")
+    return True
+
+
+class _Bars:
+    """A bar over frames and then one over bytes, on standard error if that is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar = self._start("frame")
+
+    def _start(self, unit: str, total: int | None = None) -> tqdm[Any]:
+        return tqdm(
+            total=total,
+            desc="reading" if total is None else "packing",
+            unit=unit,
+            unit_scale=total is not None,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+            leave=False,
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def on_frame(self) -> None:
+        """One frame was read."""
+        self._bar.update()
+
+    def on_packing(self, total_bytes: int) -> Callable[[int], object]:
+        """All frames are read."""
+        self._bar.close()
+        self._bar = self._start("B", total_bytes)
+        bar = self._bar
+        return lambda count: bar.update(count)
+
+
+def _summary(output: Path, meta: dict[str, Any]) -> list[str]:
+    height, width = meta["size_hw"]
+    size, video_bytes = output.stat().st_size, meta["source"]["bytes"]
+    share = f", {size / video_bytes:.0%} of the video" if video_bytes else ""
+    lines = [f"{output}: {meta['frame_count']} frames of {width}x{height}, {size:,} bytes{share}"]
+    if video_bytes and size > video_bytes and "composed" in meta["arrays"]:
+        lines.append("Larger than the video: --without composed is much smaller, and motion can be composed from it.")
+    if broken := meta["damaged_frames"] + meta["refused_packets"]:
+        lines.append(f"Warning: {meta['source']['name']}: {broken} damaged packets or frames; their motion is a guess")
+    return lines

@@ -1,0 +1,63 @@
+"""`ExtractJob`: one video's metadata to one archive, as a job among many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...codec import InvalidDataError, declared_frames
+from ..encode import OutputError
+from ..jobs import sha256_of, stamp_of
+from .archive import ARRAYS, OPTIONAL, SCHEMA_VERSION, load_metadata
+from .extraction import extract
+
+
+@dataclass(frozen=True)
+class ExtractJob:
+    """The video `source_path`, the archive `output`, the arrays of ARRAYS in it, and the reader of READERS."""
+
+    source_path: Path
+    output: Path
+    arrays: frozenset[str] = frozenset(OPTIONAL)
+    reader: str = "av"
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The archive."""
+        return (self.output,)
+
+    def settings_record(self) -> dict[str, Any]:
+        """The schema, the arrays that the archive holds, and the reader."""
+        arrays = [name for name in ARRAYS if name in self.arrays]
+        return {"schema_version": SCHEMA_VERSION, "arrays": arrays, "reader": self.reader}
+
+    def source_stamp(self) -> list[int]:
+        """Bytes and last change of the video."""
+        return stamp_of((self.source_path,))
+
+    def frame_total(self) -> int | None:
+        """Frames by the container's account."""
+        return declared_frames(self.source_path)
+
+    def is_finished(self) -> bool:
+        """Whether the archive is whole and this video's; OutputError where it is something else."""
+        if not self.output.exists():
+            return False
+        way_out = "give -y to replace it, or another folder"
+        try:
+            info = load_metadata(self.output, arrays=()).info
+        except InvalidDataError as error:
+            raise OutputError(f"{self.output}: exists and is no archive of this gopseg; {way_out}") from error
+        record = self.settings_record()
+        if (info["arrays"], info["reader"]) != (record["arrays"], record["reader"]):
+            raise OutputError(
+                f"{self.output}: was written with the arrays {', '.join(info['arrays'])} by the reader "
+                f"{info['reader']}; {way_out}"
+            )
+        return bool(info["source"]["sha256"] == sha256_of(self.source_path))
+
+    def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Extract; returns the archive's `meta`. Raises what `extract` raises; nothing is left behind then."""
+        return extract(str(self.source_path), self.output, arrays=self.arrays, reader=self.reader, on_frame=on_frame)

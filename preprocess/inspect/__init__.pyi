@@ -1,0 +1,1 @@
+from .inspect_command import inspect as inspect

@@ -1,0 +1,1 @@
+from .stills_command import stills as stills

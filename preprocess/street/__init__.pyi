@@ -1,0 +1,1 @@
+from .street_command import street as street

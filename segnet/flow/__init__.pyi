@@ -1,0 +1,10 @@
+from .dense import FLOWS as FLOWS
+from .dense import Flow as Flow
+from .dense import consistent_motion as consistent_motion
+from .estimators import FLOW_SOURCES as FLOW_SOURCES
+from .estimators import FlowSource as FlowSource
+from .grid import displacement_on_grid as displacement_on_grid
+from .grid import inside_frame as inside_frame
+from .validity import photometric_confidence as photometric_confidence
+from .validity import photometric_error as photometric_error
+from .validity import photometric_residual as photometric_residual

@@ -1,0 +1,16 @@
+from .altering import AlteringResolution as AlteringResolution
+from .altering import Carried as Carried
+from .altering import Fusion as Fusion
+from .altering import Motion as Motion
+from .attention import local_attention as local_attention
+from .attention import local_attention_by_definition as local_attention_by_definition
+from .creff import CReFF as CReFF
+from .files import FUSIONS as FUSIONS
+from .files import branch_file as branch_file
+from .files import build_fusion as build_fusion
+from .files import load_ar as load_ar
+from .files import load_lr as load_lr
+from .files import save_branch as save_branch
+from .fusions import FeatureFusion as FeatureFusion
+from .low_resolution import LowResolution as LowResolution
+from .low_resolution import to_grid as to_grid

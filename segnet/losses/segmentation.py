@@ -1,0 +1,57 @@
+"""Losses for training per-frame networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..network import resize_logits
+
+IGNORE = 255
+
+
+def class_weights(pixel_counts: NDArray[np.int64], power: float = 0.5, limit: float = 4.0) -> NDArray[np.float32]:
+    """Weights (classes,) = (median frequency / frequency) ** power, at most `limit`, scaled to mean 1 over pixels.
+
+    power 1 is median-frequency balancing (Eigen and Fergus, ICCV 2015); 0.5 is a milder form that costs frequent
+    classes less; 0 switches balancing off. Classes that never occur get weight 1 before scaling.
+    """
+    frequency = pixel_counts / max(1, pixel_counts.sum())
+    present = frequency > 0
+    weights = np.ones(len(frequency))
+    weights[present] = np.minimum(limit, (np.median(frequency[present]) / frequency[present]) ** power)
+    scaled: NDArray[np.float32] = (weights / (weights * frequency).sum()).astype(np.float32)
+    return scaled
+
+
+class SegmentationLoss(nn.Module):
+    """Cross-entropy of logits resized to the labels, class-weighted, optionally on the hardest pixels only.
+
+    `keep` < 1 is online hard example mining (OHEM): the mean is over that share of the known pixels with the largest
+    loss. Labels of 255 count for nothing.
+    """
+
+    weights: Tensor
+
+    def __init__(self, weights: NDArray[np.float32], keep: float = 1.0) -> None:
+        super().__init__()
+        if not 0 < keep <= 1:
+            raise ValueError(f"keep is {keep}; it must lie in (0, 1]")
+        self.register_buffer("weights", torch.from_numpy(weights))
+        self.keep = keep
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Logits (N, C, h, w) at any stride and labels (N, H, W) of class indices to one number."""
+        size = (labels.shape[-2], labels.shape[-1])
+        losses = functional.cross_entropy(
+            resize_logits(logits, size), labels.long(), self.weights, ignore_index=IGNORE, reduction="none"
+        )
+        known = labels != IGNORE
+        count = known.sum()
+        if self.keep < 1:
+            kept = max(1, int(self.keep * int(count)))
+            return losses.flatten().topk(min(kept, losses.numel())).values.mean()
+        return losses.sum() / count.clamp(min=1)

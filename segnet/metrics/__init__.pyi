@@ -1,0 +1,10 @@
+from .confusion import ConfusionMatrix as ConfusionMatrix
+from .periods import PeriodScores as PeriodScores
+from .published_consistency import LegacyTemporalConsistency as LegacyTemporalConsistency
+from .published_consistency import VSPWTemporalConsistency as VSPWTemporalConsistency
+from .temporal_consistency import TemporalConsistency as TemporalConsistency
+from .temporal_consistency import match_pixels as match_pixels
+from .temporal_consistency import not_occluded as not_occluded
+from .video_consistency import VideoConsistency as VideoConsistency
+from .video_consistency import present_mean_iou as present_mean_iou
+from .video_consistency import weighted_iou as weighted_iou

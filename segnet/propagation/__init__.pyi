@@ -1,0 +1,14 @@
+from .edges import label_edges as label_edges
+from .files import import_propagation as import_propagation
+from .files import load_propagation as load_propagation
+from .files import read_propagation_checkpoint as read_propagation_checkpoint
+from .files import save_propagation as save_propagation
+from .head import PropagationHead as PropagationHead
+from .head import PropagationStep as PropagationStep
+from .model import CODEC_MOTION as CODEC_MOTION
+from .model import PropagationFrame as PropagationFrame
+from .model import PropagationModel as PropagationModel
+from .settings import PropagationSettings as PropagationSettings
+from .training import PRESETS as PRESETS
+from .training import ClipPropagation as ClipPropagation
+from .training import PropagationPreset as PropagationPreset

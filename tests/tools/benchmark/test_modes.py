@@ -1,0 +1,69 @@
+import json
+
+import av
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from gopseg.segnet import SwiftNet, save_model
+from gopseg.tools.benchmark.modes import main
+
+torch.set_num_threads(1)  # the pictures are tiny, and a busy machine makes threads wait for each other
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("model") / "random.safetensors"
+    save_model(SwiftNet(3), file, "swiftnet18")
+    return file
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    file = tmp_path_factory.mktemp("clip") / "x.mp4"
+    options = {"bf": "0", "refs": "1", "x264-params": "scenecut=0:weightp=0"}
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt, stream.gop_size = 64, 96, "yuv420p", 4
+        for i in range(8):
+            image = np.roll(np.random.default_rng(0).integers(0, 99, (64, 96, 3), np.uint8), i, 1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return file
+
+
+def test_modes_are_measured_in_turns(clip, model_file):
+    result = CliRunner().invoke(
+        main,
+        ["modes", str(clip), "--model", str(model_file), "--repeats", "2", "--precision", "fp32", "--device", "cpu"],
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["frames"], report["size_hw"]) == (8, [64, 96])
+    frame, motion = report["modes"]["frame"], report["modes"]["motion"]
+    assert frame["network_frames"] == 8
+    assert motion["network_frames"] < 8
+    assert len(frame["fps_of_runs"]) == 2
+    assert motion["times_frame"] == pytest.approx(motion["fps"] / frame["fps"], abs=0.01)
+    assert {"read", "network", "labels", "encode"} <= set(frame["stages_ms"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--modes", "frame,warp"], "unknown mode 'warp'"), (["--model", "nonesuch"], "unknown model")],
+)
+def test_modes_refuses_what_it_does_not_know(clip, model_file, arguments, words):
+    result = CliRunner().invoke(main, ["modes", str(clip), "--model", str(model_file), *arguments])
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_memory_of_two_runs(model_file):
+    result = CliRunner().invoke(main, ["memory", "--model", str(model_file), "--short", "4", "--long", "60"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert set(report["peak_mib"]) == {"4", "60"}
+    assert 50 < report["peak_mib"]["60"] < 4000
+    assert report["growth"] == pytest.approx(report["peak_mib"]["60"] / report["peak_mib"]["4"] - 1, abs=1e-3)

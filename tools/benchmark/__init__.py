@@ -1,0 +1,1 @@
+"""`benchmark-segnet`, `benchmark-codec`, `benchmark-encode`, `benchmark-attention`."""

@@ -1,0 +1,185 @@
+"""`benchmark-codec references`: how well the references of other encoders' streams are recovered, and what for."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+
+import av
+import click
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ...codec import CodecError, MotionChain, MotionField, filled, open_video
+from ...data import SyntheticStreet, open_frames
+from ..console import InputError
+from .known_references import LayeredClip
+from .printing import open_source, report
+
+Image = NDArray[np.uint8]
+_ONE = "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"
+_CLIP_SIZE, _CLIP_GOP, _CLIP_CRF = (240, 320), 24, "23"
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.option("--preset", "presets", default="veryfast,medium,slow", show_default=True, help="x264 presets.")
+@click.option("--params", default="", help="More x264 parameters for these streams, as in open-gop=1:bframes=8.")
+@click.option("--gop", type=click.IntRange(2), default=12, show_default=True, help="Frames between keyframes.")
+@click.option("--bitrate", type=click.IntRange(1000), default=750_000, show_default=True, help="Bits a second.")
+@click.option("--fps", type=click.FloatRange(1), default=15.0, show_default=True, help="Frame rate.")
+@click.option("--frames", type=click.IntRange(2), default=48, show_default=True, help="Frames of SOURCE.")
+@click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Timed passes; medians count.")
+def references(
+    source: str | None, presets: str, params: str, gop: int, bitrate: int, fps: float, frames: int, repeat: int
+) -> None:
+    """Encode SOURCE with x264's default references and B-frames, and recover which picture each vector points to.
+
+    attribution: on a clip whose right references are known (layers that move differently, scenes that alternate), the
+    share of inter-coded area that was given the right one, and the share that does point to the previous frame.
+    psnr_db: the keyframe warped by composed motion against the frame, by distance to the keyframe: recovered; previous,
+    taking each vector for motion to the previous frame; one_reference, a stream of the same bitrate encoded for gopseg.
+    ms_per_frame: processor time of reading with one decoder thread, plainly, with references, and composed besides.
+
+    SOURCE is a video or a folder of frames; without it a synthetic street is rendered.
+    """
+    cv2.setNumThreads(1)
+    images = _images(source, frames)
+    clip = LayeredClip.make(frames, _CLIP_SIZE)
+    rate = Fraction(fps).limit_denominator(1001)
+    results = {}
+    for preset in tqdm(presets.split(","), disable=not sys.stderr.isatty(), leave=False):
+        foreign = {"preset": preset, "x264-params": params}
+        stream = _encode(images, rate, gop, foreign, bitrate)
+        one = _encode(images, rate, gop, {"preset": preset, "x264-params": _ONE}, bitrate)
+        layers = (clip.image(index) for index in range(len(clip)))
+        known = _encode(layers, rate, _CLIP_GOP, foreign | {"crf": _CLIP_CRF})
+        psnr = {
+            "recovered": _psnr(stream, recover=True),
+            "previous": _psnr(stream, recover=False),
+            "one_reference": _psnr(one, recover=False),
+        }
+        common = [d for d in psnr["recovered"] if d in psnr["one_reference"]]
+        results[preset] = {
+            "attribution": _attribution(known, clip),
+            "psnr_db": psnr,
+            "least_gain_db": round(min(psnr["recovered"][d] - psnr["previous"].get(d, 0.0) for d in common), 2),
+            "worst_against_one_reference_db": round(
+                min(psnr["recovered"][d] - psnr["one_reference"][d] for d in common), 2
+            ),
+            "ms_per_frame": _timing(stream, repeat),
+        }
+        with open_video(io.BytesIO(stream), motion=False) as video:
+            results[preset] |= {"pict_types": "".join(frame.pict_type for frame in video), "bytes": len(stream)}
+    report(
+        source=source or "synthetic street",
+        size_hw=images[0].shape[:2],
+        frames=len(images),
+        gop=gop,
+        bitrate_bps=bitrate,
+        x264_params=params or "defaults",
+        presets=results,
+    )
+
+
+def _images(source: str | None, count: int) -> list[Image]:
+    if source is None:
+        street = SyntheticStreet(size_hw=(360, 480))
+        bar = tqdm(street.frames(count), total=count, desc="street", disable=not sys.stderr.isatty(), leave=False)
+        return [image for image, _ in bar]
+    try:
+        opened = open_frames(source) if Path(source).is_dir() else open_source(source, motion=False)
+        with opened as frames:
+            images = [frame.image for frame in itertools.islice(frames, count)]
+    except CodecError as error:
+        raise InputError(str(error)) from error
+    if len({image.shape for image in images}) > 1 or len(images) < 2:
+        raise InputError(f"'{source}': {len(images)} frames, not all of one size; give a source of two or more alike")
+    return images
+
+
+def _encode(images: Iterable[Image], rate: Fraction, gop: int, options: dict[str, str], bitrate: int = 0) -> bytes:
+    file, reformatter = io.BytesIO(), VideoReformatter()
+    with av.open(file, "w", format="mp4") as container:
+        stream = None
+        for index, image in enumerate(images):
+            height, width = (size - size % 2 for size in image.shape[:2])
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), "rgb24")
+            if stream is None:
+                stream = container.add_stream("libx264", rate=rate, options={k: v for k, v in options.items() if v})
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.codec_context.gop_size, stream.codec_context.thread_count = gop, 1
+                if bitrate:
+                    stream.bit_rate = bitrate
+            picture.pts, picture.time_base = index, 1 / rate
+            container.mux(stream.encode(reformatter.reformat(picture, format="yuv420p", threads=1)))
+        if stream is not None:
+            container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def _attribution(stream: bytes, clip: LayeredClip) -> dict[str, float]:
+    with open_video(io.BytesIO(stream), references=True) as video:
+        inter, known, right, previous = (sum(part) for part in zip(*(clip.attribution(f) for f in video), strict=True))
+    return {
+        "known_share_of_inter_area": round(known / inter, 4),
+        "right": round(right / known, 4),
+        "previous_would_be_right": round(previous / known, 4),
+    }
+
+
+def _psnr(stream: bytes, *, recover: bool) -> dict[int, float]:
+    """PSNR in dB by distance to the keyframe, of the mean squared error over the frames at that distance."""
+    errors: dict[int, list[float]] = defaultdict(list)
+    with open_video(io.BytesIO(stream), references=recover) as video:
+        frames = list(video)
+        chain = MotionChain(video.size_hw)
+    for frame in frames:
+        if frame.is_keyframe:
+            chain.reset()
+        elif frame.motion is not None:
+            chain.push(filled(MotionField.from_vectors(frame.motion)))
+            key = frame.index - frame.distance if frame.references is None else frame.key_index
+            motion = chain.compose(4) if frame.references is None else frame.references.compose(4)
+            error = np.square(_warped(frames[key].image, motion).astype(np.float32) - frame.image).mean()
+            errors[frame.index - key].append(float(error))
+    return {d: round(float(10 * np.log10(255**2 / np.mean(errors[d]))), 2) for d in sorted(errors)}
+
+
+def _warped(image: Image, motion: MotionField) -> Image:
+    height, width = motion.size_hw
+    cell = round(motion.cell[0])
+    shift = motion.displacement.repeat(cell, 0).repeat(cell, 1)[:height, :width]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    warped = cv2.remap(image, x + shift[..., 0], y + shift[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
+
+
+def _timing(stream: bytes, repeat: int) -> dict[str, float]:
+    times: dict[str, list[float]] = defaultdict(list)
+    for _ in range(repeat):
+        times["read"].append(_pass(stream, references=False))
+        times["read_with_references"].append(_pass(stream, references=True))
+        times["and_compose"].append(_pass(stream, references=True, compose=True))
+    return {name: round(median(values), 2) for name, values in times.items()}
+
+
+def _pass(stream: bytes, *, references: bool, compose: bool = False) -> float:
+    """Milliseconds of processor time a frame."""
+    begin, count = time.process_time(), 0
+    with open_video(io.BytesIO(stream), references=references, threads=1) as video:
+        for frame in video:
+            count += 1
+            if compose and frame.references is not None:
+                frame.references.compose(4)
+    return (time.process_time() - begin) * 1e3 / count

@@ -1,0 +1,10 @@
+from .charts import line_chart as line_chart
+from .files import bitrate_tag as bitrate_tag
+from .files import write_tables as write_tables
+from .gallery import Gallery as Gallery
+from .html import legend as legend
+from .html import page as page
+from .html import picture as picture
+from .html import strip as strip
+from .html import table as table
+from .html_report import write_html as write_html

@@ -1,0 +1,147 @@
+"""What fusions are trained on: frames with the keyframes they refer to, from the layouts that video comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from ....codec import open_video
+from ....data import (
+    KeyedSample,
+    LabelledVideo,
+    ProcessedFrame,
+    ProcessedFrames,
+    find_labelled_videos,
+    processed_gop,
+    read_image,
+    read_motion_map,
+)
+from ....preprocess import INDEX, read_index
+from ...console import InputError
+
+
+class KeyedSource(Protocol):
+    """One video: its frames between keyframes."""
+
+    @property
+    def still_frame(self) -> int | None:
+        """A frame that every drawing should hold, where there is one."""
+
+    def __len__(self) -> int:
+        """The number of frames."""
+
+    def keyed(self, indices: Iterable[int], cell: int) -> Iterator[KeyedSample]:
+        """The frames of `indices` with their keyframes; see `LabelledVideo`."""
+
+
+@dataclass(frozen=True)
+class ChosenFrames:
+    """Those frames of a video that are worth drawing, counted from 0."""
+
+    video: LabelledVideo
+    frames: tuple[int, ...]
+    still_frame: int | None = None
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.frames)
+
+    def keyed(self, indices: Iterable[int], cell: int) -> Iterator[KeyedSample]:
+        """See `LabelledVideo.keyed`."""
+        return self.video.keyed([self.frames[index] for index in indices], cell)
+
+
+@dataclass(frozen=True)
+class ProcessedSource:
+    """One labelled frame of AR-Seg's processed folders, at each of its distances."""
+
+    data: ProcessedFrames
+    frames: tuple[ProcessedFrame, ...]
+    still_frame: int | None = None
+
+    def __len__(self) -> int:
+        """The number of distances."""
+        return len(self.frames)
+
+    def keyed(self, indices: Iterable[int], cell: int) -> Iterator[KeyedSample]:
+        """The frame at the distances of these numbers."""
+        for frame in (self.frames[index] for index in indices):
+            assert frame.motion is not None
+            image = read_image(frame.image)
+            size_hw = image.shape[0], image.shape[1]
+            grid = -(-size_hw[1] // cell), -(-size_hw[0] // cell)
+            motion = cv2.resize(read_motion_map(frame.motion, size_hw), grid, interpolation=cv2.INTER_AREA)
+            yield KeyedSample(
+                frame.name,
+                image,
+                read_image(frame.keyframe),
+                self.data.read_labels(frame.label),
+                np.asarray(motion, np.float32),
+                np.zeros(grid[::-1], np.bool_),
+                frame.distance,
+            )
+
+
+def find_sources(folder: Path, split: str = "train") -> Sequence[KeyedSource]:
+    """The videos of a folder: labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's
+    processed frames, or videos without labels. InputError where it holds none of them."""
+    if (folder / INDEX).is_file():
+        return [source for source in map(_labelled_only, labelled_videos(folder)) if len(source)]
+    if processed_gop(folder) is not None:
+        data = ProcessedFrames(folder, split)
+        distances = [data.at(distance) for distance in range(1, data.gop)]
+        return [ProcessedSource(data, frames) for frames in zip(*distances, strict=True)]
+    if any(folder.glob("*_labels")):
+        return [_between_keyframes(video) for video in find_labelled_videos(folder)]
+    found = [_unlabelled(file) for file in sorted(folder.glob("*.mp4"))]
+    if not found:
+        raise InputError(f"'{folder}' holds no videos; make some with `preprocess stills`, `street` or `encode`")
+    return found
+
+
+def has_labels(source: KeyedSource) -> bool:
+    """Whether any of a source's frames has labels."""
+    return not isinstance(source, ChosenFrames) or any(file is not None for file in source.video.label_files)
+
+
+def labelled_videos(folder: Path) -> list[LabelledVideo]:
+    """The labelled videos of a folder: GOPs (`preprocess stills`, `street`) or clips (`preprocess clips`).
+
+    DatasetError or InvalidDataError where it holds neither.
+    """
+    if not (folder / INDEX).is_file():
+        return find_labelled_videos(folder)
+    index = read_index(folder)
+    videos = []
+    for clip in index.clips:
+        files: list[Path | None] = [None] * clip.frame_count
+        for frame in clip.scored:
+            files[frame.frame] = frame.label
+        videos.append(LabelledVideo(clip.video, tuple(files), gop=index.gop))
+    return videos
+
+
+def _labelled_only(video: LabelledVideo) -> ChosenFrames:
+    """The frames between keyframes that have labels."""
+    labelled = (index for index, file in enumerate(video.label_files) if file is not None)
+    return ChosenFrames(video, tuple(index for index in labelled if index % video.gop))
+
+
+def _between_keyframes(video: LabelledVideo) -> ChosenFrames:
+    """All but the first frame; a still that is the first is no frame between keyframes."""
+    frames = tuple(range(1, len(video)))
+    return ChosenFrames(video, frames, video.still_frame - 1 if video.still_frame else None)
+
+
+def _unlabelled(file: Path) -> ChosenFrames:
+    with open_video(file, pixels=False) as frames:
+        between = tuple(frame.index for frame in frames if frame.distance and frame.motion is not None)
+        count = frames.frame_count or 0
+    if not between:
+        raise InputError(f"'{file}' has no motion vectors between keyframes; encode it with `preprocess encode`")
+    return ChosenFrames(LabelledVideo(file, (None,) * max(count, between[-1] + 1)), between)
