@@ -19,7 +19,7 @@ from ..codec import open_video
 from ..data import SyntheticStreet, load_palette, read_image, read_labels
 from ..segnet import ConfusionMatrix, read_card
 from .console import hardware
-from .report import line_chart
+from .report import legend, line_chart, page, picture, strip, table
 
 GOP = 12
 MODES = ("frame", "motion", "ar")
