@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH := 2.13.0
 PACKAGES := codec data pipelines preprocess segnet tools
+MODULES := console errors files
 
 .PHONY: demo test lint types format clean
 
@@ -21,7 +22,7 @@ lint: $(VENV)/.installed-test
 # mypy wants the package under its own name, wherever the checkout lies.
 types: $(VENV)/.installed-test
 	mkdir -p build/types && ln -sfn ../.. build/types/gopseg
-	MYPYPATH=build/types $(BIN)/mypy --config-file setup.cfg $(PACKAGES:%=-p gopseg.%)
+	MYPYPATH=build/types $(BIN)/mypy --config-file setup.cfg $(PACKAGES:%=-p gopseg.%) $(MODULES:%=-m gopseg.%)
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from ..errors import GopsegError, InputError
 
-class CodecError(Exception):
+
+class CodecError(GopsegError):
     """Base of every error that `gopseg.codec` raises on purpose."""
 
 
-class SourceError(CodecError, OSError):
+class SourceError(CodecError, InputError, OSError):
     """The source cannot be opened: missing, unreadable, or unreachable."""
 
 
-class InvalidDataError(CodecError, ValueError):
+class InvalidDataError(CodecError, InputError, ValueError):
     """The source opens but holds no video that can be decoded."""
 
 
@@ -19,5 +21,5 @@ class EncodeError(CodecError, RuntimeError):
     """A video cannot be encoded with these settings, or its output cannot be written."""
 
 
-class MotionUnavailableError(CodecError, ValueError):
+class MotionUnavailableError(CodecError, InputError, ValueError):
     """Motion was required where the stream has none; the text says why and what to do."""

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .class_lists import CAMVID, CITYSCAPES, VSPW_NAMES
 
 
-class PaletteError(ValueError):
+class PaletteError(InputError, ValueError):
     """A palette is not known by its name, or its file cannot be read."""
 
 

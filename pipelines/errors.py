@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ..errors import GopsegError, InputError
 
-class StreamError(RuntimeError):
+
+class StreamError(GopsegError, RuntimeError):
     """Something failed on the way: exit status 1."""
 
 
-class StreamUsageError(ValueError):
+class StreamUsageError(InputError, ValueError):
     """The request or its input cannot work: exit status 2, before any work is done."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..errors import InputError
 
-class ModelError(ValueError):
+
+class ModelError(InputError, ValueError):
     """A model name is unknown, a weight file is not one of ours, or what a network needs is not installed."""

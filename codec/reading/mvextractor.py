@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from ..errors import CodecError, InvalidDataError, SourceError
 from ..frame import Frame, MotionAbsence, MotionVectors
 from .sidedata import VECTOR_DTYPE, cropped
@@ -18,7 +19,7 @@ from .video import CompressedVideo
 _COLUMNS = ("source", "w", "h", "src_x", "src_y", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale")
 
 
-class ReaderMissingError(CodecError, ImportError):
+class ReaderMissingError(CodecError, InputError, ImportError):
     """The extra with the second reader is not installed."""
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ...codec import EncodeError
+from ...errors import InputError
 from .structure import GopStats
 
 _MOST_BARS = 1000  # more would be thinner than a pixel, and slow
 TYPE_COLOURS = {"I": "#d9730d", "P": "#0b6e99", "B": "#8fb8c9"}
 
 
-class MatplotlibMissingError(EncodeError):
+class MatplotlibMissingError(EncodeError, InputError):
     """The extra that draws is not installed."""
 
 

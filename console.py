@@ -1,0 +1,216 @@
+"""What all commands share: `-h`, `--version`, `--debug`, options in groups, lazy subcommands, errors in a line.
+
+`command` and `group` are click's, with these habits. A known error (`GopsegError`) ends in one line on standard error
+and its own exit status, Ctrl-C in status 130 after a word on what is left; any other error asks to be reported. With
+`--debug` the traceback is shown as well. Nothing here imports more than click, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from .errors import GopsegError
+
+F = TypeVar("F", bound=Callable[..., Any])
+INTERRUPTED = 130
+_DEBUG = "gopseg.debug"
+_OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
+
+
+class Option(click.Option):
+    """An option that `--help` shows under the heading `group`."""
+
+    def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
+        self.group = group
+        super().__init__(*args, **kwargs)
+
+
+def option(*declarations: str, group: str = "Options", **attributes: Any) -> Callable[[F], F]:
+    """click's `option`, shown under a heading."""
+    return click.option(*declarations, cls=Option, group=group, **attributes)
+
+
+class Command(click.Command):
+    """A command with `-h`, `--version` and `--debug`, whose errors are one line.
+
+    `interrupted` is what to say after Ctrl-C, such as how to go on.
+    """
+
+    def __init__(self, *args: Any, interrupted: str = "stopped.", **kwargs: Any) -> None:
+        super().__init__(*args, **_with_habits(kwargs))
+        self.interrupted = interrupted
+        self.params += [_debug_option(), _version_option()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options under their headings, in the order in which the headings first come."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and not isinstance(parameter, click.Argument):
+                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run, and turn errors into one line and an exit status."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted: {self.interrupted}", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            end(ctx, error)
+
+
+def end(ctx: click.Context, error: Exception) -> NoReturn:
+    """Say what went wrong in one line and end with the error's exit status."""
+    if is_debugging(ctx):
+        traceback.print_exception(error)
+    click.echo(f"Error: {describe(error)}", err=True)
+    ctx.exit(error.exit_status if isinstance(error, GopsegError) else 1)
+
+
+def describe(error: BaseException) -> str:
+    """An error as one line; one that is not ours with its type and a word on what to do."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, GopsegError):
+        return text
+    name = type(error).__name__
+    if name in _OUT_OF_MEMORY:
+        return f"out of memory ({text.split('. ')[0]}); take a smaller model, picture or batch, or another --device"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return f"{name}: {text}; this is a fault of gopseg's: --debug shows where, please report it"
+
+
+def is_debugging(ctx: click.Context | None = None) -> bool:
+    """Whether the running command was given `--debug`."""
+    ctx = ctx or click.get_current_context(silent=True)
+    return bool(ctx is not None and ctx.meta.get(_DEBUG))
+
+
+def command(name: str | None = None, *, interrupted: str = "stopped.", **attributes: Any) -> Callable[[F], Command]:
+    """A decorator: the function as a `Command`."""
+    return click.command(name, cls=Command, interrupted=interrupted, **attributes)
+
+
+class Group(click.Group):
+    """Subcommands by name, each `("package.module:attribute", "help in a line")`; imported only when called.
+
+    Module names are absolute.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **_with_habits(kwargs))
+        self.lazy = dict(lazy or {})
+        self.params += [_version_option()]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order given."""
+        return [*self.lazy, *(name for name in super().list_commands(ctx) if name not in self.lazy)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand, imported."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), attribute)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and lines, without importing anything."""
+        rows = []
+        for name in self.list_commands(ctx):
+            if name in self.lazy:
+                rows.append((name, self.lazy[name][1]))
+            elif (found := super().get_command(ctx, name)) is not None and not found.hidden:
+                rows.append((name, found.get_short_help_str(80)))
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def group(
+    name: str | None = None, *, lazy: Mapping[str, tuple[str, str]] | None = None, **attributes: Any
+) -> Callable[[F], Group]:
+    """A decorator: the function as a `Group`."""
+    return click.group(name, cls=Group, lazy=lazy, **attributes)
+
+
+class Existing(Enum):
+    """What to do about outputs that exist."""
+
+    REFUSE = "refuse"
+    REPLACE = "replace"
+    KEEP = "keep"
+    RESUME = "resume"
+
+
+def existing_options(*, resume: str | None = None) -> Callable[[F], F]:
+    """`-y`, `-n` and, with its help in `resume`, `--resume`: of several the last one counts.
+
+    The command gets `existing`, an `Existing`.
+    """
+    options: list[Callable[[F], F]] = [
+        _existing("-y", Existing.REPLACE, "Replace outputs that exist."),
+        _existing("-n", Existing.KEEP, "Keep outputs that exist."),
+    ]
+    if resume is not None:
+        options.append(_existing("--resume", Existing.RESUME, resume))
+
+    def decorate(function: F) -> F:
+        for each in reversed(options):
+            function = each(function)
+        return function
+
+    return decorate
+
+
+def _existing(flag: str, value: Existing, text: str) -> Callable[[F], F]:
+    return option(flag, "existing", flag_value=value, type=click.UNPROCESSED, default=Existing.REFUSE, help=text)
+
+
+def add_options(options: Sequence[Callable[[F], F]], function: F) -> F:
+    """The function with options, the first on top in its help."""
+    for each in reversed(options):
+        function = each(function)
+    return function
+
+
+def _with_habits(attributes: dict[str, Any]) -> dict[str, Any]:
+    settings = {"help_option_names": ["-h", "--help"], **attributes.pop("context_settings", {})}
+    return {**attributes, "context_settings": settings}
+
+
+def _debug_option() -> click.Option:
+    def remember(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        ctx.meta[_DEBUG] = ctx.meta.get(_DEBUG) or value
+
+    return Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=remember,
+        help="Show the traceback of an error.",
+    )
+
+
+def _version_option() -> click.Option:
+    def show(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(f"gopseg {importlib.import_module(__package__).__version__}")
+            ctx.exit()
+
+    return Option(
+        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help="Show the version."
+    )
