@@ -20,6 +20,7 @@ from .motion import filled as filled
 from .motion import grid_positions as grid_positions
 from .motion import mix_with_nearest as mix_with_nearest
 from .motion import residual_of as residual_of
+from .protocol import FrameSource as FrameSource
 from .reading import CompressedVideo as CompressedVideo
 from .reading import Orientation as Orientation
 from .reading import open_video as open_video

@@ -46,11 +46,11 @@ def open_frames(path_or_glob: str | os.PathLike[str], frame_rate: Fraction | flo
     rate = Fraction(frame_rate).limit_denominator(1001)
     if rate <= 0:
         raise ValueError(f"frame_rate={frame_rate} is impossible; give a positive number of frames a second")
-    return FrameFolder(os.fspath(path_or_glob), list_images(path_or_glob), rate)
+    return FrameFolder(name=os.fspath(path_or_glob), files=list_images(path_or_glob), frame_rate=rate)
 
 
 class FrameFolder(Iterator[Frame]):
-    """Still images with the interface of `CompressedVideo`: an iterator over `Frame`s, one pass, in natural order.
+    """Still images as a `FrameSource`, with the interface of `CompressedVideo`: one pass over them in natural order.
 
     Every frame is of type 'I' and has no motion; `pts` counts frames. An image is read when it is asked for, and has
     to have the first one's size: InvalidDataError otherwise.
@@ -64,7 +64,7 @@ class FrameFolder(Iterator[Frame]):
     reference_frames = None
     motion_absence = MotionAbsence.STILLS
 
-    def __init__(self, name: str, files: list[Path], frame_rate: Fraction) -> None:
+    def __init__(self, *, name: str, files: list[Path], frame_rate: Fraction) -> None:
         self.name = name
         self.files = files
         self.frame_rate = frame_rate

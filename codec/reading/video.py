@@ -65,7 +65,17 @@ def open_video(
         raise ValueError("references=True compares pixels along vectors; leave motion and pixels on")
     if gop_max is not None and gop_max < 1:
         raise ValueError(f"gop_max={gop_max} is impossible; give None or a number from 1")
-    return CompressedVideo(source, motion, qp, pixels, references, gop_max, threads, format, options)
+    return CompressedVideo(
+        source,
+        motion=motion,
+        qp=qp,
+        pixels=pixels,
+        references=references,
+        gop_max=gop_max,
+        threads=threads,
+        format=format,
+        options=options,
+    )
 
 
 class CompressedVideo(Iterator[Frame]):
@@ -78,6 +88,7 @@ class CompressedVideo(Iterator[Frame]):
     def __init__(
         self,
         source: Source,
+        *,
         motion: bool,
         qp: bool,
         pixels: bool,

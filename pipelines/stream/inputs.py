@@ -12,12 +12,11 @@ from urllib.parse import urlparse
 
 import av
 
-from ...codec import LIVE_SETTINGS, CompressedVideo, Frame, SourceError, open_video, reencode
-from ...data import FrameFolder, open_frames
+from ...codec import LIVE_SETTINGS, CompressedVideo, Frame, FrameSource, SourceError, open_video, reencode
+from ...data import open_frames
 from ..errors import StreamUsageError
 from .live import LiveVideo
 
-Opened = CompressedVideo | LiveVideo | FrameFolder
 _GLOB = frozenset("*?[")
 _CAMERAS = "video4linux2,v4l2"
 _TIME_RESOLUTION = 1_000_000  # a time that was typed as 0.16 means 4/25
@@ -41,7 +40,7 @@ def open_source(
     references: bool = False,
     gop_max: int | None = None,
     qp: bool = False,
-) -> Opened:
+) -> FrameSource:
     """Open SOURCE; `frame_rate` is for still images, which have none, and `patience` for live sources.
 
     `motion` asks for vectors, `qp` for quantisers, `references` for the pictures that vectors point to where that is
@@ -143,7 +142,7 @@ def within(
         yield frame, wanted and taken > done
 
 
-def plan_reencode(source: Opened, *, needs_motion: bool, policy: str) -> str | None:
+def plan_reencode(source: FrameSource, *, needs_motion: bool, policy: str) -> str | None:
     """Why the stream must be encoded anew, or None where it need not; StreamUsageError where it must but may not.
 
     It need not where references can be recovered, which is better than what is left of motion after a second encoding.
@@ -160,7 +159,7 @@ def plan_reencode(source: Opened, *, needs_motion: bool, policy: str) -> str | N
     return why
 
 
-def reencoded(frames: Iterable[Frame], gop: int, source: Opened) -> Iterator[Frame]:
+def reencoded(frames: Iterable[Frame], gop: int, source: FrameSource) -> Iterator[Frame]:
     """`frames` of `source` with types and vectors of an encoding in memory: closed GOPs, no B-frames, one reference.
 
     Each connection of a live source begins with a keyframe.

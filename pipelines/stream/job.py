@@ -13,12 +13,11 @@ from typing import Literal
 
 import av
 
-from ...codec import CodecError, Frame, SourceError
+from ...codec import CodecError, Frame, FrameSource, SourceError
 from ..errors import StreamError, StreamUsageError
 from ..modes import Pipeline
 from ..outputs import OutputSet
 from ..prediction import Prediction
-from .inputs import Opened
 from .live_queue import LatestAhead
 from .stats import StreamStats
 from .workers import ReadAhead, WriteBehind
@@ -41,7 +40,7 @@ class Outcome:
 
 def run_job(
     frames: Iterable[tuple[Frame, bool]],
-    source: Opened,
+    source: FrameSource,
     pipeline: Pipeline,
     outputs: OutputSet,
     stats: StreamStats,

@@ -57,13 +57,13 @@ class LiveVideo(Iterator[Frame]):
         self._video = connect()
         self.name, self.codec_name = self._video.name, self._video.codec_name
         self.size_hw, self.frame_rate = self._video.size_hw, self._video.frame_rate
-        self.frame_count = self._video.frame_count
-        self._is_endless = self.frame_count is None and self._video.duration_seconds is None
+        self.frame_count, self.duration_seconds = self._video.frame_count, self._video.duration_seconds
+        self._is_endless = self.frame_count is None and self.duration_seconds is None
         self.gaps: list[Gap] = []
         self.connections = 1
         self._errors_before = 0
         self._count = 0
-        self._unit = self._video.time_base
+        self.time_base = self._video.time_base
         self._offset: Fraction | None = Fraction(0)
         self._last_time = Fraction(0)
         self._last_clock = time.monotonic()  # when data came last
@@ -170,8 +170,8 @@ class LiveVideo(Iterator[Frame]):
                 self._offset = expected - source_time
             at = source_time + self._offset
         if self._count:
-            at = max(at, self._last_time + self._unit)
-        placed = replace(frame, index=self._count, pts=round(at / self._unit), time_base=self._unit)
+            at = max(at, self._last_time + self.time_base)
+        placed = replace(frame, index=self._count, pts=round(at / self.time_base), time_base=self.time_base)
         self._last_time = at
         self._count += 1
         return placed

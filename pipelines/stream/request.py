@@ -16,14 +16,14 @@ from typing import Any
 from tqdm import tqdm
 
 from ... import __version__
-from ...codec import Frame
+from ...codec import Frame, FrameSource
 from ...data import Palette, load_palette, voc_colours
 from ...segnet import CODEC_MOTION, load_network
 from ..errors import StreamUsageError
 from ..modes import GUIDED, MODES, Pipeline
 from ..outputs import ColourImages, LabelImages, Output, OutputSet, OverlayVideo, Painter, Progress, RunLengths
 from ..runner import NetworkRunner, Precision
-from .inputs import Opened, Patience, is_live, open_source, plan_reencode, reencoded, source_stem, within
+from .inputs import Patience, is_live, open_source, plan_reencode, reencoded, source_stem, within
 from .job import Live, Outcome, run_job
 from .live import LiveVideo
 from .stats import StreamStats, peak_memory_mib
@@ -241,7 +241,7 @@ def _mode_options(request: StreamRequest, mode: type[Pipeline]) -> dict[str, Any
     return given | {name: value for name, value in {"lr_scale": request.lr_scale}.items() if name in known}
 
 
-def _mode(request: StreamRequest, source: Opened) -> str:
+def _mode(request: StreamRequest, source: FrameSource) -> str:
     """The mode to run."""
     if request.mode != "auto":
         return request.mode
@@ -278,7 +278,7 @@ def _palette(request: StreamRequest, classes: tuple[str, ...]) -> Palette:
 def _outputs(
     targets: dict[str, Path],
     request: StreamRequest,
-    source: Opened,
+    source: FrameSource,
     palette: Palette,
     runner: NetworkRunner,
     stats: StreamStats,
@@ -306,7 +306,7 @@ def _write_stats(file: Path, report: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _bar(request: StreamRequest, source: Opened) -> Iterator[Any]:
+def _bar(request: StreamRequest, source: FrameSource) -> Iterator[Any]:
     """A bar over frames on a terminal; yields the function to call after each frame."""
     known = source.frame_count if request.start is None and request.end is None else None
     total = min(known, request.max_frames) if known and request.max_frames else known or request.max_frames

@@ -66,7 +66,7 @@ class EncodeJob:
         files = self.source.files
         if files is None:
             return pictures_of_video(self.source.path, self.frame_rate)
-        folder = FrameFolder(str(self.source.path), list(files), self.frame_rate or FOLDER_RATE)
+        folder = FrameFolder(name=str(self.source.path), files=list(files), frame_rate=self.frame_rate or FOLDER_RATE)
         images = (frame.image for frame in folder)
         return pictures_of_images(images, folder.name, folder.frame_rate, folder.frame_count)
 
