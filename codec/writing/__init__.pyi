@@ -1,7 +1,5 @@
 from .comparison import Comparison as Comparison
-from .encoder import PRESETS as PRESETS
 from .encoder import ColourTags as ColourTags
-from .encoder import EncodeSettings as EncodeSettings
 from .encoder import H264Encoder as H264Encoder
 from .pictures import Pictures as Pictures
 from .pictures import declared_frames as declared_frames
@@ -9,6 +7,8 @@ from .pictures import pictures_of_images as pictures_of_images
 from .pictures import pictures_of_video as pictures_of_video
 from .reencoding import LIVE_SETTINGS as LIVE_SETTINGS
 from .reencoding import reencode as reencode
+from .settings import PRESETS as PRESETS
+from .settings import EncodeSettings as EncodeSettings
 from .transcoding import PictureClock as PictureClock
 from .transcoding import Transcoded as Transcoded
 from .transcoding import disk_errors as disk_errors

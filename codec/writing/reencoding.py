@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..errors import EncodeError
 from ..frame import Frame, MotionAbsence, MotionVectors
 from ..reading import vectors_of
-from .encoder import EncodeSettings, H264Encoder, coded_stats
+from .encoder import H264Encoder, coded_stats
+from .settings import EncodeSettings
 
 LIVE_SETTINGS = EncodeSettings(bitrate_bps=None, preset="veryfast", slots=1, low_delay=True)
 

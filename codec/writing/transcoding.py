@@ -14,9 +14,10 @@ import av
 import numpy as np
 
 from ..errors import EncodeError
-from .encoder import EncodeSettings, configure
+from .encoder import configure
 from .interleave import CodedPacket, InterleavedEncoder
 from .pictures import Pictures
+from .settings import EncodeSettings
 
 
 @dataclass
