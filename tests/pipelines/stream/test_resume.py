@@ -109,7 +109,7 @@ def broken(self, frame):
         os.kill(os.getpid(), signal.SIGKILL)
     observe(self, frame)
 MotionPipeline._observe = broken
-from gopseg.pipelines.command import main
+from gopseg.pipelines.stream.main import main
 main()
 """
 
