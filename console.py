@@ -1,26 +1,43 @@
 """What all commands share: `-h`, `--version`, `--debug`, options in groups, lazy subcommands, errors in a line.
 
 `command` and `group` are click's, with these habits. A known error (`GopsegError`) ends in one line on standard error
-and its own exit status, Ctrl-C in status 130 after a word on what is left; any other error asks to be reported. With
-`--debug` the traceback is shown as well. Nothing here imports more than click, so that help is quick.
+and its own exit status; so does a package that is not installed, with the extra that brings it. Ctrl-C and SIGTERM end
+in status 130 after a word on what is left; any other error asks to be reported. With `--debug` the traceback is shown
+as well. Nothing here imports more than click, so that help is quick.
 """
 
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from .errors import GopsegError
+from .errors import GopsegError, InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
+OTHER = "Other options"
+"""The heading of `--debug`, `--version` and `-h`."""
 _DEBUG = "gopseg.debug"
+_EXISTING = "gopseg.existing"
 _OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
+_EXTRAS = {
+    "accelerate": "train",
+    "ffmpeg": "ffmpeg",
+    "matplotlib": "report",
+    "mvextractor": "mvextractor",
+    "ray": "ray",
+    "tensorboard": "train",
+    "transformers": "segformer",
+}
+"""Packages that not everybody needs, and the extra of ours that brings each."""
 
 
 class Option(click.Option):
@@ -53,30 +70,71 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and not isinstance(parameter, click.Argument):
-                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+                groups.setdefault(getattr(parameter, "group", OTHER), []).append(record)
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn errors into one line and an exit status."""
-        try:
+        with _errors_in_a_line(ctx, self.interrupted):
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except KeyboardInterrupt:
-            click.echo(f"Interrupted: {self.interrupted}", err=True)
-            ctx.exit(INTERRUPTED)
-        except Exception as error:
-            end(ctx, error)
+
+
+@contextmanager
+def _errors_in_a_line(ctx: click.Context, interrupted: str) -> Iterator[None]:
+    try:
+        with terminated_as_interrupted():
+            yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted: {interrupted}", err=True)
+        ctx.exit(INTERRUPTED)
+    except Exception as error:
+        end(ctx, error)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Have SIGTERM end the work as Ctrl-C does, with nothing half-written left."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only there signals are handled
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def end(ctx: click.Context, error: Exception) -> NoReturn:
     """Say what went wrong in one line and end with the error's exit status."""
     if is_debugging(ctx):
         traceback.print_exception(error)
-    click.echo(f"Error: {describe(error)}", err=True)
-    ctx.exit(error.exit_status if isinstance(error, GopsegError) else 1)
+    known = known_error(error)
+    click.echo(f"Error: {describe(known)}", err=True)
+    ctx.exit(known.exit_status if isinstance(known, GopsegError) else 1)
+
+
+def known_error(error: BaseException) -> BaseException:
+    """The error, or, for an import that fails for a reason that a user can mend, an InputError that says how."""
+    if not isinstance(error, ImportError):
+        return error
+    package = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package in _EXTRAS:
+        return InputError(f"{package} is not installed; install it by pip install 'gopseg[{_EXTRAS[package]}]'")
+    if "libGL" in str(error) or "libgthread" in str(error):
+        reason = " ".join(str(error).split())
+        return InputError(
+            f"OpenCV cannot be loaded ({reason}); on a machine without a screen take its build without windows: "
+            "pip uninstall opencv-python, then pip install --force-reinstall opencv-python-headless"
+        )
+    return error
 
 
 def describe(error: BaseException) -> str:
@@ -112,7 +170,12 @@ class Group(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **_with_habits(kwargs))
         self.lazy = dict(lazy or {})
-        self.params += [_version_option()]
+        self.params += [_debug_option(), _version_option()]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; an error of its import is one line, too."""
+        with _errors_in_a_line(ctx, "stopped."):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order given."""
@@ -155,28 +218,29 @@ class Existing(Enum):
     RESUME = "resume"
 
 
-def existing_options(*, resume: str | None = None) -> Callable[[F], F]:
-    """`-y`, `-n` and, with its help in `resume`, `--resume`: of several the last one counts.
+def existing_options(*, keep: bool = True, resume: str | None = None) -> Callable[[F], F]:
+    """`-y`, `-n` (unless `keep` is false) and, with its help in `resume`, `--resume`; two of them are refused.
 
     The command gets `existing`, an `Existing`.
     """
-    options: list[Callable[[F], F]] = [
-        _existing("-y", Existing.REPLACE, "Replace outputs that exist."),
-        _existing("-n", Existing.KEEP, "Keep outputs that exist."),
-    ]
+    options = [_existing("-y", Existing.REPLACE, "Replace outputs that exist.")]
+    if keep:
+        options.append(_existing("-n", Existing.KEEP, "Keep outputs that exist, make the others."))
     if resume is not None:
         options.append(_existing("--resume", Existing.RESUME, resume))
-
-    def decorate(function: F) -> F:
-        for each in reversed(options):
-            function = each(function)
-        return function
-
-    return decorate
+    return lambda function: add_options(options, function)
 
 
 def _existing(flag: str, value: Existing, text: str) -> Callable[[F], F]:
-    return option(flag, "existing", flag_value=value, type=click.UNPROCESSED, default=Existing.REFUSE, help=text)
+    def choose(ctx: click.Context, _parameter: click.Parameter, given: bool) -> None:
+        chosen: tuple[str, Existing] | None = ctx.meta.get(_EXISTING)
+        if given and chosen is not None and chosen[1] is not value:
+            raise click.UsageError(f"{chosen[0]} and {flag} contradict each other; give one of them")
+        if given:
+            ctx.meta[_EXISTING] = flag, value
+        ctx.params["existing"] = ctx.meta[_EXISTING][1] if _EXISTING in ctx.meta else Existing.REFUSE
+
+    return option(flag, is_flag=True, expose_value=False, callback=choose, group="Existing outputs", help=text)
 
 
 def add_options(options: Sequence[Callable[[F], F]], function: F) -> F:
@@ -201,6 +265,7 @@ def _debug_option() -> click.Option:
         expose_value=False,
         is_eager=True,
         callback=remember,
+        group=OTHER,
         help="Show the traceback of an error.",
     )
 
@@ -212,5 +277,11 @@ def _version_option() -> click.Option:
             ctx.exit()
 
     return Option(
-        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, help="Show the version."
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        group=OTHER,
+        help="Show the version.",
     )

@@ -3,5 +3,4 @@ from .clips import read_index as read_index
 from .encode import EncodeJob as EncodeJob
 from .extract import Metadata as Metadata
 from .extract import load_metadata as load_metadata
-from .jobs import Bitrate as Bitrate
 from .jobs import SequenceSource as SequenceSource

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import click
+from ..console import group
 
-from .clips import clips
-from .encode import encode
-from .extract import extract
-from .inspect import inspect
-from .stills import stills
-from .street import street
+COMMANDS = {
+    "encode": ("gopseg.preprocess.encode.encode_command:encode", "Encode each SOURCE to DIR/NAME.mp4 for gopseg."),
+    "extract": ("gopseg.preprocess.extract.extract_command:extract", "Write the codec's metadata to NumPy archives."),
+    "inspect": ("gopseg.preprocess.inspect.inspect_command:inspect", "Show what a video stream is made of."),
+    "stills": ("gopseg.preprocess.stills.stills_command:stills", "Make labelled GOPs of labelled stills."),
+    "street": ("gopseg.preprocess.street.street_command:street", "Render labelled videos of synthetic streets."),
+    "clips": ("gopseg.preprocess.clips.clips_command:clips", "Encode clips to measure accuracy by distance on."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gopseg")
+@group("preprocess", lazy=COMMANDS)
 def main() -> None:
     """Make videos and frames ready for segmentation in the compressed domain."""
-
-
-for _command in (encode, extract, inspect, stills, street, clips):
-    main.add_command(_command)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...codec import EncodeSettings, Transcoded, pictures_of_images, transcode
 from ...data import Clip, LabelledSequence, dense_clips, read_image, sparse_clips
-from ..encode import OutputError
+from ..errors import OutputError
 from ..jobs import SCHEMA, read_sidecar, sha256_of_frames, stamp_of, versions
 
 

@@ -6,40 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from ...codec import PRESETS, EncodeSettings
-from ...data import (
-    CITYSCAPES_CLASSES,
-    CamVid,
-    DatasetError,
-    LabelledSequence,
-    Palette,
-    camvid_dense,
-    camvid_sparse,
-    cityscapes_sequences,
-    load_palette,
-)
-from ..jobs import (
-    Bitrate,
-    Execution,
-    Existing,
-    FrameRate,
-    Outcome,
-    Outcomes,
-    execution_options,
-    existing_options,
-    jobs_to_do,
-    make_folder,
-    reports_errors,
-    terminated_as_interrupted,
-)
-from .ar_seg_layout import ArSegClipJob, link_cityscapes_labels, write_camvid_labels
-from .clip_job import ClipFiles, ClipJob, plan_clips
-from .video_layout import VideoClipJob, write_clip_labels, write_index
+from ...console import Existing, command, option
+from ...options import Numbers
+from ..jobs import encoding_options, execution_options, existing_outputs, output_option
+
+if TYPE_CHECKING:
+    from ...data import LabelledSequence, Palette
+    from ..jobs import Outcome, Outcomes
+    from .clip_job import ClipFiles, ClipJob
 
 
 @dataclass(frozen=True)
@@ -52,46 +30,27 @@ class _Source:
     frame_rate: Fraction
 
 
-class _Distances(click.ParamType[frozenset[int]]):
-    """Distances to the keyframe: 11, or 0,3,11."""
-
-    name = "distances"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[int]:
-        """To a set."""
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdecimal() for part in parts):
-            self.fail(f"{value!r} are no distances; give frames since the keyframe, as in 11 or 0,3,11", param, ctx)
-        return frozenset(int(part) for part in parts)
-
-
-@click.command()
-@click.option("--dataset", type=click.Choice(["camvid", "cityscapes"]), default="camvid", show_default=True)
-@click.option("--root", type=click.Path(path_type=Path), required=True, help="The data set's folder.")
-@click.option("--split", default="val", show_default=True, help="The data set's split.")
-@click.option(
+@command(interrupted="finished clips are kept, the others left no trace; --resume goes on.")
+@option("--dataset", type=click.Choice(["camvid", "cityscapes"]), default="camvid", show_default=True)
+@option("--root", type=click.Path(path_type=Path), required=True, help="The data set's folder.")
+@option("--split", default="val", show_default=True, help="The data set's split.")
+@option(
     "--frames",
     type=click.Path(path_type=Path),
     help="CamVid's extracted videos, SCENE/SCENE_000001.png, ... Default: `frames` in --root, if it is there.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
-)
-@click.option(
+@output_option
+@option(
     "--layout",
     type=click.Choice(["gopseg", "ar-seg"]),
     default="gopseg",
     show_default=True,
     help="Videos with index.json and labels; or decoded images and motion maps as AR-Seg's scripts read them.",
 )
-@click.option("--distances", type=_Distances(), help="Only these distances to the keyframe, as in 11 or 0,3,11.")
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames from keyframe to keyframe.")
-@click.option("--bitrate", type=Bitrate(), default="3M", show_default=True, help="Bits per second, as in 750k or 2.5M.")
-@click.option("--fps", type=FrameRate(), help="Frames per second. Default: 15 dense, 30 sparse, Cityscapes 17.")
-@click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
+@option("--distances", type=Numbers("distances"), help="Only these distances to the keyframe, as in 11 or 0,3,11.")
+@encoding_options(frame_rate=None, fps="Frames per second. Default: 15 dense, 30 sparse, Cityscapes 17.")
 @execution_options
-@existing_options
-@reports_errors("finished clips are kept, the others left no trace; --resume goes on.")
+@existing_outputs
 def clips(
     dataset: str,
     root: Path,
@@ -99,7 +58,7 @@ def clips(
     frames: Path | None,
     output: Path,
     layout: str,
-    distances: frozenset[int] | None,
+    distances: tuple[int, ...] | None,
     gop: int,
     bitrate: int,
     fps: Fraction | None,
@@ -108,8 +67,7 @@ def clips(
     ray: str | None,
     retries: int,
     manifest: Path | None,
-    existing: Existing | None,
-    debug: bool,
+    existing: Existing,
 ) -> None:
     """Encode the clips on which accuracy by distance to the keyframe is measured.
 
@@ -118,6 +76,13 @@ def clips(
     0, 1, ... frames before each labelled frame. DIR gets NAME-START.mp4 with NAME-START.json, labels/, and index.json;
     with --layout ar-seg a folder such as 3M-GOP12 with images, keyframes and motion maps.
     """
+    from ...codec import EncodeSettings
+    from ...data import DatasetError
+    from ..jobs import Execution, run_planned
+    from .ar_seg_layout import ArSegClipJob, link_cityscapes_labels, write_camvid_labels
+    from .clip_job import plan_clips
+    from .video_layout import VideoClipJob, write_clip_labels, write_index
+
     if distances is not None and max(distances) >= gop:
         raise click.UsageError(f"--distances: {max(distances)} is not below --gop {gop}")
     is_ar_seg = layout == "ar-seg"
@@ -126,50 +91,36 @@ def clips(
         raise click.UsageError("--layout ar-seg is for CamVid's whole videos: give --frames FOLDER")
     is_cityscapes = dataset == "cityscapes"
     cut = is_ar_seg and is_cityscapes  # as the authors' Cityscapes clips are
-    planned = list(plan_clips(source.sequences, gop, dense=source.is_dense, distances=distances, cut_after_last=cut))
+    wanted = None if distances is None else frozenset(distances)
+    planned = list(plan_clips(source.sequences, gop, dense=source.is_dense, distances=wanted, cut_after_last=cut))
     if not planned:
         raise DatasetError(f"'{root}': no labelled frame has so many frames before it; give lower --distances")
     encoder = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
     rate = fps or source.frame_rate
     folder = output / f"{_tag(bitrate)}-GOP{gop}" if is_ar_seg else output
-    make_folder(folder)
-    run = _Run(Execution(jobs, ray, retries, manifest), folder, existing or Existing.REFUSE, debug)
+    execution = Execution(jobs, ray, retries, manifest)
+
+    def run(clip_jobs: Sequence[ClipJob]) -> Outcomes:
+        return run_planned(clip_jobs, folder, execution, existing, _summary, noun="clips")
+
     if is_ar_seg:
-        run([ArSegClipJob(clip, folder, encoder, rate, split, is_cityscapes) for clip in planned])
+        outcomes = run([ArSegClipJob(clip, folder, encoder, rate, split, is_cityscapes) for clip in planned])
         if is_cityscapes:
             link_cityscapes_labels(folder, planned, gop, root / "gtFine")
         else:
             write_camvid_labels(output, planned, gop, split, source.palette, folder)
     else:
         videos = [VideoClipJob(clip, folder, encoder, rate) for clip in planned]
-        run(videos)
+        outcomes = run(videos)
         write_clip_labels(folder, planned, source.palette)
         write_index(folder, videos, source.palette.names)
     click.echo(_total(folder, planned), err=True)
-    run.finish()
-
-
-class _Run:
-    """Does the jobs that are to be done, as the options ask."""
-
-    def __init__(self, execution: Execution, folder: Path, existing: Existing, debug: bool) -> None:
-        self._execution, self._folder, self._existing, self._debug = execution, folder, existing, debug
-
-    def __call__(self, planned: Sequence[ClipJob]) -> None:
-        account = self._execution.manifest_in(self._folder)
-        todo = jobs_to_do(planned, self._existing, account)
-        if len(todo) < len(planned):
-            click.echo(f"{len(planned) - len(todo)} of {len(planned)} clips are there already and are kept.", err=True)
-        self._outcomes = Outcomes(len(todo), _summary, self._debug)
-        with terminated_as_interrupted():
-            self._execution.run(todo, account, self._outcomes)
-
-    def finish(self) -> None:
-        """End the command where anything failed."""
-        self._outcomes.finish()
+    outcomes.finish()
 
 
 def _source(dataset: str, root: Path, split: str, frames: Path | None, *, void_class: bool) -> _Source:
+    from ...data import CITYSCAPES_CLASSES, CamVid, camvid_dense, camvid_sparse, cityscapes_sequences, load_palette
+
     if dataset == "cityscapes":
         if frames is not None:
             raise click.UsageError("--frames is for CamVid; Cityscapes' leftImg8bit_sequence is in --root")
@@ -186,6 +137,10 @@ def _source(dataset: str, root: Path, split: str, frames: Path | None, *, void_c
 
 def _with_void(palette: Palette) -> Palette:
     """AR-Seg's classes: void is one, in black."""
+    import numpy as np
+
+    from ...data import Palette
+
     return Palette((*palette.names, "void"), np.concatenate([palette.colours, np.zeros((1, 3), np.uint8)]))
 
 

@@ -1,3 +1,2 @@
 from .encode_command import encode as encode
 from .encode_job import EncodeJob as EncodeJob
-from .encode_job import OutputError as OutputError

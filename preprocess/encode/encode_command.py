@@ -4,62 +4,49 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...codec import PRESETS, EncodeSettings
-from ..jobs import (
-    Bitrate,
-    Execution,
-    Existing,
-    FrameRate,
-    Outcome,
-    Outcomes,
-    execution_options,
-    find_sources,
-    jobs_to_do,
-    make_folder,
-    reports_errors,
-    terminated_as_interrupted,
-)
-from .encode_job import EncodeJob
-from .engine import AvEngine, Engine
-from .engine_ffmpeg import ENCODERS, FfmpegEngine
+from ...console import Existing, command, option
+from ..jobs import encoding_options, execution_options, existing_outputs, output_option
+from .encoders import ENCODERS
+
+if TYPE_CHECKING:
+    from ..jobs import Outcome
+    from .engine import Engine
+
+ENGINE = "Engine"
 
 
-@click.command()
+@command(interrupted="finished files are kept, the others left no trace; --resume goes on.")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
-)
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames from keyframe to keyframe.")
-@click.option("--bitrate", type=Bitrate(), default="3M", show_default=True, help="Bits per second, as in 750k or 2.5M.")
-@click.option("--fps", type=FrameRate(), help="Frames per second: of frames (25 by default), or to resample videos to.")
-@click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
-@execution_options
-@click.option(
+@output_option
+@encoding_options(frame_rate=None, fps="Frames per second: of frames (25 by default), or to resample videos to.")
+@option(
     "--engine",
     "engine_name",
     type=click.Choice(["av", "ffmpeg"]),
     default="av",
     show_default=True,
+    group=ENGINE,
     help="What encodes: PyAV's libx264 in one pass, or your own ffmpeg (extra [ffmpeg]) in two.",
 )
-@click.option(
+@option(
     "--encoder",
     type=click.Choice(ENCODERS),
+    group=ENGINE,
     help="With --engine ffmpeg: libx264 (the default), or a hardware encoder, in one pass.",
 )
-@click.option("--ffmpeg", metavar="PATH", help="The binary of --engine ffmpeg. Default: FFMPEG, else ffmpeg on PATH.")
-@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace outputs that exist.")
-@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep outputs that exist, encode the others.")
-@click.option(
-    "--resume", "existing", flag_value=Existing.RESUME, help="Keep outputs that are whole, encode the others."
+@option(
+    "--ffmpeg",
+    metavar="PATH",
+    group=ENGINE,
+    help="The binary of --engine ffmpeg. Default: FFMPEG, else ffmpeg on PATH.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Print the equivalent ffmpeg commands.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@reports_errors("finished files are kept, the others left no trace; --resume goes on.")
+@execution_options
+@existing_outputs
+@option("-v", "--verbose", is_flag=True, help="Print the equivalent ffmpeg commands.")
 def encode(
     sources: tuple[str, ...],
     output: Path,
@@ -74,9 +61,8 @@ def encode(
     ray: str | None,
     retries: int,
     manifest: Path | None,
-    existing: Existing | None,
+    existing: Existing,
     verbose: bool,
-    debug: bool,
 ) -> None:
     """Encode each SOURCE to DIR/NAME.mp4, with an account in DIR/NAME.json.
 
@@ -84,22 +70,21 @@ def encode(
     exactly --gop frames, no B-frames and one reference, so that every motion vector points to the frame before; the
     bitrate is held within 5 % over ten seconds. Sound is left out; timestamps stay exact.
     """
+    from ...codec import EncodeSettings
+    from ..jobs import Execution, find_sources, run_planned
+    from .encode_job import EncodeJob
+
     engine = _engine(engine_name, encoder, ffmpeg)
     settings = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
     planned = [EncodeJob(source, output, settings, fps, engine) for source in find_sources(sources)]
-    make_folder(output)
     execution = Execution(jobs, ray, retries, manifest)
-    account = execution.manifest_in(output)
-    todo = jobs_to_do(planned, existing or Existing.REFUSE, account)
-    if len(todo) < len(planned):
-        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
-    outcomes = Outcomes(len(todo), lambda outcome: _summary(outcome, verbose), debug)
-    with terminated_as_interrupted():
-        execution.run(todo, account, outcomes)
-    outcomes.finish()
+    run_planned(planned, output, execution, existing, lambda outcome: _summary(outcome, verbose)).finish()
 
 
 def _engine(name: str, encoder: str | None, ffmpeg: str | None) -> Engine:
+    from .engine import AvEngine
+    from .engine_ffmpeg import FfmpegEngine
+
     if name == "ffmpeg":
         return FfmpegEngine.find(ffmpeg, encoder or ENCODERS[0])
     if encoder is not None or ffmpeg is not None:

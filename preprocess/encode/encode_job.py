@@ -18,15 +18,11 @@ from ...codec import (
     pictures_of_video,
 )
 from ...data import FrameFolder
-from ...errors import InputError
+from ..errors import OutputError
 from ..jobs import SCHEMA, SequenceSource, read_sidecar, sha256_of, sha256_of_frames, stamp_of, versions, write_sidecar
 from .engine import AvEngine, Engine
 
 FOLDER_RATE = Fraction(25)
-
-
-class OutputError(EncodeError, InputError):
-    """The output asked for cannot be had: it exists, or its folder cannot be written to."""
 
 
 @dataclass(frozen=True)

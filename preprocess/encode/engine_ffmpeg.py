@@ -30,7 +30,6 @@ from ...codec import (
 from .engine import BeforeRename
 from .ffmpeg_process import FfmpegProcess
 
-ENCODERS = ("libx264", "h264_nvenc", "h264_vaapi", "h264_qsv")
 _NVENC_PRESETS = dict(zip(PRESETS, ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7", "p7"), strict=True))
 _QSV_PRESETS = {"ultrafast": "veryfast", "superfast": "veryfast", "placebo": "veryslow"}
 _VAAPI_DEVICE = "/dev/dri/renderD128"

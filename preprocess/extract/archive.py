@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import BLOCK, InvalidDataError, MotionField, SourceError
+from .array_names import ARRAYS
 
 SCHEMA_VERSION = 2
 QUARTER = 4
@@ -25,12 +26,6 @@ GRID = 4
 """Side in pixels of the cells of `composed`."""
 UNKNOWN_PTS = int(np.iinfo(np.int64).min)
 UNKNOWN_QP = -128
-OPTIONAL = ("qp", "motion", "composed", "intra")
-"""The arrays that `--without` can leave out."""
-SIGNALS = ("residual", "novelty")
-"""The arrays that `--signals` adds, from the decoded pictures."""
-ARRAYS = OPTIONAL + SIGNALS
-"""All arrays that an archive may lack."""
 
 CONVENTIONS = MappingProxyType(
     {

@@ -6,35 +6,25 @@ import sys
 from collections.abc import Callable
 from glob import has_magic
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
 
-from ..encode import OutputError
-from ..jobs import (
-    Execution,
-    Existing,
-    Names,
-    Outcome,
-    Outcomes,
-    check_video,
-    execution_options,
-    find_sources,
-    jobs_to_do,
-    make_folder,
-    reader_option,
-    reports_errors,
-    terminated_as_interrupted,
-)
-from .archive import OPTIONAL, SIGNALS
-from .extract_job import ExtractJob
-from .extraction import extract as extract_metadata
+from ...console import Existing, command, existing_options, option
+from ...options import Names
+from ..jobs import execution_options, reader_option
+from .array_names import OPTIONAL, SIGNALS
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ..jobs import Execution, Outcome
+    from .extract_job import ExtractJob
 
 
-@click.command()
+@command(interrupted="files under way left no trace; --resume goes on.")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option(
+@option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -42,23 +32,17 @@ from .extraction import extract as extract_metadata
     required=True,
     help="File to write; with several SOURCEs, a glob, --ray or --manifest the folder for NAME.npz of each.",
 )
-@click.option(
+@option(
     "--without",
     type=Names(OPTIONAL),
     default=frozenset(),
     metavar="NAMES",
     help=f"Arrays to leave out, with commas between: {', '.join(OPTIONAL)}.",
 )
-@click.option("--signals", is_flag=True, help="Decode pictures as well, and add residual and novelty.")
+@option("--signals", is_flag=True, help="Decode pictures as well, and add residual and novelty.")
 @reader_option
 @execution_options
-@click.option("-y", "existing", flag_value=Existing.REPLACE, help="Replace files that exist.")
-@click.option("-n", "existing", flag_value=Existing.KEEP, help="Keep files that exist.")
-@click.option(
-    "--resume", "existing", flag_value=Existing.RESUME, help="Keep files that are whole and of these very videos."
-)
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@reports_errors("files under way left no trace; --resume goes on.")
+@existing_options(resume="Keep files that are whole and of these very videos.")
 def extract(
     sources: tuple[str, ...],
     output: Path,
@@ -69,8 +53,7 @@ def extract(
     ray: str | None,
     retries: int,
     manifest: Path | None,
-    existing: Existing | None,
-    debug: bool,
+    existing: Existing,
 ) -> None:
     """Write the codec's metadata of each video SOURCE to one NumPy archive.
 
@@ -79,16 +62,19 @@ def extract(
     gopseg.preprocess.load_metadata reads it. SOURCE is one whose vectors mean the frame before, such as
     `preprocess encode` writes.
     """
+    from ..jobs import Execution, check_video, make_folder
+    from .extract_job import ExtractJob
+    from .extraction import extract as extract_metadata
+
     for source in sources:
         check_video(source)
     execution = Execution(jobs, ray, retries, manifest)
     arrays = frozenset(OPTIONAL) - without | (frozenset(SIGNALS) if signals else frozenset())
-    existing = existing or Existing.REFUSE
     if len(sources) > 1 or ray or manifest or (has_magic(sources[0]) and not Path(sources[0]).exists()):
-        _extract_all(sources, output, arrays, reader, execution, existing, debug)
+        _extract_all(sources, output, arrays, reader, execution, existing)
     elif _is_to_write(ExtractJob(Path(sources[0]), output, arrays, reader), existing):
         make_folder(output.parent)
-        with terminated_as_interrupted(), _Bars() as bars:
+        with _Bars() as bars:
             meta = extract_metadata(
                 sources[0],
                 output,
@@ -107,29 +93,25 @@ def _extract_all(
     reader: str,
     execution: Execution,
     existing: Existing,
-    debug: bool,
 ) -> None:
+    from ..jobs import check_video, find_sources, run_planned
+    from .extract_job import ExtractJob
+
     videos = find_sources(sources)
     for video in videos:
         check_video(str(video.path))
     planned = [ExtractJob(video.path, folder / f"{video.name}.npz", arrays, reader) for video in videos]
-    make_folder(folder)
-    account = execution.manifest_in(folder)
-    todo = jobs_to_do(planned, existing, account)
-    if len(todo) < len(planned):
-        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
 
     def describe(outcome: Outcome) -> str:
         assert outcome.done is not None
         return "\n".join(_summary(outcome.job.output, outcome.done.content))
 
-    outcomes = Outcomes(len(todo), describe, debug)
-    with terminated_as_interrupted():
-        execution.run(todo, account, outcomes)
-    outcomes.finish()
+    run_planned(planned, folder, execution, existing, describe).finish()
 
 
 def _is_to_write(job: ExtractJob, existing: Existing) -> bool:
+    from ..errors import OutputError
+
     output = job.output
     if output.is_dir():
         raise OutputError(f"{output}: is a folder; give a file to write, as in {output / 'video.npz'}")
@@ -152,6 +134,8 @@ class _Bars:
         self._bar = self._start("frame")
 
     def _start(self, unit: str, total: int | None = None) -> tqdm[Any]:
+        from tqdm import tqdm
+
         return tqdm(
             total=total,
             desc="reading" if total is None else "packing",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ...codec import InvalidDataError, declared_frames
-from ..encode import OutputError
+from ..errors import OutputError
 from ..jobs import sha256_of, stamp_of
-from .archive import ARRAYS, OPTIONAL, SCHEMA_VERSION, load_metadata
+from .archive import SCHEMA_VERSION, load_metadata
+from .array_names import ARRAYS, OPTIONAL
 from .extraction import extract
 
 

@@ -24,19 +24,9 @@ from ...codec import (
     SignalReader,
 )
 from ..jobs import READERS, sha256_of
-from .archive import (
-    ARRAYS,
-    CONVENTIONS,
-    GRID,
-    OPTIONAL,
-    QUARTER,
-    SCHEMA_VERSION,
-    SIGNALS,
-    UNKNOWN_PTS,
-    UNKNOWN_QP,
-    fields_of,
-)
+from .archive import CONVENTIONS, GRID, QUARTER, SCHEMA_VERSION, UNKNOWN_PTS, UNKNOWN_QP, fields_of
 from .archive_writer import ArchiveWriter
+from .array_names import ARRAYS, OPTIONAL, SIGNALS
 
 _NEED_MOTION = frozenset({"motion", "composed", "intra"})
 _MOST_PIXELS = (1 << 15) // QUARTER  # displacements reach across the picture, and int16 holds no more

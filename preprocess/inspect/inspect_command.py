@@ -5,32 +5,31 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..encode import OutputError
-from ..jobs import READERS, check_video, make_folder, reader_option, reports_errors
-from .structure import GopStats, frames_as_json, read_gops, summarise
-from .structure_plot import plot, require_matplotlib
-from .structure_table import ASCII, BLOCKS, StructureTable, heading, totals
+from ...console import Existing, command, existing_options, option
+from ..jobs import reader_option
+
+if TYPE_CHECKING:
+    from .structure import GopStats
 
 
-@click.command()
+@command(interrupted="the stream was not read to its end.")
 @click.argument("source")
-@click.option("--frames", "by_frame", is_flag=True, help="A row for each frame, not for each GOP.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead; with --frames every frame is in it.")
-@click.option(
+@option("--frames", "by_frame", is_flag=True, help="A row for each frame, not for each GOP.")
+@option("--json", "as_json", is_flag=True, help="Print JSON instead; with --frames every frame is in it.")
+@option(
     "--plot",
     "picture",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",
     help="Draw sizes, QP and motion of every frame as well.",
 )
-@click.option("--signals", is_flag=True, help="Decode pictures as well: novelty of each frame, and cuts on I-frames.")
+@option("--signals", is_flag=True, help="Decode pictures as well: novelty of each frame, and cuts on I-frames.")
 @reader_option
-@click.option("-y", "replace", is_flag=True, help="Replace a picture that exists.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@reports_errors("the stream was not read to its end.")
+@existing_options()
 def inspect(
     source: str,
     by_frame: bool,
@@ -38,8 +37,7 @@ def inspect(
     picture: Path | None,
     signals: bool,
     reader: str,
-    replace: bool,
-    debug: bool,  # noqa: ARG001
+    existing: Existing,
 ) -> None:
     """Show what the stream of the video SOURCE is made of: GOPs, frame types, sizes, QP, motion.
 
@@ -48,9 +46,14 @@ def inspect(
     previous frame, and intra, the share of the area without a motion vector, are means over its predicted frames.
     Cuts are frames most of which is new. A dash stands where the stream does not tell, and the last lines say why.
     """
+    from ..jobs import READERS, check_video
+    from .structure import frames_as_json, read_gops, summarise
+    from .structure_plot import plot
+    from .structure_table import ASCII, BLOCKS, StructureTable, heading, totals
+
     check_video(source)
-    if picture is not None:
-        _check_picture(picture, replace)
+    if picture is not None and not _is_to_draw(picture, existing):
+        picture = None
     gops: list[GopStats] = []
     with READERS[reader](source, qp=True, pixels=signals) as video:
         if not as_json:
@@ -79,12 +82,20 @@ def inspect(
         click.echo(f"{picture}: the picture", err=True)
 
 
-def _check_picture(picture: Path, replace: bool) -> None:
-    """Whatever would keep the picture from being written, before minutes are spent on reading."""
+def _is_to_draw(picture: Path, existing: Existing) -> bool:
+    """Whether the picture is wanted; whatever would keep it from being written, before minutes are spent on reading."""
+    from ..errors import OutputError
+    from ..jobs import make_folder
+    from .structure_plot import require_matplotlib
+
     require_matplotlib()
-    if picture.exists() and not replace:
-        raise OutputError(f"{picture}: exists; give -y to replace it")
+    if picture.exists() and existing is Existing.KEEP:
+        click.echo(f"{picture}: is there already and is kept.", err=True)
+        return False
+    if picture.exists() and existing is Existing.REFUSE:
+        raise OutputError(f"{picture}: exists; give -y to replace it, or -n to keep it")
     make_folder(picture.parent)
+    return True
 
 
 def _can_print(signs: str) -> bool:

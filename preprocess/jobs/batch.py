@@ -13,7 +13,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,15 +23,6 @@ from ...codec import CodecError, EncodeError
 from .sidecar import sha256_of
 
 _REPORT_EVERY_SECONDS = 0.2
-
-
-class Existing(Enum):
-    """What to do about outputs that are there already."""
-
-    REFUSE = "refuse"
-    REPLACE = "replace"
-    KEEP = "keep"
-    RESUME = "resume"
 
 
 class Job(Protocol):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...codec import EncodeError, EncodeSettings, Transcoded, pictures_of_images, transcode
 from ...data import VOID, Palette, Sample, write_labels
-from ..encode import OutputError
+from ..errors import OutputError
 from .sidecar import SCHEMA, read_sidecar, sha256_of, versions, write_sidecar
 
 

@@ -1,13 +1,20 @@
-"""Which of many jobs are to be done, where outputs are there already."""
+"""Which of many jobs are to be done, where outputs are there already, and the doing of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
-from ..encode import OutputError
-from .batch import Existing, Job
+import click
+
+from ...console import Existing
+from ..errors import OutputError
+from .batch import Job, Outcome
+from .checks import make_folder
+from .execution import Execution
 from .manifest import Manifest
+from .outcomes import Outcomes
 
 J = TypeVar("J", bound=Job)
 
@@ -31,3 +38,26 @@ def jobs_to_do(jobs: Iterable[J], existing: Existing, manifest: Manifest | None 
             continue
         todo.append(job)
     return todo
+
+
+def run_planned(
+    planned: Sequence[Job],
+    folder: Path,
+    execution: Execution,
+    existing: Existing,
+    describe: Callable[[Outcome], str],
+    *,
+    noun: str = "outputs",
+) -> Outcomes:
+    """Do those of the jobs that are to be done, with outputs in `folder`, and tell of each; `noun` names the outputs.
+
+    Raises what `make_folder` and `jobs_to_do` raise. Failures of jobs are told, and end the command by `finish`.
+    """
+    make_folder(folder)
+    account = execution.manifest_in(folder)
+    todo = jobs_to_do(planned, existing, account)
+    if len(todo) < len(planned):
+        click.echo(f"{len(planned) - len(todo)} of {len(planned)} {noun} are there already and are kept.", err=True)
+    outcomes = Outcomes(len(todo), describe)
+    execution.run(todo, account, outcomes)
+    return outcomes

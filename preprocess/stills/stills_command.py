@@ -5,70 +5,37 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ...codec import PRESETS, EncodeSettings
-from ...data import (
-    CamVid,
-    Cityscapes,
-    DatasetError,
-    Palette,
-    PaletteError,
-    load_palette,
-    pair_by_stem,
-    read_class_indices,
-    read_train_ids,
-)
-from ..jobs import (
-    Bitrate,
-    Execution,
-    Existing,
-    FrameRate,
-    Outcome,
-    Outcomes,
-    execution_options,
-    existing_options,
-    jobs_to_do,
-    make_folder,
-    reports_errors,
-    terminated_as_interrupted,
-)
-from .still_job import LabelledStill, StillJob
+from ...console import Existing, command, option
+from ..jobs import encoding_options, execution_options, existing_outputs, output_option
+
+if TYPE_CHECKING:
+    from ...data import Palette
+    from ..jobs import Outcome
+    from .still_job import LabelledStill
 
 
-@click.command()
+@command(interrupted="finished clips are kept, the others left no trace; --resume goes on.")
 @click.argument("folders", metavar="[IMAGES LABELS]", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--dataset", type=click.Choice(["camvid", "cityscapes"]), help="Take the stills of a data set, instead of folders."
 )
-@click.option("--root", type=click.Path(path_type=Path), help="The data set's folder.")
-@click.option("--split", default="train", show_default=True, help="The data set's split.")
-@click.option(
+@option("--root", type=click.Path(path_type=Path), help="The data set's folder.")
+@option("--split", default="train", show_default=True, help="The data set's split.")
+@option(
     "--palette",
     metavar="NAME|FILE",
     help="Names and colours of the classes in LABELS: camvid (the default), cityscapes, vspw or a file.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
-)
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames made of a still.")
-@click.option(
-    "--bitrate",
-    "bitrates",
-    type=Bitrate(),
-    multiple=True,
-    default=["3M"],
-    show_default=True,
-    help="Bits per second, as in 750k or 2.5M; several are taken in turn.",
-)
-@click.option("--fps", type=FrameRate(), default="15", show_default=True, help="Frames per second.")
-@click.option("--variants", type=click.IntRange(1), default=1, show_default=True, help="Drives past each still.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
-@click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
+@output_option
+@option("--variants", type=click.IntRange(1), default=1, show_default=True, help="Drives past each still.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
+@encoding_options(frame_rate="15", fps="Frames per second.", gop="Frames made of a still.", several=True)
 @execution_options
-@existing_options
-@reports_errors("finished clips are kept, the others left no trace; --resume goes on.")
+@existing_outputs
 def stills(
     folders: tuple[Path, ...],
     dataset: str | None,
@@ -86,8 +53,7 @@ def stills(
     ray: str | None,
     retries: int,
     manifest: Path | None,
-    existing: Existing | None,
-    debug: bool,
+    existing: Existing,
 ) -> None:
     """Make labelled GOPs of labelled stills: a camera drives past each, and the frames are encoded.
 
@@ -96,6 +62,10 @@ def stills(
     (paletted) and DIR/NAME.json; with --variants the names end in -v0, -v1, ... One frame, `still_frame` in the JSON,
     is the still itself with its own labels; the others are rendered from it, with the depths that its classes tell.
     """
+    from ...codec import EncodeSettings
+    from ..jobs import Execution, run_planned
+    from .still_job import StillJob
+
     colours = _palette(palette, dataset)
     found = _stills(folders, dataset, root, split, colours)
     encoders = [EncodeSettings(gop=gop, bitrate_bps=rate, preset=preset, slots=1) for rate in bitrates]
@@ -113,30 +83,23 @@ def stills(
         for variant in range(variants)
         for index, still in enumerate(found)
     ]
-    make_folder(output)
-    execution = Execution(jobs, ray, retries, manifest)
-    account = execution.manifest_in(output)
-    todo = jobs_to_do(planned, existing or Existing.REFUSE, account)
-    if len(todo) < len(planned):
-        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
-    outcomes = Outcomes(len(todo), _summary, debug)
-    with terminated_as_interrupted():
-        execution.run(todo, account, outcomes)
-    outcomes.finish()
+    run_planned(planned, output, Execution(jobs, ray, retries, manifest), existing, _summary).finish()
 
 
 def _palette(name: str | None, dataset: str | None) -> Palette:
+    from ...data import load_palette
+
     if name is not None and dataset is not None:
         raise click.UsageError(f"--dataset {dataset} has classes of its own; leave --palette out")
-    try:
-        return load_palette(name or dataset or "camvid")
-    except PaletteError as error:
-        raise click.UsageError(str(error)) from error
+    return load_palette(name or dataset or "camvid")
 
 
 def _stills(
     folders: tuple[Path, ...], dataset: str | None, root: Path | None, split: str, palette: Palette
 ) -> list[LabelledStill]:
+    from ...data import CamVid, Cityscapes, DatasetError, pair_by_stem, read_class_indices, read_train_ids
+    from .still_job import LabelledStill
+
     if dataset is None:
         if root is not None or len(folders) != 2:
             raise click.UsageError("give two folders, IMAGES and LABELS; or --dataset and --root")

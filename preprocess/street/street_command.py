@@ -4,54 +4,28 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from ...codec import PRESETS, EncodeSettings
-from ...data import load_palette
-from ..jobs import (
-    Bitrate,
-    Execution,
-    Existing,
-    FrameRate,
-    Outcome,
-    Outcomes,
-    execution_options,
-    existing_options,
-    jobs_to_do,
-    make_folder,
-    reports_errors,
-    terminated_as_interrupted,
-)
-from .street_job import StreetJob
+from ...console import Existing, command, option
+from ..jobs import encoding_options, execution_options, existing_outputs, output_option
+
+if TYPE_CHECKING:
+    from ..jobs import Outcome
 
 LATEST_START_SECONDS = 20
 
 
-@click.command()
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
-)
-@click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Videos, each of another street.")
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames from keyframe to keyframe.")
-@click.option("--gops", type=click.IntRange(1), default=1, show_default=True, help="GOPs a video.")
-@click.option(
-    "--bitrate",
-    "bitrates",
-    type=Bitrate(),
-    multiple=True,
-    default=["3M"],
-    show_default=True,
-    help="Bits per second, as in 750k or 2.5M; several are taken in turn.",
-)
-@click.option("--fps", type=FrameRate(), default="15", show_default=True, help="Frames per second.")
-@click.option("--size", type=(int, int), default=(360, 480), show_default=True, help="Height and width, even numbers.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first street; then upwards.")
-@click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's speed.")
+@command(interrupted="finished videos are kept, the others left no trace; --resume goes on.")
+@output_option
+@option("--count", type=click.IntRange(1), default=100, show_default=True, help="Videos, each of another street.")
+@option("--gops", type=click.IntRange(1), default=1, show_default=True, help="GOPs a video.")
+@option("--size", type=(int, int), default=(360, 480), show_default=True, help="Height and width, even numbers.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first street; then upwards.")
+@encoding_options(frame_rate="15", fps="Frames per second.", several=True)
 @execution_options
-@existing_options
-@reports_errors("finished videos are kept, the others left no trace; --resume goes on.")
+@existing_outputs
 def street(
     output: Path,
     count: int,
@@ -66,8 +40,7 @@ def street(
     ray: str | None,
     retries: int,
     manifest: Path | None,
-    existing: Existing | None,
-    debug: bool,
+    existing: Existing,
 ) -> None:
     """Render labelled videos of synthetic streets, with CamVid's 11 classes.
 
@@ -75,6 +48,13 @@ def street(
     (paletted; every pixel of every frame is labelled) and DIR/streetSEED.json. They are for training and tests: unlike
     those of `preprocess stills`, their motion is that of a real scene, and no network has seen a new seed.
     """
+    import numpy as np
+
+    from ...codec import EncodeSettings
+    from ...data import load_palette
+    from ..jobs import Execution, run_planned
+    from .street_job import StreetJob
+
     if size[0] % 2 or size[1] % 2 or min(size) < 32:
         raise click.UsageError(f"--size {size[0]} {size[1]}: give even numbers of at least 32")
     encoders = [EncodeSettings(gop=gop, bitrate_bps=rate, preset=preset, slots=1) for rate in bitrates]
@@ -93,16 +73,7 @@ def street(
         )
         for index, each in enumerate(range(seed, seed + count))
     ]
-    make_folder(output)
-    execution = Execution(jobs, ray, retries, manifest)
-    account = execution.manifest_in(output)
-    todo = jobs_to_do(planned, existing or Existing.REFUSE, account)
-    if len(todo) < len(planned):
-        click.echo(f"{len(planned) - len(todo)} of {len(planned)} outputs are there already and are kept.", err=True)
-    outcomes = Outcomes(len(todo), _summary, debug)
-    with terminated_as_interrupted():
-        execution.run(todo, account, outcomes)
-    outcomes.finish()
+    run_planned(planned, output, Execution(jobs, ray, retries, manifest), existing, _summary).finish()
 
 
 def _summary(outcome: Outcome) -> str:

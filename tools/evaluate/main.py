@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...codec import CodecError
+from ...options import Bitrate
 from ...pipelines import MODES, NetworkRunner, StreamUsageError, upsample_labels
-from ...preprocess import Bitrate
 from ...segnet import ConfusionMatrix, find_weights, load_model
 from ..console import InputError, hardware, sha256
 from ..report import Gallery, bitrate_tag, write_html, write_tables

@@ -21,7 +21,8 @@ import pytest
 from click.testing import Result
 
 from gopseg.codec import EncodeSettings, open_video
-from gopseg.preprocess.encode.engine_ffmpeg import ENCODERS, FfmpegEngine
+from gopseg.preprocess.encode.encoders import ENCODERS
+from gopseg.preprocess.encode.engine_ffmpeg import FfmpegEngine
 
 Encode = Callable[..., Result]
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on PATH (apt-get install ffmpeg)")

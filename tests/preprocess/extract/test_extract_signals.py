@@ -88,7 +88,7 @@ def test_without_the_package_the_extra_is_named(
         extract(corpus_video, "-o", tmp_path / "a.npz", "--reader", "mvextractor"),
         inspect(corpus_video, "--reader", "mvextractor"),
     ):
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert result.stderr.count("\n") == 1
         assert "gopseg[mvextractor]" in result.stderr
     assert not (tmp_path / "a.npz").exists()

@@ -141,8 +141,11 @@ def test_the_picture(inspect: Command, corpus_video: Path, foreign: Callable[[st
     assert list(file.parent.iterdir()) == [file]
     refused = inspect(corpus_video, "--plot", file)
     assert refused.exit_code == 2
-    assert refused.stderr == f"Error: {file}: exists; give -y to replace it\n"
+    assert refused.stderr == f"Error: {file}: exists; give -y to replace it, or -n to keep it\n"
     assert refused.stdout == ""
+    kept = inspect(foreign("hevc"), "--plot", file, "-n")
+    assert (kept.exit_code, "is kept" in kept.stderr) == (0, True)
+    assert np.array_equal(cv2.imread(str(file)), first)
     assert inspect(foreign("hevc"), "--plot", file, "-y").exit_code == 0
     assert not np.array_equal(cv2.imread(str(file)), first)
 
@@ -152,7 +155,7 @@ def test_without_matplotlib_the_error_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = inspect(corpus_video, "--plot", tmp_path / "a.png")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr == "Error: --plot: needs matplotlib; install it by pip install 'gopseg[report]'\n"
     assert result.stdout == ""
     assert inspect(corpus_video).exit_code == 0

@@ -1,0 +1,29 @@
+"""`gopseg`, or `python -m gopseg`: all commands under one name."""
+
+from __future__ import annotations
+
+from .console import group
+
+COMMANDS = {
+    "segment": ("gopseg.pipelines.stream.main:main", "Label every frame of a video, a camera or a stream."),
+    "preprocess": ("gopseg.preprocess.main:main", "Make videos and frames ready: encode, extract, inspect, ..."),
+    "train": ("gopseg.tools.train.main:main", "Train a network, a branch or a propagation head."),
+    "evaluate": ("gopseg.tools.evaluate.main:main", "Measure accuracy by distance to the keyframe."),
+    "import": ("gopseg.tools.import_segnet:main", "Turn published checkpoints into weights of ours."),
+    "benchmark": ("gopseg.tools.benchmark.main:main", "Measure speed and memory on this machine."),
+    "fuzz": ("gopseg.tools.fuzz.main:main", "Read damaged videos by the thousand."),
+    "figures": ("gopseg.tools.figures.main:main", "Draw the pictures of docs/codec.md."),
+    "demo": ("gopseg.tools.demo:main", "Render a street, segment it in several modes, and write a report."),
+}
+
+
+@group("gopseg", lazy=COMMANDS)
+def main() -> None:
+    """Video semantic segmentation made cheap by what the codec already knows.
+
+    Each command has its own --help. Those with a name of their own, such as segment-stream, are the same commands.
+    """
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m gopseg")
