@@ -1,13 +1,11 @@
-"""Palettes: the names and colours of the classes of CamVid, Cityscapes, VSPW, or of a file."""
+"""Palettes: names and colours of classes, and the files that hold them."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .class_lists import CAMVID, CITYSCAPES, VSPW_NAMES
 
 
 class PaletteError(InputError, ValueError):
@@ -59,6 +56,11 @@ class Palette:
     def __repr__(self) -> str:
         return f"Palette({len(self)} classes: {', '.join(self.names[:3])}{', ...' if len(self) > 3 else ''})"
 
+    @classmethod
+    def of(cls, colours: Mapping[str, tuple[int, int, int]]) -> Palette:
+        """The palette of a mapping from names to RGB colours."""
+        return cls(tuple(colours), np.array(list(colours.values()), np.uint8).reshape(-1, 3))
+
     @property
     def table(self) -> NDArray[np.uint8]:
         """The colour of every 8-bit label, (256, 3) uint8 RGB: what a paletted PNG needs."""
@@ -69,21 +71,45 @@ class Palette:
         return np.asarray(self._table[labels], np.uint8)
 
 
-def load_palette(name_or_file: str | os.PathLike[str]) -> Palette:
-    """The palette 'camvid' (11 classes), 'cityscapes' (19) or 'vspw' (124), or that of a JSON or CSV file.
+def read_palette(path: Path) -> Palette:
+    """The palette of a JSON or CSV file.
 
     JSON is a list of `{"name": ..., "color": [r, g, b]}` or an object `{name: [r, g, b], ...}`; CSV has the columns
     name, r, g, b with or without a heading, as `class_dict.csv` of CamVid's authors does. Channels are 0 to 255.
-    Raises PaletteError where the name is unknown or the file is missing or wrong.
+    Raises PaletteError where the file is missing, of another kind or wrong.
     """
-    name = os.fspath(name_or_file)
-    if name.lower() in _BUILT_IN:
-        return _built_in(name.lower())
-    path = Path(name)
-    reader = {".json": _read_json, ".csv": _read_csv}.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise PaletteError(f"palette '{name}': not one of {', '.join(_BUILT_IN)}, nor the path of a .json or .csv file")
-    return _read(path, reader)
+        raise PaletteError(f"palette '{path}': is no .json or .csv file; save names and colours as one of them")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PaletteError(f"palette '{path}': cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise PaletteError(f"palette '{path}': is no text; save it as UTF-8") from error
+    return make_palette(lambda: reader(text), f"palette '{path}'")
+
+
+def make_palette(entries: Callable[[], Iterable[tuple[Any, Any]]], source: str) -> Palette:
+    """The palette of (name, [r, g, b]) entries; PaletteError, which begins with `source`, where they are wrong."""
+    try:
+        found = [(str(name), _colour(colour)) for name, colour in entries()]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise PaletteError(f"{source}: {error}; give a name and r, g, b from 0 to 255 for each class") from error
+    names = [name for name, _ in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise PaletteError(f"{source}: the class '{min(twice)}' is there twice; name each class once")
+    if not found:
+        raise PaletteError(f"{source}: has no classes; give a name and r, g, b for each")
+    return Palette.of(dict(found))
+
+
+def json_entries(content: Any) -> list[tuple[Any, Any]]:
+    """(name, colour) of each class in a parsed JSON: a list of `{"name", "color"}`, or an object of name: colour."""
+    if isinstance(content, dict):
+        return list(content.items())
+    return [(entry["name"], entry["color"]) for entry in content]
 
 
 def voc_colours(count: int) -> NDArray[np.uint8]:
@@ -96,45 +122,8 @@ def voc_colours(count: int) -> NDArray[np.uint8]:
     return colours
 
 
-_BUILT_IN = ("camvid", "cityscapes", "vspw")
-
-
-@lru_cache(maxsize=len(_BUILT_IN))
-def _built_in(name: str) -> Palette:
-    if name == "vspw":
-        # VSPW's files hold class + 1 (0 is void) and are drawn with VOC's map.
-        return Palette(VSPW_NAMES, voc_colours(len(VSPW_NAMES) + 1)[1:])
-    classes = CAMVID if name == "camvid" else CITYSCAPES
-    return Palette(tuple(classes), np.array(list(classes.values()), np.uint8))
-
-
-def _read(path: Path, reader: Callable[[str], Iterable[tuple[Any, Any]]]) -> Palette:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise PaletteError(f"palette '{path}': cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise PaletteError(f"palette '{path}': is no text; save it as UTF-8") from error
-    try:
-        entries = [(str(name), _colour(colour)) for name, colour in reader(text)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PaletteError(
-            f"palette '{path}': {error}; give a name and r, g, b from 0 to 255 for each class"
-        ) from error
-    names = [name for name, _ in entries]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise PaletteError(f"palette '{path}': the class '{min(twice)}' is there twice; name each class once")
-    if not entries:
-        raise PaletteError(f"palette '{path}': has no classes; give a name and r, g, b for each")
-    return Palette(tuple(names), np.array([colour for _, colour in entries], np.uint8))
-
-
 def _read_json(text: str) -> Iterable[tuple[Any, Any]]:
-    content = json.loads(text)
-    if isinstance(content, dict):
-        return list(content.items())
-    return [(entry["name"], entry["color"]) for entry in content]
+    return json_entries(json.loads(text))
 
 
 def _read_csv(text: str) -> Iterable[tuple[Any, Any]]:
@@ -151,3 +140,7 @@ def _colour(values: Any) -> tuple[int, int, int]:
     if len(channels) != 3 or not all(0 <= channel <= 255 for channel in channels):
         raise ValueError(f"{values} is no colour")
     return channels[0], channels[1], channels[2]
+
+
+READERS: dict[str, Callable[[str], Iterable[tuple[Any, Any]]]] = {".json": _read_json, ".csv": _read_csv}
+"""What turns a file's text into names and colours, by suffix."""

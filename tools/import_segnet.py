@@ -12,7 +12,7 @@ import click
 import torch
 
 from .. import __version__
-from ..data import CAMVID_CLASSES, CAMVID_CLASSES_WITH_VOID, CITYSCAPES, VSPW_NAMES
+from ..data import dataset_names, dataset_type
 from ..segnet import (
     ARCHITECTURES,
     DETECTED,
@@ -33,7 +33,8 @@ from ..segnet import (
 )
 from .console import InputError, sha256
 
-CLASS_NAMES = {len(names): names for names in (CAMVID_CLASSES, CAMVID_CLASSES_WITH_VOID, tuple(CITYSCAPES), VSPW_NAMES)}
+CLASS_NAMES = {len(kind.classes): kind.classes for kind in map(dataset_type, dataset_names())}
+"""The names of a published network's classes, which its checkpoint lacks, by their number."""
 
 PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
     "gsvnet-swiftnet": "swiftnet",

@@ -1,145 +1,68 @@
-"""CamVid (Brostow et al., 2009) in the layout of the SegNet release and in its authors' layout."""
+"""CamVid (Brostow et al., Pattern Recognition Letters 2009): with the usual 11 classes, or with AR-Seg's 12."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..class_lists import CAMVID, CAMVID_AUTHORS
-from ..image import read_image
-from ..palettes import Palette, PaletteError, load_palette
-from ..sample import VOID, DatasetError, Sample, read_labels
-from .pairing import load_pair, pair_by_stem
-
-CAMVID_CLASSES = tuple(CAMVID)
-CAMVID_CLASSES_WITH_VOID = (*CAMVID_CLASSES, "void")
-"""The 12 classes that AR-Seg trains and scores: void is one of them."""
-
-Layout = Literal["segnet", "authors", "ar-seg"]
-LabelReader = Callable[[Path], NDArray[np.uint8]]
+from ..class_lists import CAMVID
+from ..palettes import Palette
+from ..sample import DatasetError
+from .ar_seg import ProcessedFrames, processed_gop
+from .camvid_files import CamVidStills
+from .camvid_video import camvid_dense, camvid_sparse
+from .dataset import Dataset
+from .sequences import LabelledSequence
 
 
-class CamVid(Sequence[Sample]):
-    """The labelled frames of one split, in the natural order of their names, with the 11 classes and 255 for void.
+class CamVid(Dataset):
+    """CamVid with its usual 11 classes, all else being void; for the layouts of `root` see `CamVidStills`.
 
-    `layout` "segnet": `SPLIT/` holds images and `SPLITannot/` single-channel labels, 0 to 10, all else void.
-    "authors": `SPLIT/` holds images and `SPLIT_labels/` colour labels, whose stems may end in `_L`; the colours of the
-    32 classes are those of `class_dict.csv` (name, r, g, b) in the root, or the authors' where it is missing, and are
-    grouped into the 11. "ar-seg": `SPLIT_labels_with_ignored/` holds single-channel labels, 0 to 11 as AR-Seg's script
-    writes them. "auto" takes the layout whose label folder is there, in this order. Images and labels are paired by
-    stem, in any image format.
-
-    `void_class` gives AR-Seg's 12 classes: void is class 11, and of colour labels only the twelve exact colours count,
-    the other 20 of the authors' classes being ignored (255) instead of grouped. Of SegNet's labels 11 is void; they
-    hold AR-Seg's ignored pixels in other classes, so that figures on them are not comparable with the authors'.
-
-    Raises DatasetError where folders or partners are missing, where a label's size is not its image's, or where most
-    of a colour label is in colours that `class_dict.csv` does not know.
+    With `frames`, or a folder `frames` in `root`, sequences are the authors' whole videos at 30 Hz, sparsely labelled;
+    without, stretches of a split that are densely labelled at 15 Hz, as `val` is in SegNet's release.
     """
 
-    classes = CAMVID_CLASSES
+    name = "camvid"
+    title = "CamVid"
+    palette = Palette.of(CAMVID)
+    frame_rate = Fraction(15)
+    licence = (
+        "Trained on CamVid (Brostow, Fauqueur and Cipolla, Pattern Recognition Letters 2009), whose images are for "
+        "research; the weights contain none of them."
+    )
+    void_class = False
 
-    def __init__(
-        self, root: str | Path, split: str, layout: Layout | Literal["auto"] = "auto", *, void_class: bool = False
-    ) -> None:
-        self.root, self.split = Path(root), split
-        self.classes = CAMVID_CLASSES_WITH_VOID if void_class else CAMVID_CLASSES
-        self.layout: Layout = find_layout(self.root, split) if layout == "auto" else layout
-        folder, annotations = self.root / split, self.root / label_folder(self.layout, split)
-        for needed in (folder, annotations):
-            if not needed.is_dir():
-                raise DatasetError(
-                    f"'{self.root}' is no CamVid in the {self.layout} layout: it has no folder '{needed.name}'; "
-                    f"check the path and the split"
-                )
-        self.pairs = pair_by_stem(folder, annotations, suffix="" if self.layout == "segnet" else "_L")
-        self.read_labels = label_reader(self.root, self.layout, void_class=void_class)
+    def __init__(self, root: str | Path, *, frames: str | Path | None = None) -> None:
+        super().__init__(root)
+        beside = self.root / "frames"
+        self.frames = Path(frames) if frames is not None else beside if beside.is_dir() else None
+        if self.frames is not None:
+            self.frame_rate = Fraction(30)
 
-    def __len__(self) -> int:
-        return len(self.pairs)
+    def stills(self, split: str) -> CamVidStills:
+        """The labelled frames of a split in the natural order of their names."""
+        return CamVidStills(self.root, split, void_class=self.void_class)
 
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        image_path, label_path = self.pairs[index]
-        return load_pair(image_path, label_path, self.read_labels)
+    def sequences(self, split: str) -> Sequence[LabelledSequence]:
+        """The whole videos where there are `frames`, else the densely labelled stretches of a split."""
+        stills = self.stills(split)
+        return camvid_dense(stills) if self.frames is None else camvid_sparse(stills, self.frames)
 
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
-
-
-def label_reader(root: Path, layout: Layout, *, void_class: bool = False) -> LabelReader:
-    """What reads one label file of a CamVid in `layout` as (H, W) uint8 class indices; see `CamVid`."""
-    if layout == "authors":
-        return _ColourReader(root / "class_dict.csv", void_class=void_class)
-    return partial(_read_indices, classes=len(CAMVID_CLASSES) + void_class)
-
-
-def find_layout(root: Path, split: str) -> Layout:
-    """The layout whose label folder is in `root`; DatasetError where there is none."""
-    layouts: tuple[Layout, ...] = ("segnet", "authors", "ar-seg")
-    for layout in layouts:
-        if (root / label_folder(layout, split)).is_dir():
-            return layout
-    if not root.is_dir():
-        raise DatasetError(f"'{root}' is no folder; check the path")
-    wanted = " nor ".join(f"'{label_folder(layout, split)}'" for layout in layouts)
-    raise DatasetError(f"'{root}' is no CamVid: it has no folder {wanted} with labels; check the path and the split")
+    def processed(self, split: str) -> ProcessedFrames | None:
+        """The frames of an AR-Seg folder; DatasetError where they are of Cityscapes."""
+        if processed_gop(self.root) is None:
+            return None
+        found = ProcessedFrames(self.root, split, void_class=self.void_class)
+        if found.is_cityscapes:
+            raise DatasetError(f"'{self.root}' holds processed frames of Cityscapes; give --dataset cityscapes")
+        return found
 
 
-def label_folder(layout: Layout, split: str) -> str:
-    """The name of the folder with a split's labels."""
-    return split + {"segnet": "annot", "authors": "_labels", "ar-seg": "_labels_with_ignored"}[layout]
+class CamVid12(CamVid):
+    """CamVid with the 12 classes that AR-Seg trains and scores (Hu et al., CVPR 2023): void is one of them."""
 
-
-def _read_indices(path: Path, classes: int) -> NDArray[np.uint8]:
-    labels = read_labels(path)
-    return np.where(labels < classes, labels, VOID).astype(np.uint8)
-
-
-class _ColourReader:
-    """Reads colour labels as indices of the 11 classes, or of the 12 with void."""
-
-    def __init__(self, class_dict: Path, *, void_class: bool) -> None:
-        self._source = str(class_dict)
-        if class_dict.exists():
-            try:
-                palette = load_palette(class_dict)
-            except PaletteError as error:
-                raise DatasetError(str(error)) from error
-        else:
-            self._source = "the authors' list of colours"
-            palette = Palette(tuple(CAMVID_AUTHORS), np.array([c for c, _ in CAMVID_AUTHORS.values()], np.uint8))
-        groups = {name.lower(): group for name, (_, group) in CAMVID_AUTHORS.items()}
-        unknown = [name for name in palette.names if name.lower() not in groups]
-        if unknown:
-            raise DatasetError(f"'{class_dict}': '{unknown[0]}' is none of CamVid's 32 classes; use the authors' names")
-        codes = _codes(palette.colours)
-        order = np.argsort(codes)
-        self._codes = codes[order]
-        if void_class:
-            own = {tuple(colour): index for index, colour in enumerate((*CAMVID.values(), (0, 0, 0)))}
-            indices = [own.get(tuple(colour), VOID) for colour in palette.colours.tolist()]
-        else:
-            merged = [groups[name.lower()] for name in palette.names]
-            indices = [VOID if group is None else CAMVID_CLASSES.index(group) for group in merged]
-        self._indices = np.array(indices, np.uint8)[order]
-
-    def __call__(self, path: Path) -> NDArray[np.uint8]:
-        codes = _codes(read_image(path))
-        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        known = self._codes[at] == codes
-        if known.mean() < 0.5:
-            share = 100 * (1 - float(known.mean()))
-            raise DatasetError(
-                f"'{path}': {share:.0f} % of it is in colours that {self._source} does not list; check it"
-            )
-        return np.where(known, self._indices[at], VOID).astype(np.uint8)
-
-
-def _codes(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
-    wide = rgb.astype(np.int32)
-    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], np.int32)
+    name = "camvid12"
+    title = "CamVid, 12 classes"
+    palette = Palette.of({**CAMVID, "void": (0, 0, 0)})
+    void_class = True

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..sample import DatasetError
-from .camvid import CamVid
+from .camvid_files import CamVidStills
 from .pairing import list_files
 from .sequences import LabelledSequence
 
@@ -53,7 +53,7 @@ def extracted_frame(annotation: str) -> tuple[str, int]:
     )
 
 
-def camvid_dense(data: CamVid) -> list[LabelledSequence]:
+def camvid_dense(data: CamVidStills) -> list[LabelledSequence]:
     """The labelled frames of a split as densely labelled sequences, one for each recording that its names tell.
 
     A name's last number counts frames. The frames of a recording must be equally far apart, as those of `val` in
@@ -83,7 +83,7 @@ def camvid_dense(data: CamVid) -> list[LabelledSequence]:
     return sequences
 
 
-def camvid_sparse(data: CamVid, frames: Path) -> list[LabelledSequence]:
+def camvid_sparse(data: CamVidStills, frames: Path) -> list[LabelledSequence]:
     """The authors' videos with the labels of a split, one sequence a scene: `frames`/SCENE/SCENE_%06d.png, from 1.
 
     Annotated frames are found by `extracted_frame`. DatasetError where a scene's folder or an annotated frame is
@@ -96,7 +96,9 @@ def camvid_sparse(data: CamVid, frames: Path) -> list[LabelledSequence]:
     return [_scene_sequence(frames / scene, scene, numbered, data) for scene, numbered in labels.items()]
 
 
-def _scene_sequence(folder: Path, scene: str, numbered: dict[int, tuple[str, Path]], data: CamVid) -> LabelledSequence:
+def _scene_sequence(
+    folder: Path, scene: str, numbered: dict[int, tuple[str, Path]], data: CamVidStills
+) -> LabelledSequence:
     if not folder.is_dir():
         raise DatasetError(f"'{folder}' is no folder; extract the video's frames there as {scene}_000001.png, ...")
     images = {frame_number(path, scene): path for path in list_files(folder)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..sample import DatasetError
-from .cityscapes import frame_key
+from .cityscapes_files import frame_key
 
 BEFORE, AFTER = 19, 10
 """Frames of a snippet before and after its annotated one, as ETC takes them: 30 frames, 29 pairs."""

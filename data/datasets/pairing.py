@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,37 @@ from numpy.typing import NDArray
 
 from ..image import is_image, natural_key, read_image
 from ..sample import DatasetError, Sample
+
+LabelReader = Callable[[Path], NDArray[np.uint8]]
+"""From a label file to (H, W) uint8 class indices, 255 for void."""
+
+
+class LabelledImages(Sequence[Sample]):
+    """Images with the labels of each, read when they are asked for.
+
+    `pairs` are the (image, label) files in order; `read_labels` gives the class indices of a label file. DatasetError
+    where the sizes of a pair differ.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], read_labels: LabelReader) -> None:
+        self.pairs, self.read_labels = list(pairs), read_labels
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} labelled images)"
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        image, label = self.pairs[index]
+        return load_pair(image, label, self.read_labels)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def first(self, count: int) -> LabelledImages:
+        """The first `count` of them, or all where there are fewer."""
+        return LabelledImages(self.pairs[:count], self.read_labels)
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -39,7 +70,7 @@ def pair_by_stem(images: Path, labels: Path, *, suffix: str = "") -> list[tuple[
     return [(p, label) for p, label in pairs if label is not None]
 
 
-def load_pair(image_path: Path, label_path: Path, read: Callable[[Path], NDArray[np.uint8]]) -> Sample:
+def load_pair(image_path: Path, label_path: Path, read: LabelReader) -> Sample:
     """The sample of one pair of files; DatasetError where they differ in size."""
     image, labels = read_image(image_path), read(label_path)
     if image.shape[:2] != labels.shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..image import read_image
 from ..sample import DatasetError, Sample
+from .pairing import LabelledImages, LabelReader
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class LabelledSequence:
     name: str
     images: Sequence[Path]
     label_files: Mapping[int, Path]
-    read_labels: Callable[[Path], NDArray[np.uint8]]
+    read_labels: LabelReader
     names: Mapping[int, str]
 
     def __len__(self) -> int:
@@ -55,6 +56,11 @@ class LabelledSequence:
     def frame_name(self, position: int) -> str:
         """The name of frame `position`."""
         return self.names.get(position, self.images[position].stem)
+
+    def stills(self) -> LabelledImages:
+        """The labelled frames on their own."""
+        pairs = [(self.images[position], label) for position, label in sorted(self.label_files.items())]
+        return LabelledImages(pairs, self.read_labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +96,7 @@ class Clip:
 def dense_clips(sequence: LabelledSequence, gop: int, *, starts: int | None = None) -> Iterator[Clip]:
     """Clips that show each frame of a densely labelled sequence at each distance: it begins at its frame 0 .. gop - 1.
 
-    Whole sequences, so that rate control is realistic (design.md, section 4). The first gop - 1 frames are seen at
+    Whole sequences, so that rate control is realistic. The first gop - 1 frames are seen at
     fewer distances. With `starts` it begins at fewer frames, and each is seen at as many distances. DatasetError where
     frames lack labels.
     """

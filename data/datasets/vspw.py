@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,43 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ..class_lists import VSPW_NAMES
+from ..palettes import Palette, voc_colours
 from ..sample import VOID, DatasetError, read_labels
-from .pairing import pair_by_stem
+from .dataset import Dataset
+from .pairing import LabelledImages, pair_by_stem
 from .sequences import LabelledSequence
-
-VSPW_CLASSES = VSPW_NAMES
-FRAME_RATE = 15
-"""Frames a second of every video."""
 
 CLIP_OFFSETS = (9, 6, 3)
 """Frames from a clip's references to its target (Sun et al., ECCV 2022)."""
 
 _INDICES = np.full(256, VOID, np.uint8)
-_INDICES[1 : len(VSPW_CLASSES) + 1] = np.arange(len(VSPW_CLASSES))
+_INDICES[1 : len(VSPW_NAMES) + 1] = np.arange(len(VSPW_NAMES))
+
+
+class VSPW(Dataset):
+    """VSPW: videos with 124 classes, every frame labelled; `root` is its folder `VSPW_480p`.
+
+    Its files hold class + 1, 0 being void, and are drawn with PASCAL VOC's colours.
+    """
+
+    name = "vspw"
+    title = "VSPW"
+    palette = Palette(VSPW_NAMES, voc_colours(len(VSPW_NAMES) + 1)[1:])
+    frame_rate = Fraction(15)
+    licence = (
+        "Trained on VSPW (Miao et al., CVPR 2021), whose images are for non-commercial research; the weights contain "
+        "none of them."
+    )
+    encodings = 1
+
+    def stills(self, split: str) -> LabelledImages:
+        """Every frame of every video of a split."""
+        pairs = [pair for video in self.sequences(split) for pair in video.stills().pairs]
+        return LabelledImages(pairs, read_class_labels)
+
+    def sequences(self, split: str) -> Sequence[LabelledSequence]:
+        """The videos of a split; see `vspw_sequences`."""
+        return vspw_sequences(self.root, split)
 
 
 def vspw_sequences(root: str | Path, split: str) -> list[LabelledSequence]:

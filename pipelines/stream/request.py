@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...codec import Frame, FrameSource
-from ...data import Palette, load_palette, voc_colours
+from ...data import Palette, dataset_names, load_palette, voc_colours
 from ...segnet import CODEC_MOTION, load_network
 from ..errors import StreamUsageError
 from ..modes import GUIDED, MODES, Pipeline
@@ -30,7 +30,6 @@ from .stats import StreamStats, peak_memory_mib
 from .watch import FrameWatch
 
 KINDS = ("overlay", "labels", "color", "rle")
-_PALETTES = ("camvid", "cityscapes", "vspw")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +269,7 @@ def _palette(request: StreamRequest, classes: tuple[str, ...]) -> Palette:
     """The palette that is asked for; else the one with the model's class names, else PASCAL VOC's colours for them."""
     if request.palette is not None:
         return load_palette(request.palette)
-    palettes = [load_palette(name) for name in _PALETTES]
+    palettes = [load_palette(name) for name in dataset_names()]
     same = [palette for palette in palettes if tuple(palette.names) == tuple(classes)]
     return same[0] if same else Palette(classes, voc_colours(len(classes) + 1)[1:])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,29 +10,23 @@ from typing import TYPE_CHECKING
 import click
 
 from ...console import Existing, command, option
+from ...data import known_datasets
 from ...options import Numbers
 from ..jobs import encoding_options, execution_options, existing_outputs, output_option
 
 if TYPE_CHECKING:
-    from ...data import LabelledSequence, Palette
     from ..jobs import Outcome, Outcomes
     from .clip_job import ClipFiles, ClipJob
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Recordings with labels, whether every frame is labelled, their classes, and the usual frame rate."""
-
-    sequences: Sequence[LabelledSequence]
-    is_dense: bool
-    palette: Palette
-    frame_rate: Fraction
+AR_SEG = {"camvid": "camvid12", "camvid12": "camvid12", "cityscapes": "cityscapes"}
+"""The data sets that have a layout of AR-Seg's, with the classes that it has there."""
 
 
 @command(interrupted="finished clips are kept, the others left no trace; --resume goes on.")
-@option("--dataset", type=click.Choice(["camvid", "cityscapes"]), default="camvid", show_default=True)
-@option("--root", type=click.Path(path_type=Path), required=True, help="The data set's folder.")
-@option("--split", default="val", show_default=True, help="The data set's split.")
+@option("--dataset", metavar="NAME|DIR", default="camvid", show_default=True, help=f"{known_datasets()}.")
+@option("--root", type=click.Path(path_type=Path), help="The data set's folder, if --dataset is a name.")
+@option("--split", help="The data set's split. Default: val, if there is one of this name.")
 @option(
     "--frames",
     type=click.Path(path_type=Path),
@@ -53,8 +46,8 @@ class _Source:
 @existing_outputs
 def clips(
     dataset: str,
-    root: Path,
-    split: str,
+    root: Path | None,
+    split: str | None,
     frames: Path | None,
     output: Path,
     layout: str,
@@ -77,7 +70,7 @@ def clips(
     with --layout ar-seg a folder such as 3M-GOP12 with images, keyframes and motion maps.
     """
     from ...codec import EncodeSettings
-    from ...data import DatasetError
+    from ...data import DatasetError, open_dataset
     from ..jobs import Execution, run_planned
     from .ar_seg_layout import ArSegClipJob, link_cityscapes_labels, write_camvid_labels
     from .clip_job import plan_clips
@@ -86,15 +79,20 @@ def clips(
     if distances is not None and max(distances) >= gop:
         raise click.UsageError(f"--distances: {max(distances)} is not below --gop {gop}")
     is_ar_seg = layout == "ar-seg"
-    source = _source(dataset, root, split, frames, void_class=is_ar_seg)
-    if is_ar_seg and source.is_dense:
+    if is_ar_seg and dataset not in AR_SEG:
+        raise click.UsageError(f"--layout ar-seg is for {', '.join(AR_SEG)}, not for '{dataset}'; leave it out")
+    source = open_dataset(AR_SEG[dataset] if is_ar_seg else dataset, root, frames=frames)
+    split = split or source.default_split
+    sequences = source.sequences(split)
+    is_dense = all(sequence.is_dense for sequence in sequences)
+    if is_ar_seg and is_dense:
         raise click.UsageError("--layout ar-seg is for CamVid's whole videos: give --frames FOLDER")
-    is_cityscapes = dataset == "cityscapes"
+    is_cityscapes = source.name == "cityscapes"
     cut = is_ar_seg and is_cityscapes  # as the authors' Cityscapes clips are
     wanted = None if distances is None else frozenset(distances)
-    planned = list(plan_clips(source.sequences, gop, dense=source.is_dense, distances=wanted, cut_after_last=cut))
+    planned = list(plan_clips(sequences, gop, dense=is_dense, distances=wanted, cut_after_last=cut))
     if not planned:
-        raise DatasetError(f"'{root}': no labelled frame has so many frames before it; give lower --distances")
+        raise DatasetError(f"'{source.root}': no labelled frame has so many frames before it; give lower --distances")
     encoder = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
     rate = fps or source.frame_rate
     folder = output / f"{_tag(bitrate)}-GOP{gop}" if is_ar_seg else output
@@ -106,7 +104,7 @@ def clips(
     if is_ar_seg:
         outcomes = run([ArSegClipJob(clip, folder, encoder, rate, split, is_cityscapes) for clip in planned])
         if is_cityscapes:
-            link_cityscapes_labels(folder, planned, gop, root / "gtFine")
+            link_cityscapes_labels(folder, planned, gop, source.root / "gtFine")
         else:
             write_camvid_labels(output, planned, gop, split, source.palette, folder)
     else:
@@ -116,32 +114,6 @@ def clips(
         write_index(folder, videos, source.palette.names)
     click.echo(_total(folder, planned), err=True)
     outcomes.finish()
-
-
-def _source(dataset: str, root: Path, split: str, frames: Path | None, *, void_class: bool) -> _Source:
-    from ...data import CITYSCAPES_CLASSES, CamVid, camvid_dense, camvid_sparse, cityscapes_sequences, load_palette
-
-    if dataset == "cityscapes":
-        if frames is not None:
-            raise click.UsageError("--frames is for CamVid; Cityscapes' leftImg8bit_sequence is in --root")
-        palette = load_palette("cityscapes")
-        assert palette.names == CITYSCAPES_CLASSES
-        return _Source(cityscapes_sequences(root, split), False, palette, Fraction(17))
-    data = CamVid(root, split, void_class=void_class)
-    palette = _with_void(load_palette("camvid")) if void_class else load_palette("camvid")
-    videos = frames or (root / "frames" if (root / "frames").is_dir() else None)
-    if videos is None:
-        return _Source(camvid_dense(data), True, palette, Fraction(15))
-    return _Source(camvid_sparse(data, videos), False, palette, Fraction(30))
-
-
-def _with_void(palette: Palette) -> Palette:
-    """AR-Seg's classes: void is one, in black."""
-    import numpy as np
-
-    from ...data import Palette
-
-    return Palette((*palette.names, "void"), np.concatenate([palette.colours, np.zeros((1, 3), np.uint8)]))
 
 
 def _tag(bitrate_bps: int) -> str:

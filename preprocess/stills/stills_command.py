@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING
 import click
 
 from ...console import Existing, command, option
+from ...data import dataset_names, known_datasets
 from ..jobs import encoding_options, execution_options, existing_outputs, output_option
 
 if TYPE_CHECKING:
-    from ...data import Palette
+    from ...data import Dataset, LabelledImages, Palette
     from ..jobs import Outcome
-    from .still_job import LabelledStill
 
 
 @command(interrupted="finished clips are kept, the others left no trace; --resume goes on.")
 @click.argument("folders", metavar="[IMAGES LABELS]", nargs=-1, type=click.Path(path_type=Path))
 @option(
-    "--dataset", type=click.Choice(["camvid", "cityscapes"]), help="Take the stills of a data set, instead of folders."
+    "--dataset",
+    metavar="NAME|DIR",
+    help=f"Take the stills of a data set, instead of folders: {known_datasets()}.",
 )
-@option("--root", type=click.Path(path_type=Path), help="The data set's folder.")
+@option("--root", type=click.Path(path_type=Path), help="The data set's folder, if --dataset is a name.")
 @option("--split", default="train", show_default=True, help="The data set's split.")
 @option(
     "--palette",
     metavar="NAME|FILE",
-    help="Names and colours of the classes in LABELS: camvid (the default), cityscapes, vspw or a file.",
+    help=f"Names and colours of the classes in LABELS: {', '.join(dataset_names())} or a file.  [default: camvid]",
 )
 @output_option
 @option("--variants", type=click.IntRange(1), default=1, show_default=True, help="Drives past each still.")
@@ -63,11 +65,14 @@ def stills(
     is the still itself with its own labels; the others are rendered from it, with the depths that its classes tell.
     """
     from ...codec import EncodeSettings
+    from ...data import load_palette
     from ..jobs import Execution, run_planned
-    from .still_job import StillJob
+    from .still_job import LabelledStill, StillJob
 
-    colours = _palette(palette, dataset)
-    found = _stills(folders, dataset, root, split, colours)
+    source = None if dataset is None else _open(dataset, root, folders, palette)
+    colours = load_palette(palette or "camvid") if source is None else source.palette
+    pairs = _pairs(folders, root, colours) if source is None else source.stills(split)
+    found = [LabelledStill(image, label, pairs.read_labels) for image, label in pairs.pairs]
     encoders = [EncodeSettings(gop=gop, bitrate_bps=rate, preset=preset, slots=1) for rate in bitrates]
     planned = [
         StillJob(
@@ -86,34 +91,25 @@ def stills(
     run_planned(planned, output, Execution(jobs, ray, retries, manifest), existing, _summary).finish()
 
 
-def _palette(name: str | None, dataset: str | None) -> Palette:
-    from ...data import load_palette
+def _open(dataset: str, root: Path | None, folders: tuple[Path, ...], palette: str | None) -> Dataset:
+    from ...data import open_dataset
 
-    if name is not None and dataset is not None:
+    if palette is not None:
         raise click.UsageError(f"--dataset {dataset} has classes of its own; leave --palette out")
-    return load_palette(name or dataset or "camvid")
+    if folders:
+        raise click.UsageError(f"--dataset {dataset} needs no other folders; leave '{folders[0]}' out")
+    return open_dataset(dataset, root)
 
 
-def _stills(
-    folders: tuple[Path, ...], dataset: str | None, root: Path | None, split: str, palette: Palette
-) -> list[LabelledStill]:
-    from ...data import CamVid, Cityscapes, DatasetError, pair_by_stem, read_class_indices, read_train_ids
-    from .still_job import LabelledStill
+def _pairs(folders: tuple[Path, ...], root: Path | None, palette: Palette) -> LabelledImages:
+    from ...data import DatasetError, LabelledImages, pair_by_stem, read_class_indices
 
-    if dataset is None:
-        if root is not None or len(folders) != 2:
-            raise click.UsageError("give two folders, IMAGES and LABELS; or --dataset and --root")
-        for folder in folders:
-            if not folder.is_dir():
-                raise DatasetError(f"'{folder}' is no folder; check the path")
-        pairs, reader = pair_by_stem(*folders), partial(read_class_indices, classes=len(palette))
-        return [LabelledStill(image, label, reader) for image, label in pairs]
-    if folders or root is None:
-        raise click.UsageError(f"--dataset {dataset} needs --root FOLDER, and no other folders")
-    if dataset == "cityscapes":
-        return [LabelledStill(image, label, read_train_ids) for image, label in Cityscapes(root, split).pairs]
-    data = CamVid(root, split)
-    return [LabelledStill(image, label, data.read_labels) for image, label in data.pairs]
+    if root is not None or len(folders) != 2:
+        raise click.UsageError("give two folders, IMAGES and LABELS; or --dataset and --root")
+    for folder in folders:
+        if not folder.is_dir():
+            raise DatasetError(f"'{folder}' is no folder; check the path")
+    return LabelledImages(pair_by_stem(*folders), partial(read_class_indices, classes=len(palette)))
 
 
 def _summary(outcome: Outcome) -> str:

@@ -120,7 +120,7 @@ def test_binary_files_are_refused(tmp_path):
 
 
 def test_unknown_names_say_what_is_known():
-    with pytest.raises(PaletteError, match="camvid, cityscapes, vspw"):
+    with pytest.raises(PaletteError, match="camvid, camvid12, cityscapes, vspw"):
         load_palette("kitti")
     with pytest.raises(PaletteError, match="cannot be read"):
         load_palette("nowhere/classes.csv")

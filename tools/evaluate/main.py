@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,15 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...codec import CodecError
+from ...data import Dataset, known_datasets, open_dataset
 from ...options import Bitrate
 from ...pipelines import MODES, NetworkRunner, StreamUsageError, upsample_labels
 from ...segnet import ConfusionMatrix, find_weights, load_model
 from ..console import InputError, hardware, sha256
 from ..report import Gallery, bitrate_tag, write_html, write_tables
 from .averaging import Views, averaged_labels, separate_views
-from .layouts import DATASETS, Stills, data_sha256, open_protocol, open_stills
+from .classes import Relabelling, match_classes
+from .layouts import data_sha256, files_sha256, open_protocol
 from .protocols import ClipProtocol, Protocol
 from .scoring import Evaluation, ModeResult
 from .shared_runner import SharedRunner
@@ -32,25 +34,17 @@ from .variants import ALIASES, Variant, backbone_name, branch_files, make_varian
 
 @click.command()
 @click.version_option(__version__)
-@click.option("--dataset", type=click.Choice(DATASETS), default="camvid", show_default=True)
+@click.option("--dataset", metavar="NAME|DIR", default="camvid", show_default=True, help=f"{known_datasets()}.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of the data set, or of frames that AR-Seg's scripts processed (such as 3M-GOP12).",
+    help="If --dataset is a name: its folder, or one that AR-Seg's scripts processed (such as 3M-GOP12).",
 )
-@click.option("--split", default="val", show_default=True)
+@click.option("--split", help="The data set's split. Default: val, if there is one of this name.")
 @click.option(
     "--frames",
     type=click.Path(path_type=Path),
     help="CamVid's extracted videos, SCENE/SCENE_000001.png, ...: every labelled frame at every distance (sparse).",
-)
-@click.option(
-    "--classes",
-    type=click.Choice(["auto", "11", "12"]),
-    default="auto",
-    show_default=True,
-    help="CamVid's usual 11, or AR-Seg's 12 with void; auto: as many as the model has.",
 )
 @click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
 @click.option(
@@ -90,8 +84,10 @@ def main(**options: Any) -> None:
     the same decoded frames.
     Several --gop, --bitrate, --lr-scales and --sweep values are all evaluated, in every combination.
     """
-    request = Request(**options)
     try:
+        dataset = open_dataset(options.pop("dataset"), options.pop("root"), frames=options.pop("frames"))
+        split = options.pop("split") or dataset.default_split
+        request = Request(dataset=dataset, split=split, **options)
         runners = request.load_runners()
         if request.stills:
             records, settings, gallery = evaluate_stills(request, runners[request.model])
@@ -101,7 +97,8 @@ def main(**options: Any) -> None:
         raise InputError(str(error)) from error
     if request.output is not None:
         write_tables(request.output, records, settings)
-        write_html(request.output / "report.html", records, settings, [] if gallery is None else gallery.shown)
+        shown = [] if gallery is None else gallery.shown
+        write_html(request.output / "report.html", records, settings, shown, request.dataset.palette)
         click.echo(f"report: {(request.output / 'report.html').resolve()}")
 
 
@@ -109,11 +106,8 @@ def main(**options: Any) -> None:
 class Request:
     """The options of the command, as given; the properties are what they mean."""
 
-    dataset: str
-    root: Path
+    dataset: Dataset
     split: str
-    frames: Path | None
-    classes: str
     model: str
     modes: str
     lr_scales: str | None
@@ -155,7 +149,7 @@ class Request:
         return separate_views([float(scale) for scale in scales], self.flip)
 
     def load_runners(self) -> dict[str, SharedRunner]:
-        """A runner for each model, all of the same classes; InputError where these differ, or options do not fit."""
+        """A runner for each model; InputError where options do not fit."""
         if len(self.views) > 1 and not self.stills:
             raise InputError("--flip and --scales average over views of single frames; add --stills")
         models = [self.model] if self.stills else [variant.model for variant in self.variants]
@@ -166,17 +160,18 @@ class Request:
             }
         except StreamUsageError as error:
             raise InputError(str(error)) from error
-        first = runners[models[0]].classes
-        for model, runner in runners.items():
-            if runner.classes != first:
-                raise InputError(f"{model} has the classes {runner.classes}, {models[0]} {first}; compare equal ones")
         return runners
+
+    def relabellings(self, runners: Mapping[str, NetworkRunner]) -> dict[str, Relabelling | None]:
+        """How each model's labels become the data set's; InputError where its classes are others."""
+        return {model: match_classes(model, runner.classes, self.dataset) for model, runner in runners.items()}
 
     def settings(self, runners: dict[str, SharedRunner], **more: Any) -> dict[str, Any]:
         """What the figures depend on: choices, versions, hardware, hashes of weights."""
         branches = [] if self.stills else branch_files(self.variants)
         return {
-            "dataset": self.dataset,
+            "dataset": self.dataset.name,
+            "title": self.dataset.title,
             "split": self.split,
             "limit": self.limit,
             "precision": {model: runner.precision for model, runner in runners.items()},
@@ -196,14 +191,11 @@ Outcome = tuple[list[dict[str, Any]], dict[str, Any], Gallery | None]
 
 def evaluate_distances(request: Request, runners: dict[str, SharedRunner]) -> Outcome:
     """Every variant at every GOP length and bitrate: records, settings, and pictures of the first of these."""
-    classes = next(iter(runners.values())).classes
-    protocol, names = open_protocol(
+    names = request.dataset.classes
+    relabel = request.relabellings(runners)
+    protocol = open_protocol(
         request.dataset,
-        request.root,
         request.split,
-        frames=request.frames,
-        classes=request.classes,
-        network_classes=classes,
         frame_rate=request.fps,
         limit=request.limit,
         consistency=request.consistency,
@@ -219,7 +211,7 @@ def evaluate_distances(request: Request, runners: dict[str, SharedRunner]) -> Ou
         for gop in gops:
             for bitrate in bitrates:
                 pictures = Gallery(protocol.subject(gop), gop)
-                evaluation = Evaluation(request.variants, runners, names, gop, on_scored=pictures)
+                evaluation = Evaluation(request.variants, runners, names, gop, relabel=relabel, on_scored=pictures)
                 protocol.run(evaluation, gop, bitrate, bar.update)
                 bar.clear()
                 made = make_records(evaluation.results, bitrate, tag)
@@ -259,17 +251,19 @@ def clip_settings(protocol: Protocol, tag: str) -> dict[str, Any]:
 
 def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:
     """The network on frames that were never encoded."""
-    stills: Stills = open_stills(
-        request.dataset, request.root, request.split, request.classes, runner.classes, request.limit
-    )
-    confusions = {views: ConfusionMatrix(len(stills.classes)) for views in request.views}
-    for sample in tqdm(stills.samples, unit="frame", disable=None):
+    classes = request.dataset.classes
+    relabel = request.relabellings({request.model: runner})[request.model]
+    stills = request.dataset.stills(request.split)
+    stills = stills if request.limit is None else stills.first(request.limit)
+    confusions = {views: ConfusionMatrix(len(classes)) for views in request.views}
+    for sample in tqdm(stills, unit="frame", disable=None):
         for views, confusion in confusions.items():
-            confusion.update(still_labels(runner, sample.image, views), sample.labels)
-    count = len(stills.samples)
+            labels = still_labels(runner, sample.image, views)
+            confusion.update(labels if relabel is None else relabel[labels], sample.labels)
+    count = len(stills)
     for views, confusion in confusions.items():
         click.echo(f"{request.split}, {views.name}: mIoU {confusion.mean_iou:.4f} over {count} stills")
-        for name, value in zip(stills.classes, confusion.iou, strict=True):
+        for name, value in zip(classes, confusion.iou, strict=True):
             click.echo(f"  {name:<14}{value:.4f}")
     records = [
         {
@@ -287,10 +281,10 @@ def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:
     ]
     settings = request.settings(
         {request.model: runner},  # type: ignore[dict-item]
-        classes=list(stills.classes),
+        classes=list(classes),
         protocol="stills",
         frames=count,
-        data_sha256=stills.sha256,
+        data_sha256=files_sha256(path for pair in stills.pairs for path in pair),
     )
     return records, settings, None
 

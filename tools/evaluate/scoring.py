@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -181,7 +181,8 @@ class ModeResult:
 class Evaluation:
     """Scores variants of modes on streams of frames that they all share.
 
-    `runners` maps a variant's model to its runner. Every stream is seen by fresh pipelines. `on_scored`, if given, is
+    `runners` maps a variant's model to its runner, `relabel` to a table from its labels to those of `classes` where
+    they are not the same. Every stream is seen by fresh pipelines. `on_scored`, if given, is
     shown every scored frame with its truth and the labels of each variant by name.
     """
 
@@ -192,10 +193,11 @@ class Evaluation:
         classes: tuple[str, ...],
         gop: int,
         *,
+        relabel: Mapping[str, Labels | None] | None = None,
         on_scored: Callable[[str, Frame, Labels, dict[str, Labels]], object] = lambda *_: None,
     ) -> None:
         self.results = [ModeResult(variant, classes, gop) for variant in variants]
-        self._runners = runners
+        self._runners, self._relabel = runners, relabel or {}
         self._on_scored = on_scored
 
     def run(
@@ -262,7 +264,8 @@ class Evaluation:
         result.decode_seconds[kind] += decode_seconds
         result.frames[kind] += 1
         result.network_frames[kind] += prediction.from_network
-        return prediction.labels
+        table = self._relabel.get(result.variant.model)
+        return prediction.labels if table is None else table[prediction.labels]
 
 
 def encode_clip(clip: Clip, file: Path, *, bitrate_bps: int, frame_rate: float) -> None:

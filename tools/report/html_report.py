@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data import load_palette
+from ...data import Palette
 from . import html
 from .charts import Axes, Series, chart, line_chart
 from .files import bitrate_tag
@@ -29,25 +29,25 @@ SUMMARY_NOTE = html.paragraph(
 Record = dict[str, Any]
 
 
-def write_html(file: Path, records: Sequence[Record], settings: dict[str, Any], shown: Sequence[Shown]) -> None:
-    """Write the report on `records` (see `ModeResult.record`) with the pictures `shown`."""
+def write_html(
+    file: Path, records: Sequence[Record], settings: dict[str, Any], shown: Sequence[Shown], palette: Palette
+) -> None:
+    """Write the report on `records` (see `ModeResult.record`) with the pictures `shown`, in the palette's colours."""
     by_distance = "miou_d" in records[0]
-    sections = distance_sections(records, settings, shown) if by_distance else []
+    sections = distance_sections(records, shown, palette) if by_distance else []
     first = [record for record in records if same_run(record, records[0])]
     sections += [
         ("IoU by class, %", class_table(first, settings["classes"])),
         ("Confusion", confusions(first, settings["classes"])),
         ("Settings", setting_facts(settings)),
     ]
-    title = f"{settings['dataset'].capitalize().replace('vid', 'Vid')} {settings['split']}: accuracy " + (
+    title = f"{settings['title']} {settings['split']}: accuracy " + (
         "by distance to the keyframe" if by_distance else "on stills"
     )
     file.write_text(html.page(title, lead(records, settings), sections), encoding="utf-8")
 
 
-def distance_sections(
-    records: Sequence[Record], settings: dict[str, Any], shown: Sequence[Shown]
-) -> list[tuple[str, str]]:
+def distance_sections(records: Sequence[Record], shown: Sequence[Shown], palette: Palette) -> list[tuple[str, str]]:
     """The sections that reports by distance have and those on stills have not."""
     first = [record for record in records if same_run(record, records[0])]
     everything = html.details("Every stream", summary(records)) if len(first) < len(records) else ""
@@ -90,7 +90,7 @@ def distance_sections(
         sections.append(
             (
                 f"One frame at several distances: {shown[0].name}",
-                strips(shown, load_palette("cityscapes" if settings["dataset"] == "cityscapes" else "camvid")),
+                strips(shown, palette),
             )
         )
     return sections

@@ -79,7 +79,7 @@ def ar(
     checkpoint = prepare_folder(output, resume=resume)
     settings = TrainSettings(**options)
     try:
-        train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
+        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
         architecture = load_tensors(hr_weights)[1]["architecture"]
         torch.manual_seed(settings.seed)
         hr = load_model(hr_weights)

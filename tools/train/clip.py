@@ -17,7 +17,7 @@ from torch import nn
 
 from ... import __version__
 from ...codec import CodecError
-from ...data import VSPW_CLASSES, CamVid, LabelledSequence, camvid_dense, find_labelled_videos, vspw_sequences
+from ...data import VSPW, CamVid, LabelledSequence, find_labelled_videos
 from ...segnet import (
     MRCFA,
     SIZES,
@@ -198,9 +198,10 @@ def open_clips(dataset: str, root: Path, clips: Sequence[Path]) -> ClipData:
             f"{len(videos)} of {folder.name}" for folder, videos in zip(clips, found, strict=True)
         )
         return ClipData(
-            [video for videos in found for video in videos], camvid_dense(CamVid(root, "val")), CamVid.classes, words
+            [video for videos in found for video in videos], CamVid(root).sequences("val"), CamVid.classes, words
         )
     if clips:
         raise InputError("--clips are of CamVid's classes; add --dataset camvid, or leave them out")
-    train = vspw_sequences(root, "train")
-    return ClipData(train, vspw_sequences(root, "val"), VSPW_CLASSES, f"{root.name}: {len(train)} videos")
+    data = VSPW(root)
+    train = data.sequences("train")
+    return ClipData(train, data.sequences("val"), data.classes, f"{root.name}: {len(train)} videos")

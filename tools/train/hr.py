@@ -137,7 +137,7 @@ def hr(
         raise InputError("--temporal-loss needs videos; give --clips DIR, as `preprocess stills` makes it")
     videos: list[LabelledVideo] = []
     try:
-        train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
+        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
         torch.manual_seed(settings.seed)
         network = build_network(arch, CamVid.classes)
         if init is not None and not checkpoint.exists():

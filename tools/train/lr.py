@@ -45,7 +45,7 @@ def lr(
     checkpoint = prepare_folder(output, resume=resume)
     settings = TrainSettings(**options)
     try:
-        train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
+        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
         architecture = load_tensors(hr_weights)[1]["architecture"]
         torch.manual_seed(settings.seed)
         low = LowResolution(load_model(hr_weights), lr_scale)

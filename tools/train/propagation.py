@@ -125,7 +125,7 @@ def propagation(
     settings = TrainSettings(**options)
     recipe = None if preset == OURS else PRESETS[preset]
     try:
-        train, val = list(CamVid(root, "train")), list(CamVid(root, "val"))
+        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
         hr = load_model(hr_weights)
         corpora = [labelled_videos(folder) for folder in clips]
         form = head_settings(hr, recipe, flow, edges=edges, stride=stride, width=width, refining=refining)

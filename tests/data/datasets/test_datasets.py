@@ -1,4 +1,4 @@
-"""CamVid in both layouts, folders of frames, and the label files that they read."""
+"""CamVid in both layouts, and the label files that they read."""
 
 import struct
 import zlib
@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from gopseg.data import VOID, CamVid, DatasetError, FolderDataset, load_palette
+from gopseg.data import VOID, CamVid, DatasetError, load_palette
 from gopseg.data.class_lists import CAMVID, CAMVID_AUTHORS
+from gopseg.data.datasets.camvid_files import CamVidStills
 from gopseg.data.sample import read_labels
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "camvid"
@@ -64,7 +65,7 @@ def authors_root(tmp_path):
 
 
 def test_segnet_layout(segnet_root):
-    data = CamVid(segnet_root, "train")
+    data = CamVid(segnet_root).stills("train")
     assert data.layout == "segnet"
     assert [sample.name for sample in data] == ["f1", "f2", "f10"]
     assert data[1].image.shape == (6, 12, 3)
@@ -72,7 +73,7 @@ def test_segnet_layout(segnet_root):
 
 
 def test_authors_layout_groups_the_32_classes(authors_root):
-    data = CamVid(authors_root, "val")
+    data = CamVid(authors_root).stills("val")
     assert data.layout == "authors"
     assert [sample.name for sample in data] == ["0001TP_006690", "0001TP_006720"]
     classes = list(CAMVID)
@@ -91,7 +92,7 @@ def test_every_class_has_its_own_colour_among_the_authors():
 def test_class_dict_rules_over_the_authors_colours(authors_root):
     rows = [f"{name},{r},{g},{b}" for name, ((r, g, b), _) in CAMVID_AUTHORS.items() if name != "Car"]
     (authors_root / "class_dict.csv").write_text("\n".join(["name, r, g, b", *rows, "Car, 1, 2, 3"]))
-    labels = CamVid(authors_root, "val")[0].labels[0]
+    labels = CamVid(authors_root).stills("val")[0].labels[0]
     assert labels[32] == 8
     assert labels[list(CAMVID_AUTHORS).index("Car")] == VOID
 
@@ -99,53 +100,53 @@ def test_class_dict_rules_over_the_authors_colours(authors_root):
 def test_class_dict_with_foreign_classes_is_refused(authors_root):
     (authors_root / "class_dict.csv").write_text("name,r,g,b\nSpaceship,1,2,3\n")
     with pytest.raises(DatasetError, match="'Spaceship' is none of CamVid's 32 classes"):
-        CamVid(authors_root, "val")
+        CamVid(authors_root).stills("val")
 
 
 def test_labels_in_foreign_colours_are_refused(authors_root):
     write(authors_root / "val_labels" / "0001TP_006720.png", image(7, (4, 33)))
     with pytest.raises(DatasetError, match=r"0001TP_006720.png.*100 %"):
-        CamVid(authors_root, "val")[1]
+        CamVid(authors_root).stills("val")[1]
 
 
 def test_layout_can_be_forced(segnet_root):
     with pytest.raises(DatasetError, match="no folder 'train_labels'"):
-        CamVid(segnet_root, "train", layout="authors")
+        CamVidStills(segnet_root, "train", layout="authors")
 
 
 @pytest.mark.parametrize(("split", "text"), [("test", "'testannot' nor 'test_labels'")])
 def test_missing_splits_are_named(segnet_root, split, text):
     with pytest.raises(DatasetError, match=text):
-        CamVid(segnet_root, split)
+        CamVid(segnet_root).stills(split)
 
 
 def test_missing_roots_are_named(tmp_path):
     with pytest.raises(DatasetError, match="no folder; check the path"):
-        CamVid(tmp_path / "nowhere", "train")
+        CamVid(tmp_path / "nowhere").stills("train")
 
 
 def test_images_without_labels_are_named(segnet_root):
     (segnet_root / "trainannot" / "f2.png").unlink()
     with pytest.raises(DatasetError, match=r"1 of 3 images, first 'f2.webp'"):
-        CamVid(segnet_root, "train")
+        CamVid(segnet_root).stills("train")
 
 
 def test_two_images_of_one_stem_are_refused(segnet_root):
     write(segnet_root / "train" / "f2.png", image(1))
     with pytest.raises(DatasetError, match="remove one"):
-        CamVid(segnet_root, "train")
+        CamVid(segnet_root).stills("train")
 
 
 def test_labels_of_another_size_are_refused(segnet_root):
     write(segnet_root / "trainannot" / "f2.png", np.zeros((3, 12), np.uint8))
     with pytest.raises(DatasetError, match=r"12x3 pixels.*12x6; make them equal"):
-        CamVid(segnet_root, "train")[1]
+        CamVid(segnet_root).stills("train")[1]
 
 
 def test_the_shared_copy():
     if not SHARED.is_dir():
         pytest.skip("the shared CamVid is not here")
-    sizes = {split: CamVid(SHARED, split) for split in ("train", "val", "test")}
+    sizes = {split: CamVid(SHARED).stills(split) for split in ("train", "val", "test")}
     assert {split: len(data) for split, data in sizes.items()} == {"train": 367, "val": 48, "test": 233}
     seen = np.zeros(256, int)
     for sample in (data[index] for data in sizes.values() for index in (0, 20)):
@@ -153,38 +154,6 @@ def test_the_shared_copy():
         seen += np.bincount(sample.labels.ravel(), minlength=256)
     assert (seen[:10] > 0).all()
     assert seen[11:VOID].sum() == 0
-
-
-def test_a_folder_with_labels(tmp_path):
-    for number, kind in ((1, "png"), (2, "jpg"), (10, "webp")):
-        write(tmp_path / "frames" / f"{number}.{kind}", image(number * 20))
-        write(tmp_path / "labels" / f"{number}.png", np.full((6, 8), number, np.uint8))
-    data = FolderDataset(tmp_path / "frames", tmp_path / "labels", classes=10)
-    assert data.has_labels
-    assert [(sample.name, int(sample.labels[0, 0])) for sample in data] == [("1", 1), ("2", 2), ("10", VOID)]
-    assert len(FolderDataset(tmp_path / "frames", tmp_path / "labels")) == 3
-
-
-def test_a_folder_without_labels_is_all_void(tmp_path):
-    write(tmp_path / "f2.png", image(1))
-    write(tmp_path / "f10.png", image(2))
-    (tmp_path / "notes.txt").write_text("no image")
-    data = FolderDataset(tmp_path)
-    assert not data.has_labels
-    assert [sample.name for sample in data] == ["f2", "f10"]
-    assert (data[0].labels == VOID).all()
-    assert data[0].labels.shape == (6, 8)
-
-
-def test_folders_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(DatasetError, match="no folder"):
-        FolderDataset(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="no images"):
-        FolderDataset(tmp_path)
-    write(tmp_path / "frames" / "a.png", image(1))
-    (tmp_path / "labels").mkdir()
-    with pytest.raises(DatasetError, match=r"1 of 1 images, first 'a.png'"):
-        FolderDataset(tmp_path / "frames", tmp_path / "labels")
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2, 1])
@@ -217,7 +186,7 @@ def test_labels_of_another_kind_are_refused(tmp_path):
 
 def test_the_palette_draws_what_the_authors_drew(authors_root):
     """Colour labels to indices and back: the 11 classes with a colour of their own come back as they were."""
-    labels = CamVid(authors_root, "val")[0].labels[0]
+    labels = CamVid(authors_root).stills("val")[0].labels[0]
     drawn = load_palette("camvid").color(labels)
     for at, (colour, group) in enumerate(CAMVID_AUTHORS.values()):
         if group is not None and CAMVID[group] == colour:

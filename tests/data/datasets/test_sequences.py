@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from gopseg.data import VOID, CamVid, DatasetError
+from gopseg.data import VOID, CamVid, CamVid12, Cityscapes, DatasetError
 from gopseg.data.class_lists import CAMVID, CAMVID_AUTHORS
 from gopseg.data.datasets.ar_seg import ProcessedFrames, read_motion_map
-from gopseg.data.datasets.camvid import CAMVID_CLASSES_WITH_VOID
 from gopseg.data.datasets.camvid_video import camvid_dense, camvid_sparse, extracted_frame
-from gopseg.data.datasets.cityscapes import Cityscapes, cityscapes_sequences
+from gopseg.data.datasets.cityscapes_files import cityscapes_sequences
 from gopseg.data.datasets.sequences import LabelledSequence, dense_clips, limited, sparse_clips
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "camvid"
@@ -95,7 +94,7 @@ def camvid(tmp_path):
 
 
 def test_sparse_camvid_finds_its_frames(camvid):
-    first, second = camvid_sparse(CamVid(camvid, "test"), camvid / "frames")
+    first, second = camvid_sparse(CamVid(camvid).stills("test"), camvid / "frames")
     assert (first.name, sorted(first.label_files), len(first)) == ("0016E5", [4, 6], 9)
     assert first.image(4)[0, 0, 0] == 392 % 256
     assert (first.labels(4) == list(CAMVID).index("car")).all()
@@ -107,34 +106,34 @@ def test_sparse_camvid_finds_its_frames(camvid):
 def test_holes_and_missing_frames_are_refused(camvid):
     (camvid / "frames" / "0016E5" / "0016E5_000391.png").unlink()
     with pytest.raises(DatasetError, match="holes"):
-        camvid_sparse(CamVid(camvid, "test"), camvid / "frames")
+        camvid_sparse(CamVid(camvid).stills("test"), camvid / "frames")
     for path in (camvid / "frames" / "0016E5").glob("*39[0-4].png"):
         path.unlink()
     for path in (camvid / "frames" / "0016E5").glob("*38*.png"):
         path.unlink()
     with pytest.raises(DatasetError, match=r"lacks 2 annotated frames, first that of '0016E5_00390'"):
-        camvid_sparse(CamVid(camvid, "test"), camvid / "frames")
+        camvid_sparse(CamVid(camvid).stills("test"), camvid / "frames")
 
 
 def test_dense_camvid_is_told_from_stills(tmp_path):
     for folder in ("val", "valannot"):
         for number in (4, 6, 8):
             write(tmp_path / folder / f"0016E5_{number:05d}.png", 3, channels=1)
-    (one,) = camvid_dense(CamVid(tmp_path, "val"))
+    (one,) = camvid_dense(CamVid(tmp_path).stills("val"))
     assert (one.name, len(one), one.is_dense) == ("0016E5", 3, True)
     for folder in ("val", "valannot"):
         write(tmp_path / folder / "0016E5_00038.png", 3, channels=1)
     with pytest.raises(DatasetError, match="2 to 30 apart"):
-        camvid_dense(CamVid(tmp_path, "val"))
+        camvid_dense(CamVid(tmp_path).stills("val"))
 
 
 def test_the_shared_val_is_dense_and_test_is_not():
     if not SHARED.is_dir():
         pytest.skip("the shared CamVid is not here")
-    (one,) = camvid_dense(CamVid(SHARED, "val"))
+    (one,) = camvid_dense(CamVid(SHARED).stills("val"))
     assert (one.name, len(one), one.is_dense) == ("0016E5", 48, True)
     with pytest.raises(DatasetError, match="30 apart"):
-        camvid_dense(CamVid(SHARED, "test"))
+        camvid_dense(CamVid(SHARED).stills("test"))
 
 
 def test_twelve_classes_score_void_and_ignore_what_is_merged_into_the_eleven(tmp_path):
@@ -143,10 +142,10 @@ def test_twelve_classes_score_void_and_ignore_what_is_merged_into_the_eleven(tmp
     for folder, name in (("val", "a"), ("val_labels", "a_L")):
         (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.tile(row, (4, 1, 1))[..., ::-1])
-    data = CamVid(tmp_path, "val", void_class=True)
-    assert data.classes == CAMVID_CLASSES_WITH_VOID
+    data = CamVid12(tmp_path).stills("val")
+    assert CamVid12.classes == (*CAMVID, "void")
     expected = [
-        CAMVID_CLASSES_WITH_VOID.index(group) if group is not None and CAMVID[group] == colour else VOID
+        CamVid12.classes.index(group) if group is not None and CAMVID[group] == colour else VOID
         for colour, group in CAMVID_AUTHORS.values()
     ]
     expected[list(CAMVID_AUTHORS).index("Void")] = 11
@@ -158,8 +157,8 @@ def test_twelve_classes_score_void_and_ignore_what_is_merged_into_the_eleven(tmp
 def test_indexed_labels_keep_void_as_a_class_where_it_is_asked_for(tmp_path):
     write(tmp_path / "val" / "a.png", 3)
     write(tmp_path / "val_labels_with_ignored" / "a_L.png", 11, channels=1)
-    assert (CamVid(tmp_path, "val", void_class=True)[0].labels == 11).all()
-    assert (CamVid(tmp_path, "val")[0].labels == VOID).all()
+    assert (CamVid12(tmp_path).stills("val")[0].labels == 11).all()
+    assert (CamVid(tmp_path).stills("val")[0].labels == VOID).all()
 
 
 @pytest.fixture
@@ -178,7 +177,7 @@ def cityscapes(tmp_path):
 
 
 def test_cityscapes_stills_and_snippets(cityscapes):
-    data = Cityscapes(cityscapes, "val")
+    data = Cityscapes(cityscapes).stills("val")
     train_ids = [VOID, 0, 1, 2, 18, VOID, 11, VOID]
     np.testing.assert_array_equal(data[0].labels[0], train_ids)
     (snippet,) = cityscapes_sequences(cityscapes, "val")
@@ -194,7 +193,7 @@ def test_cityscapes_without_its_frames_is_refused(cityscapes):
     with pytest.raises(DatasetError, match=r"lacks the frames of 1 labels"):
         cityscapes_sequences(cityscapes, "val")
     with pytest.raises(DatasetError, match="no folder"):
-        Cityscapes(cityscapes, "train")
+        Cityscapes(cityscapes).stills("train")
 
 
 def test_processed_camvid(tmp_path):

@@ -8,11 +8,11 @@ import pytest
 
 from gopseg.data import VOID, DatasetError, SyntheticStreet, load_palette
 from gopseg.data.class_lists import CAMVID
-from gopseg.data.datasets.vspw import VSPW_CLASSES, draw_clip, read_class_labels, vspw_sequences
+from gopseg.data.datasets.vspw import VSPW, draw_clip, read_class_labels, vspw_sequences
 
 # What VSPW calls the street's classes.
 NAMES = ("sky", "building", "pole", "road", "path", "tree", "traffic_light", "handrail_or_fence", "car", "person")
-TO_VSPW = np.array([VSPW_CLASSES.index(name) for name in (*NAMES, "bicycle")], np.uint8)
+TO_VSPW = np.array([VSPW.classes.index(name) for name in (*NAMES, "bicycle")], np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def test_labels_are_stored_plus_one(tmp_path):
 
 
 def test_classes_and_palette():
-    assert len(VSPW_CLASSES) == 124
-    assert (VSPW_CLASSES[0], VSPW_CLASSES[18], VSPW_CLASSES[48], VSPW_CLASSES[123]) == ("wall", "road", "car", "train")
-    assert load_palette("vspw").names == VSPW_CLASSES
+    assert len(VSPW.classes) == 124
+    assert (VSPW.classes[0], VSPW.classes[18], VSPW.classes[48], VSPW.classes[123]) == ("wall", "road", "car", "train")
+    assert load_palette("vspw").names == VSPW.classes
     assert len(TO_VSPW) == len(CAMVID)
 
 

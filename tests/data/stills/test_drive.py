@@ -335,7 +335,7 @@ def test_label_files_keep_values_and_show_colours(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no CamVid in ../shared/data")
 def test_camvid_is_mostly_told() -> None:
-    data = CamVid(SHARED, "train")
+    data = CamVid(SHARED).stills("train")
     for index in (5, 200):
         motion = StillMotion(data[index], data.classes, count=12, fps=15, rng=np.random.default_rng(index))
         unlabelled = (data[index].labels == VOID).mean()

@@ -186,7 +186,7 @@ def test_resume_makes_what_is_missing(camvid: Path, tmp_path: Path, clips: Clips
         (("--distances", "12"), "not below --gop"),
         (("--distances", "two"), "no distances"),
         (("--layout", "ar-seg"), "give --frames"),
-        (("--dataset", "cityscapes", "--frames", "x"), "--frames is for CamVid"),
+        (("--dataset", "cityscapes", "--frames", "x"), "Cityscapes keeps its frames in its own folder"),
         (("--split", "night"), "check the path and the split"),
     ],
 )

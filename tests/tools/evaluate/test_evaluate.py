@@ -11,8 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.codec import open_video
-from gopseg.data.datasets.camvid import CAMVID_CLASSES
-from gopseg.data.datasets.cityscapes import CITYSCAPES_CLASSES
+from gopseg.data import CamVid, CamVid12, Cityscapes
 from gopseg.data.datasets.sequences import LabelledSequence, dense_clips
 from gopseg.pipelines import MODES, Pipeline
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
@@ -177,7 +176,7 @@ def clip(tmp_path_factory):
         write(root / "valannot" / f"{i}.png", stripe(i))
     weights = root / "net.safetensors"
     torch.manual_seed(0)
-    save_model(SwiftNet(CAMVID_CLASSES), weights, "swiftnet18")
+    save_model(SwiftNet(CamVid.classes), weights, "swiftnet18")
     return root, weights
 
 
@@ -195,7 +194,7 @@ def test_the_command_writes_its_reports(clip, tmp_path):
     assert [record["mode"] for record in report["modes"]] == ["hr", "motion", "hr"]
     for record in report["modes"]:
         assert len(record["miou_d"]) == 2
-        assert len(record["iou_d"][0]) == len(CAMVID_CLASSES)
+        assert len(record["iou_d"][0]) == len(CamVid.classes)
         assert record["miou_min"] == min(record["miou_d"])
         temporal = record["temporal"]
         assert 0 < record["temporal_consistency"] == temporal["tc"] <= 1
@@ -252,7 +251,7 @@ def test_propagation_heads_are_compared_at_every_interval(clip, tmp_path):
     files = []
     for name, edges in (("with", "any-neighbour"), ("without", None)):
         torch.manual_seed(0)
-        settings = PropagationSettings(classes=CAMVID_CLASSES, stride=4, width=8, edges=edges)
+        settings = PropagationSettings(classes=CamVid.classes, stride=4, width=8, edges=edges)
         files.append(tmp_path / f"{name}.safetensors")
         save_propagation(PropagationModel(settings), files[-1])
     arguments = ("--root", root, "--model", weights, "--gop", 2, "--limit", 3, "--precision", "fp32", "-o", tmp_path)
@@ -274,7 +273,7 @@ def test_sparse_video_scores_each_label_at_each_distance(tmp_path):
         write(root / f"leftImg8bit_sequence/val/ulm/ulm_000003_{i:06d}_leftImg8bit.png", picture(stripe(i)))
     write(root / "gtFine/val/ulm/ulm_000003_000003_gtFine_labelIds.png", np.full(SIZE, 7, np.uint8))
     weights = tmp_path / "net.safetensors"
-    save_model(SwiftNet(CITYSCAPES_CLASSES), weights, "swiftnet18")
+    save_model(SwiftNet(Cityscapes.classes), weights, "swiftnet18")
     arguments = ("--dataset", "cityscapes", "--root", root, "--model", weights, "--gop", GOP, "-o", tmp_path)
     result = call(*arguments, "--precision", "fp32")
     assert result.exit_code == 0, result.output
@@ -330,17 +329,21 @@ def test_composed_motion_is_sampled_where_cells_have_their_centres():
     np.testing.assert_array_equal(motion.compose("pixel").displacement, motion.displacement)
 
 
-def test_twelve_classes_are_taken_for_a_network_that_has_them(clip, tmp_path):
-    root, _ = clip
+def test_a_network_of_twelve_classes_takes_the_data_set_that_has_them(clip, tmp_path):
+    root, eleven = clip
     weights = tmp_path / "twelve.safetensors"
     save_model(SwiftNet(12), weights, "swiftnet18")
     arguments = ("--root", root, "--model", weights, "--gop", 1, "--limit", 2, "--precision", "fp32", "-o", tmp_path)
-    result = call(*arguments, "--modes", "frame")
+    result = call(*arguments, "--modes", "frame", "--dataset", "camvid12")
     assert result.exit_code == 0, result.output
-    assert json.loads((tmp_path / "report.json").read_text())["settings"]["classes"][-1] == "void"
-    result = call(*arguments, "--classes", "11")
+    assert json.loads((tmp_path / "report.json").read_text())["settings"]["classes"] == list(CamVid12.classes)
+    result = call(*arguments)
     assert result.exit_code == 2
+    assert "it has 12 classes, the data set 11" in result.output
     assert "take another model" in result.output
+    result = call("--root", root, "--model", eleven, "--dataset", "camvid12")
+    assert result.exit_code == 2
+    assert "it lacks void" in result.output
 
 
 def test_stills(clip, tmp_path):

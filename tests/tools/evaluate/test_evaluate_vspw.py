@@ -11,14 +11,14 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.data import SyntheticStreet
-from gopseg.data.datasets.vspw import VSPW_CLASSES, vspw_sequences
+from gopseg.data.datasets.vspw import VSPW, vspw_sequences
 from gopseg.segnet import SwiftNet, build_network, save_model
 from gopseg.tools.evaluate.main import main
 
 NAMES = ("sky", "building", "pole", "road", "path", "tree", "traffic_light", "handrail_or_fence", "car", "person")
-TO_VSPW = np.array([VSPW_CLASSES.index(name) for name in (*NAMES, "bicycle")], np.uint8)
+TO_VSPW = np.array([VSPW.classes.index(name) for name in (*NAMES, "bicycle")], np.uint8)
 FRAMES = {"long": 18, "short": 9}
-ROAD = VSPW_CLASSES.index("road")
+ROAD = VSPW.classes.index("road")
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +45,22 @@ def evaluated(root, output, *arguments):
 
 
 def test_metrics_of_a_network_that_always_says_road(root, tmp_path):
-    network = SwiftNet(VSPW_CLASSES)
+    network = SwiftNet(VSPW.classes)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-        [bias] = [value for name, value in network.named_parameters() if value.shape == (len(VSPW_CLASSES),)]
+        [bias] = [value for name, value in network.named_parameters() if value.shape == (len(VSPW.classes),)]
         bias[ROAD] = 1
     save_model(network, tmp_path / "road.safetensors", "swiftnet18")
     report = evaluated(root, tmp_path / "out", "--model", tmp_path / "road.safetensors", "--modes", "frame")
     [record] = report["modes"]
     assert report["settings"]["frames"] == sum(FRAMES.values())
     assert np.sum(record["confusion"]) == 18 * 61 * 96 + 9 * 61 * 97  # every frame once, void left out
-    pixels = np.zeros(len(VSPW_CLASSES))
+    pixels = np.zeros(len(VSPW.classes))
     steady = {8: [], 16: []}
     for video in vspw_sequences(root, "val"):
         truth = np.stack([video.labels(index) for index in range(len(video))])
-        pixels += np.bincount(truth.ravel(), minlength=256)[: len(VSPW_CLASSES)]
+        pixels += np.bincount(truth.ravel(), minlength=256)[: len(VSPW.classes)]
         for n, windows in steady.items():
             for start in range(len(truth) - n + 1):
                 known = (truth[start : start + n] == truth[start]).all(0) & (truth[start] != 255)
@@ -77,7 +77,7 @@ def test_metrics_of_a_network_that_always_says_road(root, tmp_path):
 def test_references_are_compared(root, tmp_path):
     pytest.importorskip("transformers", reason="the extra segformer is not installed")
     torch.manual_seed(0)
-    save_model(build_network("mrcfa-b0", VSPW_CLASSES), tmp_path / "clip.safetensors", "mrcfa-b0")
+    save_model(build_network("mrcfa-b0", VSPW.classes), tmp_path / "clip.safetensors", "mrcfa-b0")
     sweep = ("--modes", "clip", "--sweep", "references=fixed,guided", "--limit", 9, "--consistency", "none")
     report = evaluated(root, tmp_path / "out", "--model", tmp_path / "clip.safetensors", *sweep)
     assert [record["variant"] for record in report["modes"]] == ["clip references=fixed", "clip references=guided"]
@@ -87,9 +87,10 @@ def test_references_are_compared(root, tmp_path):
         assert np.isfinite(record["weighted_iou"])
 
 
-def test_stills_are_refused(root, tmp_path):
-    save_model(SwiftNet(VSPW_CLASSES), tmp_path / "any.safetensors", "swiftnet18")
-    arguments = ("--dataset", "vspw", "--root", root, "--model", tmp_path / "any.safetensors", "--stills")
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == 2
-    assert "VSPW is video" in result.output
+def test_stills_are_all_frames(root, tmp_path):
+    save_model(SwiftNet(VSPW.classes), tmp_path / "any.safetensors", "swiftnet18")
+    report = evaluated(root, tmp_path / "out", "--model", tmp_path / "any.safetensors", "--stills")
+    [record] = report["modes"]
+    assert record["frames"] == sum(FRAMES.values())
+    assert np.sum(record["confusion"]) == 18 * 61 * 96 + 9 * 61 * 97
+    assert "VSPW val: accuracy on stills" in (tmp_path / "out" / "report.html").read_text()

@@ -191,7 +191,7 @@ def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arg
 
 
 def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
-    data = list(CamVid(camvid, "train"))
+    data = list(CamVid(camvid).stills("train"))
     settings = TrainSettings(batch=1, crops=((64, 64, 1.0),), precision="fp32", auxiliary=0.0)
     videos = find_labelled_videos(clips)
     losses = []
@@ -210,7 +210,7 @@ def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
 
 def test_a_mirrored_teacher_is_imitated(camvid, tmp_path):
     """A student that is its own teacher has nothing to learn from it, unless the teacher sees more than itself."""
-    data = list(CamVid(camvid, "train"))
+    data = list(CamVid(camvid).stills("train"))
     settings = TrainSettings(batch=1, crops=((64, 64, 1.0),), precision="fp32", auxiliary=0.0)
     network = build_network("swiftnet18", CamVid.classes).eval()
     terms = []

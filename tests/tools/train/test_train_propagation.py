@@ -33,7 +33,7 @@ def world(tmp_path_factory):
             cv2.imwrite(str(root / split / f"{i:02d}.png"), image.astype(np.uint8))
             cv2.imwrite(str(root / f"{split}annot" / f"{i:02d}.png"), labels)
     clips = root / "clips"
-    encoded_val(list(CamVid(root, "train")), clips, 0, 750_000)
+    encoded_val(list(CamVid(root).stills("train")), clips, 0, 750_000)
     torch.manual_seed(0)
     save_model(SwiftNet(CamVid.classes), root / "hr.safetensors", "swiftnet18")
     return root
