@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ... import __version__
-from ...codec import CodecError
+from ...console import command
 from ...data import Dataset, known_datasets, open_dataset
 from ...options import Bitrate
-from ...pipelines import MODES, NetworkRunner, StreamUsageError, upsample_labels
+from ...pipelines import MODES, NetworkRunner, upsample_labels
 from ...segnet import ConfusionMatrix, find_weights, load_model
 from ..console import InputError, hardware, sha256
 from ..report import Gallery, bitrate_tag, write_html, write_tables
@@ -32,8 +32,7 @@ from .shared_runner import SharedRunner
 from .variants import ALIASES, Variant, backbone_name, branch_files, make_variants, parse_sweeps, parse_values
 
 
-@click.command()
-@click.version_option(__version__)
+@command()
 @click.option("--dataset", metavar="NAME|DIR", default="camvid", show_default=True, help=f"{known_datasets()}.")
 @click.option(
     "--root",
@@ -84,17 +83,14 @@ def main(**options: Any) -> None:
     the same decoded frames.
     Several --gop, --bitrate, --lr-scales and --sweep values are all evaluated, in every combination.
     """
-    try:
-        dataset = open_dataset(options.pop("dataset"), options.pop("root"), frames=options.pop("frames"))
-        split = options.pop("split") or dataset.default_split
-        request = Request(dataset=dataset, split=split, **options)
-        runners = request.load_runners()
-        if request.stills:
-            records, settings, gallery = evaluate_stills(request, runners[request.model])
-        else:
-            records, settings, gallery = evaluate_distances(request, runners)
-    except (CodecError, ValueError) as error:
-        raise InputError(str(error)) from error
+    dataset = open_dataset(options.pop("dataset"), options.pop("root"), frames=options.pop("frames"))
+    split = options.pop("split") or dataset.default_split
+    request = Request(dataset=dataset, split=split, **options)
+    runners = request.load_runners()
+    if request.stills:
+        records, settings, gallery = evaluate_stills(request, runners[request.model])
+    else:
+        records, settings, gallery = evaluate_distances(request, runners)
     if request.output is not None:
         write_tables(request.output, records, settings)
         shown = [] if gallery is None else gallery.shown
@@ -153,14 +149,10 @@ class Request:
         if len(self.views) > 1 and not self.stills:
             raise InputError("--flip and --scales average over views of single frames; add --stills")
         models = [self.model] if self.stills else [variant.model for variant in self.variants]
-        try:
-            runners = {
-                model: SharedRunner(load_model(model), device=self.device, precision=self.precision)
-                for model in dict.fromkeys(models)
-            }
-        except StreamUsageError as error:
-            raise InputError(str(error)) from error
-        return runners
+        return {
+            model: SharedRunner(load_model(model), device=self.device, precision=self.precision)
+            for model in dict.fromkeys(models)
+        }
 
     def relabellings(self, runners: Mapping[str, NetworkRunner]) -> dict[str, Relabelling | None]:
         """How each model's labels become the data set's; InputError where its classes are others."""
