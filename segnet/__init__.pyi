@@ -25,6 +25,7 @@ from .importing import DETECTED as DETECTED
 from .importing import as_segmentation_network as as_segmentation_network
 from .importing import import_clip_network as import_clip_network
 from .importing import import_network as import_network
+from .importing import initialise_from_imagenet as initialise_from_imagenet
 from .importing import load_network as load_network
 from .importing import read_checkpoint as read_checkpoint
 from .loading import ARCHITECTURES as ARCHITECTURES
@@ -66,6 +67,7 @@ from .networks import SIZES as SIZES
 from .networks import Encoded as Encoded
 from .networks import SegFormer as SegFormer
 from .networks import SwiftNet as SwiftNet
+from .networks import SwiftNetLite as SwiftNetLite
 from .networks import Tokens as Tokens
 from .propagation import CODEC_MOTION as CODEC_MOTION
 from .propagation import PRESETS as PRESETS

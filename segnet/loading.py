@@ -27,6 +27,7 @@ from .networks import (
     SegFormer,
     SemsegPSPNet,
     SwiftNet,
+    SwiftNetLite,
     SwiftNetPyramid,
     without_levels,
 )
@@ -34,6 +35,7 @@ from .networks import (
 ARCHITECTURES: dict[str, Callable[[int | Sequence[str]], SegmentationNetwork]] = {
     "swiftnet18": SwiftNet,
     "swiftnet18-pyramid": SwiftNetPyramid,
+    **{f"swiftnet-lite{size}": partial(SwiftNetLite, size=size) for size in (0, 1, 2)},
     "gsvnet-bise18": BiSeNetGSVNet,
     "camvid-psp18": PSPNet,
     "cityscapes-psp18": SemsegPSPNet,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..sample import VOID, Sample
+from .codec_artefacts import coded_with_h264
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,9 @@ class Augmentation:
     `crop_hw` is the output size in pixels. `scale` is the range of the random zoom (log-uniform), `aspect` the largest
     relative stretch of one side. With probability `focus` the crop is placed around a pixel of a class drawn at random
     from those in the image, so rare classes are seen more often. `mix` is the probability that half of the classes of a
-    second view are pasted over the first (ClassMix, Olsson et al., WACV 2021, on true labels).
+    second view are pasted over the first (ClassMix, Olsson et al., WACV 2021, on true labels). `light` is the largest
+    logarithm of gamma where colours change, `degrade` the probability of a cheap camera's picture, `codec` that of a
+    P-frame of H.264.
     """
 
     crop_hw: tuple[int, int]
@@ -30,6 +33,8 @@ class Augmentation:
     colour: float = 0.8
     degrade: float = 0.3
     mix: float = 0.3
+    codec: float = 0.0
+    light: float = 0.35
 
     def with_crop(self, crop_hw: tuple[int, int]) -> Augmentation:
         """The same settings at another output size."""
@@ -48,9 +53,11 @@ def random_view(
         view = class_mix(view, crop_view(other(), settings, rng), rng)
     image = view.image
     if rng.random() < settings.colour:
-        image = jitter_colour(image, rng)
+        image = jitter_colour(image, rng, settings.light)
     if rng.random() < settings.degrade:
         image = degrade(image, rng)
+    if settings.codec and rng.random() < settings.codec:
+        image = coded_with_h264(image, rng)
     return replace(view, image=image)
 
 
@@ -114,13 +121,14 @@ def class_mix(base: Sample, other: Sample, rng: np.random.Generator) -> Sample:
     )
 
 
-def jitter_colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Gamma, contrast, brightness, white balance and saturation, each a little."""
-    gamma = np.exp(rng.uniform(-0.35, 0.35))
-    contrast, brightness = rng.uniform(0.75, 1.25), rng.uniform(-25, 25)
+def jitter_colour(image: NDArray[np.uint8], rng: np.random.Generator, light: float = 0.35) -> NDArray[np.uint8]:
+    """Gamma, contrast, brightness, white balance and saturation, each a little; `light` bounds the logarithm of gamma,
+    and the ranges of the others but saturation grow with it."""
+    gamma, more = np.exp(rng.uniform(-light, light)), light / 0.35
+    contrast, brightness = 1 + 0.25 * more * rng.uniform(-1, 1), 25 * more * rng.uniform(-1, 1)
     ramp = 255 * (np.arange(256) / 255) ** gamma
     ramp = (ramp - 110) * contrast + 110 + brightness
-    balance = np.exp(rng.uniform(-0.08, 0.08, 3))
+    balance = np.exp(0.08 * more * rng.uniform(-1, 1, 3))
     table = np.clip(ramp[:, None] * balance, 0, 255).astype(np.uint8)
     image = cv2.LUT(image, np.ascontiguousarray(table[None]))
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -1,5 +1,6 @@
 from .adapter import as_segmentation_network as as_segmentation_network
 from .hf import load_network as load_network
+from .imagenet import initialise_from_imagenet as initialise_from_imagenet
 from .mrcfa_checkpoints import import_clip_network as import_clip_network
 from .published import DETECTED as DETECTED
 from .published import import_network as import_network

@@ -1,5 +1,7 @@
 from .bisenet import BiSeNet as BiSeNet
 from .bisenet_gsvnet import BiSeNetGSVNet as BiSeNetGSVNet
+from .efficientnet_lite import EfficientNetLite as EfficientNetLite
+from .efficientnet_lite import EfficientNetLiteClassifier as EfficientNetLiteClassifier
 from .normalised import CAMVID as CAMVID
 from .normalised import IMAGENET as IMAGENET
 from .normalised import size_of as size_of
@@ -14,5 +16,6 @@ from .segformer import Tokens as Tokens
 from .swiftnet import IMAGE_MEAN as IMAGE_MEAN
 from .swiftnet import IMAGE_STD as IMAGE_STD
 from .swiftnet import SwiftNet as SwiftNet
+from .swiftnet_lite import SwiftNetLite as SwiftNetLite
 from .swiftnet_pyramid import SwiftNetPyramid as SwiftNetPyramid
 from .swiftnet_pyramid import without_levels as without_levels

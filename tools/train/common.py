@@ -62,6 +62,20 @@ def run_options(command: Command) -> Command:
         ),
         click.option("--optimiser", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True),
         click.option("--lr", type=float, default=1e-3, show_default=True),
+        click.option(
+            "--encoder-lr",
+            type=click.FloatRange(0),
+            default=1.0,
+            show_default=True,
+            help="The encoder's learning rate, relative to --lr.",
+        ),
+        click.option(
+            "--encoder-norm",
+            type=click.Choice(["train", "kept"]),
+            default="train",
+            show_default=True,
+            help="The encoder's batch-norm statistics: estimated anew, or kept as they were loaded.",
+        ),
         click.option("--weight-decay", type=float, default=0.02, show_default=True),
         click.option("--warmup", type=click.IntRange(0), default=200, show_default=True, help="Steps."),
         click.option(
@@ -96,6 +110,19 @@ def image_options(command: Command) -> Command:
             "--scale", type=(float, float), default=(0.5, 2.0), show_default=True, help="Range of the random zoom."
         ),
         click.option("--mix", type=share, default=0.3, show_default=True, help="Probability of ClassMix."),
+        click.option(
+            "--degrade", type=share, default=0.3, show_default=True, help="Probability of blur, JPEG or sensor noise."
+        ),
+        click.option(
+            "--codec", type=share, default=0.0, show_default=True, help="Probability of an H.264 P-frame's artefacts."
+        ),
+        click.option(
+            "--light",
+            type=click.FloatRange(0),
+            default=0.35,
+            show_default=True,
+            help="Largest gamma, as a natural logarithm; contrast, brightness and white balance follow.",
+        ),
         click.option("--auxiliary", type=float, default=0.4, show_default=True, help="Weight of deep supervision."),
         click.option("--synthetic", type=share, default=0.0, show_default=True, help="Share of synthetic streets."),
         click.option(

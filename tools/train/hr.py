@@ -19,12 +19,12 @@ from ...segnet import (
     ModelError,
     SegmentationNetwork,
     build_network,
-    initialise,
     load_model,
     save_model,
 )
 from ..console import InputError, sha256
 from .common import Command, add, image_options, more_samples, prepare_folder, run_options, run_trainer
+from .initialisation import initialise
 from .trainers import ImageTrainer, TemporalSettings, TemporalTrainer, TrainSettings
 
 
@@ -87,9 +87,7 @@ def temporal_options(command: Command) -> Command:
 
 @click.command()
 @click.option("--arch", type=click.Choice(sorted(ARCHITECTURES)), default="swiftnet18", show_default=True)
-@click.option(
-    "--init", type=click.Path(path_type=Path, exists=True), help="Start from these weights (ours or ImageNet's)."
-)
+@click.option("--init", help="Start from these weights: a file (ours, or ImageNet's of ResNet-18), or 'imagenet'.")
 @run_options
 @image_options
 @temporal_options
@@ -98,7 +96,7 @@ def hr(
     root: Path,
     arch: str,
     output: Path,
-    init: Path | None,
+    init: str | None,
     resume: bool,
     synthetic: float,
     synthetic_frames: int,

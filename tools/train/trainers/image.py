@@ -26,7 +26,8 @@ class AuxiliaryHeads(nn.Module):
 
     def __init__(self, network: SegmentationNetwork, names: Sequence[str]) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(nn.Conv2d(network.feature_channels, len(network.classes), 1) for _ in names)
+        channels: int = getattr(network, "decoder_channels", network.feature_channels)
+        self.heads = nn.ModuleList(nn.Conv2d(channels, len(network.classes), 1) for _ in names)
         self.maps: list[Tensor] = []
         for name in names:
             network.get_submodule(name).register_forward_hook(self.remember)
@@ -105,7 +106,14 @@ class ImageTrainer(Trainer):
     def sample(self, number: int, crop_hw: tuple[int, int]) -> Sample:
         """The augmented sample with this running number."""
         rng = np.random.default_rng([self.settings.seed, number])
-        settings = Augmentation(crop_hw=crop_hw, scale=self.settings.scale, mix=self.settings.mix)
+        settings = Augmentation(
+            crop_hw=crop_hw,
+            scale=self.settings.scale,
+            mix=self.settings.mix,
+            degrade=self.settings.degrade,
+            codec=self.settings.codec,
+            light=self.settings.light,
+        )
 
         def pick() -> Sample:
             return self.train_samples[int(rng.integers(len(self.train_samples)))]

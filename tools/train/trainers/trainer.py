@@ -39,6 +39,11 @@ class TrainSettings:
     auxiliary: float = 0.4
     fst: float = 0.0
     low_lr: float = 1.0
+    encoder_lr: float = 1.0
+    encoder_norm: str = "train"
+    degrade: float = 0.3
+    codec: float = 0.0
+    light: float = 0.35
     seed: int = 0
     scale: tuple[float, float] = (0.5, 2.0)
     mix: float = 0.3
@@ -138,6 +143,8 @@ class Trainer(ABC):
     def train_step(self, *batch: Tensor) -> float:
         """One optimiser step; returns the loss."""
         self.model.train()
+        if self.settings.encoder_norm == "kept":
+            keep_statistics(self.bare)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * self.rate(self.progress.step)
         loss = self.loss(*(part.to(self.accelerator.device) for part in batch))
@@ -204,12 +211,13 @@ def tensors_of(module: nn.Module) -> Iterator[Tensor]:
 def make_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """AdamW or SGD with Nesterov momentum; norms and biases are not decayed, frozen parameters left out.
 
-    Parameters under `low.` have `settings.low_lr` times the learning rate.
+    The learning rate of each parameter is `settings.lr` times its `rate_factor`.
     """
     groups = []
-    for low in (False, True):
-        wanted = [p for name, p in model.named_parameters() if p.requires_grad and name.startswith("low.") == low]
-        lr = settings.lr * (settings.low_lr if low else 1.0)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    for factor in sorted({rate_factor(name, settings) for name, _ in named}, reverse=True):
+        wanted = [p for name, p in named if rate_factor(name, settings) == factor]
+        lr = settings.lr * factor
         groups.append(
             {"params": [p for p in wanted if p.ndim > 1], "weight_decay": settings.weight_decay, "base_lr": lr}
         )
@@ -218,6 +226,20 @@ def make_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Opt
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, lr=settings.lr)
+
+
+def rate_factor(name: str, settings: TrainSettings) -> float:
+    """The learning rate of the parameter `name` relative to the others': `low_lr` under `low.`, and `encoder_lr` times
+    that within an encoder that has weights of its own to keep."""
+    low = settings.low_lr if name.startswith("low.") else 1.0
+    return low * (settings.encoder_lr if "encoder" in name.split(".") else 1.0)
+
+
+def keep_statistics(module: nn.Module) -> None:
+    """Let the batch norms within encoders use their running statistics and leave them as they are."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.BatchNorm2d) and "encoder" in name.split("."):
+            layer.eval()
 
 
 def lr_factor(settings: TrainSettings, step: int, total: int) -> float:

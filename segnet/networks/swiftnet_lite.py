@@ -1,0 +1,93 @@
+"""SwiftNet's decoder (Orsic et al., CVPR 2019) on EfficientNet-Lite: `swiftnet-lite0`, `-lite1` and `-lite2`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..network import class_names
+from .efficientnet_lite import EfficientNetLite
+from .normalised import Normalisation, NormalisedNetwork, initialise_convolutions
+from .swiftnet import NormReluConv, SpatialPyramidPooling
+
+EFFICIENTNET_LITE = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
+
+
+class Doubling(nn.Module):
+    """The coarse map doubled in size, plus the projected skip, blended by a 3x3 convolution.
+
+    Doubled exactly and cropped to the skip's size: every picture, of any size, is seen with the same geometry. Where
+    the map has not as many channels as the output, a 1x1 convolution comes first, at the coarse size.
+    """
+
+    def __init__(self, in_channels: int, skip_channels: int, channels: int) -> None:
+        super().__init__()
+        self.narrow = NormReluConv(in_channels, channels, 1) if in_channels != channels else nn.Identity()
+        self.bottleneck = NormReluConv(skip_channels, channels, 1)
+        self.blend_conv = NormReluConv(channels, channels, 3)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """`x` (N, in, ceil(H / 2), ceil(W / 2)) and `skip` (N, skip_channels, H, W) to (N, channels, H, W)."""
+        skip = self.bottleneck(skip)
+        height, width = skip.shape[-2:]
+        x = functional.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
+        out: Tensor = self.blend_conv(x[..., :height, :width] + skip)
+        return out
+
+
+class SwiftNetLiteBackbone(nn.Module):
+    """Encoder, pyramid pooling and decoder: everything up to `p`. `widths` are the decoder's at strides 16, 8 and 4."""
+
+    def __init__(self, size: int, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.encoder = EfficientNetLite(size, aligned=True)
+        *skips, coarsest = self.encoder.channels
+        self.spp = SpatialPyramidPooling(coarsest, widths[0], momentum=0.1)
+        inputs = (widths[0], *widths[:-1])
+        self.upsample = nn.ModuleList(
+            Doubling(narrower, skip, width)
+            for narrower, skip, width in zip(inputs, reversed(skips), widths, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised RGB (N, 3, H, W) to (N, widths[2], ceil(H / 4), ceil(W / 4))."""
+        *skips, x = self.encoder(images)
+        x = self.spp(x)
+        for unit, skip in zip(self.upsample, reversed(skips), strict=True):
+            x = unit(x, skip)
+        p: Tensor = x
+        return p
+
+
+class SwiftNetLite(NormalisedNetwork):
+    """SwiftNet's decoder on EfficientNet-Lite `size` (0, 1 or 2).
+
+    `classes` is the number of classes or their names. `p` has 64 channels at stride 4, before the classifier's
+    BatchNorm-ReLU-conv1x1; the coarser decoder maps have 128 (128 at stride 4 as well would take 60 % of all
+    operations). Input of any size.
+    """
+
+    feature_channels = 64
+    feature_stride = 4
+    decoder_channels = 128
+
+    def __init__(self, classes: int | Sequence[str] = 19, size: int = 0) -> None:
+        super().__init__(EFFICIENTNET_LITE)
+        self.size = size
+        self.classes = class_names(classes)
+        widths = (self.decoder_channels, self.decoder_channels, self.feature_channels)
+        self.backbone = SwiftNetLiteBackbone(size, widths)
+        self.logits = NormReluConv(self.feature_channels, len(self.classes), 1, bias=True)
+        initialise_convolutions(self)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised RGB (N, 3, H, W) to `p`, (N, 64, ceil(H / 4), ceil(W / 4))."""
+        p: Tensor = self.backbone(images)
+        return p
+
+    def classify(self, p: Tensor) -> Tensor:
+        """Features (N, 64, h, w) to logits (N, classes, h, w)."""
+        logits: Tensor = self.logits(p)
+        return logits
