@@ -1,14 +1,30 @@
-"""Files that appear under their final names only when they are whole."""
+"""Files that appear under their final names only when they are whole.
+
+They are written beside that name, under a hidden one that no other run has, and renamed at the end. What a run that was
+killed has left behind goes when the same target is written again.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import platform
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from glob import escape
 from pathlib import Path
 from secrets import token_hex
 
 from .errors import InputError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_LONGEST_NAME = 255  # bytes, on all file systems in common use
 
 
 class TargetExistsError(InputError, FileExistsError):
@@ -17,7 +33,33 @@ class TargetExistsError(InputError, FileExistsError):
 
 def part_of(path: Path) -> Path:
     """A hidden name beside `path`, of the same suffix, that no other run has."""
-    return path.with_name(f".{path.stem}.part-{os.getpid()}-{token_hex(3)}{path.suffix}")
+    head, suffix = _head_and_suffix(path)
+    return path.with_name(f"{head}{_machine()}-{os.getpid()}-{token_hex(3)}{suffix}")
+
+
+def discard(part: Path) -> None:
+    """Remove a file or a folder, if it is there; errors of the disk are passed over."""
+    with suppress(OSError):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what runs on this machine that were killed have left of `path`; those still running keep theirs."""
+    head, suffix = _head_and_suffix(path)
+    for part in path.parent.glob(f"{escape(head)}{_machine()}-*{escape(suffix)}"):
+        pid = part.name.removeprefix(head).split("-")[1]
+        if pid.isdecimal() and not _is_running(int(pid)):
+            discard(part)
+
+
+def refuse_taken(paths: Iterable[Path]) -> None:
+    """TargetExistsError where one of the paths exists."""
+    for path in paths:
+        if os.path.lexists(path):
+            raise _taken(path)
 
 
 @contextmanager
@@ -26,30 +68,114 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
 
     With `replace` false, TargetExistsError where `path` exists by then: another run made it meanwhile.
     """
+    remove_abandoned(path)
     part = part_of(path)
     try:
         yield part
         publish(part, path, replace=replace)
     finally:
-        part.unlink(missing_ok=True)
+        discard(part)
 
 
 def publish(part: Path, path: Path, *, replace: bool = True) -> None:
-    """Give a whole file its final name, in one step; TargetExistsError where it exists and is not to be replaced."""
+    """Give a whole file its final name, in one step; TargetExistsError where it exists and is not to be replaced.
+
+    A folder takes the place of another in two steps.
+    """
+    if part.is_dir():
+        _publish_folder(part, path, replace)
+        return
     if replace:
         part.replace(path)
         return
     try:
         os.link(part, path)  # unlike a rename, never in place of a file that is there
     except FileExistsError as error:
-        raise TargetExistsError(
-            f"{path}: appeared while it was being written, by another run; give -y to replace it"
-        ) from error
+        raise _taken(path) from error
     except OSError:  # a file system without hard links
-        if path.exists():
-            raise TargetExistsError(
-                f"{path}: appeared while it was being written, by another run; give -y to replace it"
-            ) from None
+        refuse_taken([path])
         part.replace(path)
         return
     part.unlink()
+
+
+def publish_together(parts: Sequence[tuple[Path, Path]], *, replace: bool = True) -> None:
+    """Give whole files their final names, (part, path) each, in order; all or, with `replace` false, none of them.
+
+    Runs that do this in one folder at the same time wait for each other, so that files which belong together are of one
+    run; the file that says that all is done comes last. TargetExistsError where one exists and is not to be replaced.
+    """
+    published: list[Path] = []
+    with _alone_in(parts[0][1].parent):
+        if not replace:
+            refuse_taken(path for _, path in parts)
+        try:
+            for part, path in parts:
+                publish(part, path, replace=replace)
+                published.append(path)
+        except OSError:
+            if not replace:
+                for path in published:
+                    discard(path)
+            raise
+
+
+def _publish_folder(part: Path, path: Path, replace: bool) -> None:
+    if not os.path.lexists(path):
+        part.rename(path)
+        return
+    if not replace:
+        raise _taken(path)
+    old = part_of(path)
+    path.rename(old)
+    part.rename(path)
+    discard(old)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold off others who publish in `folder`, where the system locks folders (a network's may not)."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(path: Path) -> TargetExistsError:
+    return TargetExistsError(
+        f"{path}: appeared while it was being written, by another run; give -y to replace it, or another name"
+    )
+
+
+def _head_and_suffix(path: Path) -> tuple[str, str]:
+    """What parts of `path` begin and end with, so short that a name with both is none that a file system refuses."""
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= 16 else ""
+    room = _LONGEST_NAME - len(os.fsencode(suffix)) - len(f"..part-{_machine()}--123456") - 10
+    return f".{os.fsdecode(os.fsencode(path.stem)[:room])}.part-", suffix
+
+
+@cache
+def _machine() -> str:
+    """Another word on every machine, and in every container whose processes have numbers of their own."""
+    name = platform.node()
+    with suppress(OSError):
+        name += str(Path("/proc/self/ns/pid").readlink())
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
+def _is_running(pid: int) -> bool:
+    if os.name != "posix":  # where signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -13,6 +13,8 @@ from types import TracebackType
 import av
 import numpy as np
 
+from ...errors import GopsegError
+from ...files import discard, part_of, publish, remove_abandoned
 from ..errors import EncodeError
 from .encoder import configure
 from .interleave import CodedPacket, InterleavedEncoder
@@ -49,15 +51,17 @@ def transcode(
     settings: EncodeSettings,
     *,
     on_frame: Callable[[], None] | None = None,
-    before_rename: Callable[[Transcoded, Path], None] | None = None,
+    finish: Callable[[Transcoded, Path], None] | None = None,
 ) -> Transcoded:
     """Encode `pictures` into the MP4 file `path`, which appears when it is whole.
 
-    `on_frame` is called after each frame, `before_rename` with the result and the whole file while it still has another
-    name. The index stands in front of the data, so that the file can be streamed. Raises EncodeError where it cannot be
-    written, and what reading `pictures` raises; nothing is left behind then.
+    `on_frame` is called after each frame. `finish` is called with the result and the whole file, which has another name
+    yet, and gives it its own; None replaces `path`. The index stands in front of the data, so that the file can be
+    streamed. Raises EncodeError where it cannot be written, and what reading `pictures` and `finish` raise; nothing is
+    left behind then.
     """
-    part = path.with_name(f".{path.name}.part")
+    remove_abandoned(path)
+    part = part_of(path)
     encoder = InterleavedEncoder(
         settings,
         pictures.size_hw,
@@ -90,14 +94,13 @@ def transcode(
         result.psnr_db = psnr_of(errors, len(types), pictures.size_hw)
         result.ssim = _mean(ssims, encoder.frames_of_slots)
         _check_gops(result.pict_types, settings.gop, path)
-        if before_rename is not None:
-            before_rename(result, part)
-        with disk_errors(path):
-            part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+        if finish is not None:
+            finish(result, part)
+        else:
+            with disk_errors(path):
+                publish(part, path)
+    finally:
+        discard(part)
     return result
 
 
@@ -167,9 +170,11 @@ class _Mp4:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """The disk's errors as EncodeError about `path`, the file that is to come."""
+    """The disk's errors as EncodeError about `path`, the file that is to come; errors of ours pass."""
     try:
         yield
+    except GopsegError:
+        raise
     except (av.FFmpegError, OSError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         raise EncodeError(f"{path}: cannot be written ({cause}); check the folder, its rights and its space") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...codec import BLOCK, EncodeError, MotionField, open_video
+from ...codec import BLOCK, EncodeError, MotionField, Transcoded, disk_errors, open_video
 from ...data import Palette, write_labels
-from ..jobs import sha256_of, write_sidecar
+from ...files import discard, part_of, publish, publish_together, refuse_taken, remove_abandoned, whole_file
+from ..jobs import sha256_of, sidecar_part
 from .clip_job import ClipFiles, ClipJob, ScoredFrame, encode_frames
 
 _QUARTER = 4
@@ -89,17 +90,23 @@ class ArSegClipJob(ClipJob):
 
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
         """Encode, decode, and write images and maps; the account appears last."""
-        for path in (*self.outputs, *(self.motion_map(frame) for frame in self.clip.scored)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with tempfile.TemporaryDirectory(prefix=".clip-", dir=self.folder) as folder:
-                video = Path(folder) / "clip.mp4"
-                result = encode_frames(self.clip.images, video, self.encoder, self.frame_rate, on_frame=on_frame)
-                self._decode(video)
-                account = self.content(result, sha256_of(video))
-            write_sidecar(self.account, account)
-        except OSError as error:
-            raise EncodeError(f"{self.folder}: cannot be written ({error}); check its rights and space") from error
+        own = [path for path in self.outputs if path != self.keyframe]  # clips may begin with the same image
+        if not self.may_replace:
+            refuse_taken(own)
+        video, account = self.folder / f"{self.clip.name}.mp4", dict[str, Any]()
+        with disk_errors(self.folder):
+            for path in (*self.outputs, *(self.motion_map(frame) for frame in self.clip.scored)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+
+            def finish(result: Transcoded, part: Path) -> None:
+                with ExitStack() as stack:
+                    parts = self._decode(part, stack)
+                    account.update(self.content(result, sha256_of(part)))
+                    publish(parts.pop(self.keyframe), self.keyframe)
+                    parts[self.account] = stack.enter_context(sidecar_part(self.account, account))
+                    publish_together([(each, path) for path, each in parts.items()], replace=self.may_replace)
+
+            encode_frames(self.clip.images, video, self.encoder, self.frame_rate, on_frame=on_frame, finish=finish)
         return account
 
     @property
@@ -108,22 +115,33 @@ class ArSegClipJob(ClipJob):
         parent = Path(self.clip.images[0].parent.name)
         return Path(self.split) / parent if self.is_cityscapes else parent
 
-    def _decode(self, file: Path) -> None:
+    def _decode(self, file: Path, stack: ExitStack) -> dict[Path, Path]:
+        """Images and maps of the video `file`: where they are till the stack ends, by their names to be."""
         scored = {frame.frame: frame for frame in self.clip.scored}
+        parts: dict[Path, Path] = {}
+
+        def part_for(path: Path) -> Path:
+            remove_abandoned(path)
+            parts[path] = part = part_of(path)
+            stack.callback(discard, part)
+            return part
+
         last = max(scored)
         with open_video(file, qp=False) as video:
             chain = PixelChain(video.size_hw)
             for frame in video:
                 if frame.distance == 0:
-                    _save(self.keyframe, frame.image)
+                    _save(part_for(self.keyframe), frame.image)
                 elif frame.motion is not None:
                     chain.push(MotionField.from_vectors(frame.motion))
                 if frame.index in scored:
-                    _save(self.image(scored[frame.index]), frame.image)
+                    _save(part_for(self.image(scored[frame.index])), frame.image)
                     if frame.distance:
-                        _replace(self.motion_map(scored[frame.index]), chain.displacement().astype("<i2").tobytes())
+                        motion = chain.displacement().astype("<i2").tobytes()
+                        part_for(self.motion_map(scored[frame.index])).write_bytes(motion)
                 if frame.index == last:
-                    return
+                    break
+        return parts
 
 
 def decoded_folder(folder: Path, gop: int, distance: int) -> Path:
@@ -146,7 +164,9 @@ def write_camvid_labels(
         for frame in clip.scored:
             distances.add(frame.distance)
             if frame.name not in written:
-                write_labels(labels / f"{frame.name}_L.png", clip.read_labels(frame.label), palette)
+                file = labels / f"{frame.name}_L.png"
+                with disk_errors(file), whole_file(file) as part:
+                    write_labels(part, clip.read_labels(frame.label), palette)
                 written.add(frame.name)
     for distance in distances:
         _link(decoded_folder(tagged, gop, distance) / name, labels)
@@ -171,12 +191,4 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _save(path: Path, image: NDArray[np.uint8]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    Image.fromarray(image).save(part, format="PNG", compress_level=1)
-    part.replace(path)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    Image.fromarray(image).save(path, format="PNG", compress_level=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,11 @@ def plan_clips(
     distances: Collection[int] | None = None,
     cut_after_last: bool = False,
 ) -> Iterator[ClipFiles]:
-    """The clips of the dense or the sparse protocol (design.md, section 4) that show a frame that counts.
+    """The clips of the dense or the sparse protocol that show a frame that counts.
 
+    Dense: every frame is labelled, and the sequence is encoded once for each frame of a GOP that it can begin with.
+    Sparse: for each labelled frame and each distance a clip whose keyframe comes so many frames before (Hu et al.,
+    AR-Seg, CVPR 2023, section 4.1).
     `distances` are those wanted, None for all; `cut_after_last` is `sparse_clips`'. DatasetError where the dense
     protocol is asked for and frames lack labels.
     """
@@ -76,21 +79,29 @@ def encode_frames(
     frame_rate: Fraction,
     *,
     on_frame: Callable[[], None] | None = None,
-    before_rename: Callable[[Transcoded, Path], None] | None = None,
+    finish: Callable[[Transcoded, Path], None] | None = None,
 ) -> Transcoded:
     """Image files as an H.264 file, the way `preprocess encode` writes it; the callbacks are `transcode`'s."""
     pictures = pictures_of_images(map(read_image, frames), file.name, frame_rate, len(frames))
-    return transcode(pictures, file, settings, on_frame=on_frame, before_rename=before_rename)
+    return transcode(pictures, file, settings, on_frame=on_frame, finish=finish)
 
 
 @dataclass(frozen=True)
 class ClipJob(ABC):
-    """One clip to be encoded and written to `folder`, in a layout that a subclass knows."""
+    """One clip to be encoded and written to `folder`, in a layout that a subclass knows.
+
+    With `may_replace` false outputs that another run makes meanwhile are left alone.
+    """
 
     clip: ClipFiles
     folder: Path
     encoder: EncodeSettings
     frame_rate: Fraction
+    may_replace: bool = field(default=True, kw_only=True)
+
+    def without_replacing(self) -> Self:
+        """The same job, with `may_replace` false."""
+        return replace(self, may_replace=False)
 
     @property
     def source_path(self) -> Path:
@@ -114,7 +125,11 @@ class ClipJob(ABC):
 
     @abstractmethod
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
-        """Encode and write; returns the account. Raises InvalidDataError or EncodeError; no clip is left half done."""
+        """Encode and write; returns the account.
+
+        Raises InvalidDataError, EncodeError, and TargetExistsError where another run made it meanwhile; no clip is left
+        half done.
+        """
 
     def settings_record(self) -> dict[str, Any]:
         """Everything that the output depends on, beside the images and the versions."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...codec import InvalidDataError, Transcoded
+from ...codec import InvalidDataError, Transcoded, disk_errors
 from ...data import Palette, write_labels
-from ..jobs import SCHEMA, sha256_of, write_sidecar
+from ...files import publish_together, refuse_taken, whole_file
+from ..jobs import SCHEMA, sha256_of, sidecar_part, write_sidecar
 from .clip_job import ClipFiles, ClipJob, encode_frames
 
 INDEX = "index.json"
@@ -34,13 +35,14 @@ class VideoClipJob(ClipJob):
         """Encode; returns the account. The video appears last, when all is whole."""
         account: dict[str, Any] = {}
 
-        def publish(result: Transcoded, video: Path) -> None:
+        def finish(result: Transcoded, video: Path) -> None:
             account.update(self.content(result, sha256_of(video)))
-            write_sidecar(self.account, account)
+            with sidecar_part(self.account, account) as part, disk_errors(self.output):
+                publish_together([(part, self.account), (video, self.output)], replace=self.may_replace)
 
-        encode_frames(
-            self.clip.images, self.output, self.encoder, self.frame_rate, on_frame=on_frame, before_rename=publish
-        )
+        if not self.may_replace:
+            refuse_taken(self.outputs)
+        encode_frames(self.clip.images, self.output, self.encoder, self.frame_rate, on_frame=on_frame, finish=finish)
         return account
 
 
@@ -84,7 +86,8 @@ def write_clip_labels(folder: Path, clips: Iterable[ClipFiles], palette: Palette
             path = folder / _label_path(clip, frame.name)
             if path not in written:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_labels(path, clip.read_labels(frame.label), palette)
+                with disk_errors(path), whole_file(path) as part:
+                    write_labels(part, clip.read_labels(frame.label), palette)
                 written.add(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from ...codec import (
     Pictures,
     Transcoded,
     declared_frames,
+    disk_errors,
     pictures_of_images,
     pictures_of_video,
 )
 from ...data import FrameFolder
+from ...files import publish_together, refuse_taken
 from ..errors import OutputError
-from ..jobs import SCHEMA, SequenceSource, read_sidecar, sha256_of, sha256_of_frames, stamp_of, versions, write_sidecar
+from ..jobs import SCHEMA, SequenceSource, read_sidecar, sha256_of, sha256_of_frames, sidecar_part, stamp_of, versions
 from .engine import AvEngine, Engine
 
 FOLDER_RATE = Fraction(25)
@@ -27,13 +29,21 @@ FOLDER_RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """One source, its target and how to get there; `frame_rate` None keeps a video's own (25 for frames)."""
+    """One source, its target and how to get there; `frame_rate` None keeps a video's own (25 for frames).
+
+    With `may_replace` false outputs that another run makes meanwhile are left alone.
+    """
 
     source: SequenceSource
     folder: Path
     settings: EncodeSettings
     frame_rate: Fraction | None = None
     engine: Engine = field(default_factory=AvEngine)
+    may_replace: bool = True
+
+    def without_replacing(self) -> EncodeJob:
+        """The same job, with `may_replace` false."""
+        return replace(self, may_replace=False)
 
     @property
     def video(self) -> Path:
@@ -111,20 +121,18 @@ class EncodeJob:
         """Encode; returns the sidecar's content. The video appears last, and only when all is whole.
 
         Raises SourceError or InvalidDataError for a source that cannot be read, EncodeError where the output cannot be
-        written; nothing is left behind then.
+        written, TargetExistsError where another run made it meanwhile; nothing is left behind then.
         """
         content: dict[str, Any] = {}
 
-        def write(pictures: Pictures, result: Transcoded, part: Path) -> None:
+        def finish(pictures: Pictures, result: Transcoded, part: Path) -> None:
             content.update(_content(self, pictures, result, part))
-            try:
-                write_sidecar(self.sidecar, content)
-            except OSError as error:
-                raise EncodeError(
-                    f"{self.sidecar}: cannot be written ({error.strerror}); check rights and space"
-                ) from error
+            with sidecar_part(self.sidecar, content) as account, disk_errors(self.video):
+                publish_together([(account, self.sidecar), (part, self.video)], replace=self.may_replace)
 
-        self.engine.encode(self.open, self.video, self.settings, on_frame=on_frame, before_rename=write)
+        if not self.may_replace:
+            refuse_taken(self.outputs)
+        self.engine.encode(self.open, self.video, self.settings, on_frame=on_frame, finish=finish)
         return content
 
     def is_finished(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...codec import EncodeSettings, Pictures, Transcoded, transcode
 
-BeforeRename = Callable[[Pictures, Transcoded, Path], None]
+Finish = Callable[[Pictures, Transcoded, Path], None]
 
 
 class Engine(Protocol):
@@ -41,13 +41,13 @@ class Engine(Protocol):
         settings: EncodeSettings,
         *,
         on_frame: Callable[[], None] | None,
-        before_rename: BeforeRename,
+        finish: Finish,
     ) -> Transcoded:
-        """Encode into the MP4 `path`, which appears when it is whole and its structure is what was asked for.
+        """Encode what is to become the MP4 `path`, and check that its structure is what was asked for.
 
-        `on_frame` is called for every frame of every pass, `before_rename` with the pictures of the last pass, the
-        result and the whole file under another name. Raises EncodeError, and what reading the pictures raises; nothing
-        is left behind then.
+        `on_frame` is called for every frame of every pass, `finish` with the pictures of the last pass, the result and
+        the whole file under another name, to which it gives its own. Raises EncodeError, and what reading the pictures
+        and `finish` raise; nothing is left behind then.
         """
 
 
@@ -85,7 +85,7 @@ class AvEngine:
         settings: EncodeSettings,
         *,
         on_frame: Callable[[], None] | None,
-        before_rename: BeforeRename,
+        finish: Finish,
     ) -> Transcoded:
         """`codec.transcode` on the source's pictures."""
         pictures = open_pictures()
@@ -94,5 +94,5 @@ class AvEngine:
             path,
             settings,
             on_frame=on_frame,
-            before_rename=lambda result, part: before_rename(pictures, result, part),
+            finish=lambda result, part: finish(pictures, result, part),
         )

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -24,10 +23,10 @@ from ...codec import (
     Pictures,
     SourceError,
     Transcoded,
-    disk_errors,
     open_video,
 )
-from .engine import BeforeRename
+from ...files import discard, part_of, remove_abandoned
+from .engine import Finish
 from .ffmpeg_process import FfmpegProcess
 
 _NVENC_PRESETS = dict(zip(PRESETS, ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7", "p7"), strict=True))
@@ -152,10 +151,11 @@ class FfmpegEngine:
         settings: EncodeSettings,
         *,
         on_frame: Callable[[], None] | None,
-        before_rename: BeforeRename,
+        finish: Finish,
     ) -> Transcoded:
         """Feed the pictures to ffmpeg, mux, measure and check what comes back, pass by pass."""
-        part = path.with_name(f".{path.name}.part")
+        remove_abandoned(path)
+        part = part_of(path)
         try:
             with TemporaryDirectory(prefix="gopseg-") as logs:
                 for number in range(1, self.passes + 1):
@@ -169,13 +169,9 @@ class FfmpegEngine:
                         result = process.finish()
             result.duration_seconds = float(clock.ticks * pictures.time_base)
             result.pict_types = self._checked_types(part, path, settings.gop, len(result.packet_bytes))
-            before_rename(pictures, result, part)
-            with disk_errors(path):
-                part.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
+            finish(pictures, result, part)
+        finally:
+            discard(part)
         return result
 
     def _start(

@@ -7,12 +7,13 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...files import discard, part_of, publish, remove_abandoned
 
 _CHUNK_BYTES = 1 << 18
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold: bytes repeat from run to run
@@ -23,14 +24,19 @@ class ArchiveWriter:
     """Writes what `np.savez` would, without holding it: a context manager.
 
     `append` spools one frame of every array to lightly compressed files in a hidden folder beside `file`, because a
-    member's header needs the number of frames; `finish` packs them and renames the whole to `file`. Without `finish`
-    nothing is left. Displacements are packed by LZMA, a third smaller than by deflate, the others by deflate; NumPy
-    reads both. `fields` gives name, dtype and shape for one frame of each array.
+    member's header needs the number of frames; `finish` packs them and renames the whole to `file` (with `replace`
+    false, unless it is there by then). Without `finish` nothing is left. Displacements are packed by LZMA, a third
+    smaller than by deflate, the others by deflate; NumPy reads both. `fields` gives name, dtype and shape for one frame
+    of each array.
     """
 
-    def __init__(self, file: Path, fields: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> None:
-        self._file, self._fields = file, dict(fields)
-        self._folder = TemporaryDirectory(prefix=f".{file.name}.", suffix=".part", dir=file.parent)
+    def __init__(
+        self, file: Path, fields: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], *, replace: bool = True
+    ) -> None:
+        self._file, self._fields, self._replace = file, dict(fields), replace
+        remove_abandoned(file)
+        self._folder = part_of(file)
+        self._folder.mkdir()
         self._count = 0
         self._spools: dict[str, IO[bytes]] = {}
         try:
@@ -42,7 +48,7 @@ class ArchiveWriter:
             raise
 
     def _spool_path(self, name: str) -> Path:
-        return Path(self._folder.name) / f"{name}.gz"
+        return self._folder / f"{name}.gz"
 
     def __enter__(self) -> ArchiveWriter:
         return self
@@ -57,7 +63,7 @@ class ArchiveWriter:
         try:
             self._close_spools(quietly=True)
         finally:
-            self._folder.cleanup()
+            discard(self._folder)
 
     def _close_spools(self, quietly: bool) -> None:
         while self._spools:
@@ -88,9 +94,12 @@ class ArchiveWriter:
         self._count += 1
 
     def finish(self, meta: str, on_bytes: Callable[[int], object] | None = None) -> None:
-        """Pack everything, with `meta` as a 0-d string array, into `file`; `on_bytes` is told of bytes as they go."""
+        """Pack everything, with `meta` as a 0-d string array, into `file`; `on_bytes` is told of bytes as they go.
+
+        TargetExistsError where the file is there by then and is not to be replaced.
+        """
         self._close_spools(quietly=False)
-        packed = Path(self._folder.name) / "archive"
+        packed = self._folder / "archive"
         with zipfile.ZipFile(packed, "w") as archive:
             for name in self._fields:
                 with _member(archive, name, self._frame_bytes(name)) as member:
@@ -98,7 +107,7 @@ class ArchiveWriter:
             with _member(archive, "meta", 0) as member:
                 member.write(_header(np.array(meta).dtype, ()))
                 member.write(np.array(meta).tobytes())
-        packed.replace(self._file)
+        publish(packed, self._file, replace=self._replace)
 
     def _copy(self, name: str, member: IO[bytes], on_bytes: Callable[[int], object] | None) -> None:
         dtype, shape = self._fields[name]

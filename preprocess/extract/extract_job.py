@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,20 @@ from .extraction import extract
 
 @dataclass(frozen=True)
 class ExtractJob:
-    """The video `source_path`, the archive `output`, the arrays of ARRAYS in it, and the reader of READERS."""
+    """The video `source_path`, the archive `output`, the arrays of ARRAYS in it, and the reader of READERS.
+
+    With `may_replace` false an archive that another run makes meanwhile is left alone.
+    """
 
     source_path: Path
     output: Path
     arrays: frozenset[str] = frozenset(OPTIONAL)
     reader: str = "av"
+    may_replace: bool = True
+
+    def without_replacing(self) -> ExtractJob:
+        """The same job, with `may_replace` false."""
+        return replace(self, may_replace=False)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -61,4 +69,11 @@ class ExtractJob:
 
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
         """Extract; returns the archive's `meta`. Raises what `extract` raises; nothing is left behind then."""
-        return extract(str(self.source_path), self.output, arrays=self.arrays, reader=self.reader, on_frame=on_frame)
+        return extract(
+            str(self.source_path),
+            self.output,
+            arrays=self.arrays,
+            reader=self.reader,
+            replace=self.may_replace,
+            on_frame=on_frame,
+        )

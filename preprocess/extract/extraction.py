@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import (
-    CodecError,
     CompressedVideo,
-    EncodeError,
     Frame,
     InvalidDataError,
     MotionChain,
     MotionField,
     MotionUnavailableError,
     SignalReader,
+    disk_errors,
 )
+from ...files import refuse_taken
 from ..jobs import READERS, sha256_of
 from .archive import CONVENTIONS, GRID, QUARTER, SCHEMA_VERSION, UNKNOWN_PTS, UNKNOWN_QP, fields_of
 from .archive_writer import ArchiveWriter
@@ -38,6 +37,7 @@ def extract(
     *,
     arrays: Collection[str] = OPTIONAL,
     reader: str = "av",
+    replace: bool = True,
     on_frame: Callable[[], object] | None = None,
     on_packing: Callable[[int], Callable[[int], object]] | None = None,
 ) -> dict[str, Any]:
@@ -47,13 +47,16 @@ def extract(
     `SIGNALS`. `reader` is one of `READERS`. `on_frame` is called for each frame; `on_packing`, once with the bytes that
     are to be packed, gives what is then told of bytes done. Raises SourceError and InvalidDataError for input that
     cannot be read or changes size on the way, MotionUnavailableError where vectors do not mean "the frame before"
-    (unless `arrays` has none that needs them), EncodeError where `file` cannot be written.
+    (unless `arrays` has none that needs them), EncodeError where `file` cannot be written, and, with `replace` false,
+    TargetExistsError where it is there, or is by the end.
     """
+    if not replace:
+        refuse_taken([file])
     wants_motion = not _NEED_MOTION.isdisjoint(arrays)
     with READERS[reader](source, qp="qp" in arrays, pixels=not set(SIGNALS).isdisjoint(arrays)) as video:
         _check(video, wants_motion)
         fields = {name: of for name, of in fields_of(video.size_hw).items() if name not in ARRAYS or name in arrays}
-        with _writing(file), ArchiveWriter(file, fields) as writer:
+        with disk_errors(file), ArchiveWriter(file, fields, replace=replace) as writer:
             damaged = count = 0
             for frame, values in _records(video, fields, wants_motion):
                 writer.append(values)
@@ -64,17 +67,6 @@ def extract(
             meta = _meta(video, source, fields, reader, count, damaged)
             writer.finish(json.dumps(meta), None if on_packing is None else on_packing(writer.total_bytes))
     return meta
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    """The disk's errors as ours; those of reading are CodecErrors already."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, CodecError):
-            raise
-        raise EncodeError(f"{file}: cannot be written ({error.strerror}); check rights and space") from error
 
 
 def _check(video: CompressedVideo, wants_motion: bool) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...codec import EncodeError
+from ...codec import EncodeError, disk_errors
 from ...errors import InputError
+from ...files import whole_file
 from .structure import GopStats
 
 _MOST_BARS = 1000  # more would be thinner than a pixel, and slow
@@ -28,11 +29,11 @@ def require_matplotlib() -> None:
         raise MatplotlibMissingError("--plot: needs matplotlib; install it by pip install 'gopseg[report]'") from error
 
 
-def plot(file: Path, title: str, gops: Sequence[GopStats], motion_reason: str | None) -> None:
+def plot(file: Path, title: str, gops: Sequence[GopStats], motion_reason: str | None, *, replace: bool = True) -> None:
     """Draw sizes by type, QP, motion and intra share over the frames into a PNG, which appears when it is whole.
 
-    `motion_reason` is why there is no motion, or None. Raises MatplotlibMissingError, and EncodeError where the file
-    cannot be written.
+    `motion_reason` is why there is no motion, or None. Raises MatplotlibMissingError, EncodeError where the file cannot
+    be written, and, with `replace` false, TargetExistsError where it is there by then.
     """
     require_matplotlib()
     from matplotlib.figure import Figure
@@ -64,14 +65,8 @@ def plot(file: Path, title: str, gops: Sequence[GopStats], motion_reason: str | 
     figure.align_ylabels()
     axes[0].set_title(title, loc="left")
     axes[-1].set_xlabel("frame, in display order" + ("; grey lines: keyframes" if len(keys) <= 100 else ""))
-    part = file.with_name(f".{file.name}.part")
-    try:
+    with disk_errors(file), whole_file(file, replace=replace) as part:
         figure.savefig(part, dpi=110, format="png")
-        part.replace(file)
-    except OSError as error:
-        raise EncodeError(f"{file}: cannot be written ({error.strerror}); check rights and space") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _sizes(axis: Any, index: Any, kilobytes: Any, types: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
@@ -39,6 +39,9 @@ class Job(Protocol):
     @property
     def outputs(self) -> tuple[Path, ...]:
         """Every file that the job writes, `output` first."""
+
+    def without_replacing(self) -> Self:
+        """The same job, which leaves outputs alone that another run makes meanwhile (TargetExistsError)."""
 
     def settings_record(self) -> dict[str, Any]:
         """Everything that the output depends on, beside the source and the versions."""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...codec import EncodeError, EncodeSettings, Transcoded, pictures_of_images, transcode
+from ...codec import EncodeSettings, Transcoded, disk_errors, pictures_of_images, transcode
 from ...data import VOID, Palette, Sample, write_labels
+from ...files import discard, part_of, publish_together, refuse_taken, remove_abandoned
 from ..errors import OutputError
-from .sidecar import SCHEMA, read_sidecar, sha256_of, versions, write_sidecar
+from .sidecar import SCHEMA, read_sidecar, sha256_of, sidecar_part, versions
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledVideoJob(ABC):
     """A labelled video that is rendered, written to `folder` under `name`, at `frame_rate` frames a second.
 
-    Of equal settings come equal bytes.
+    Of equal settings come equal bytes. With `may_replace` false outputs that another run makes meanwhile are left
+    alone.
     """
 
     name: str
@@ -32,6 +33,11 @@ class LabelledVideoJob(ABC):
     frame_rate: Fraction
     seed: int
     palette: Palette
+    may_replace: bool = True
+
+    def without_replacing(self) -> Self:
+        """The same job, with `may_replace` false."""
+        return replace(self, may_replace=False)
 
     @abstractmethod
     def frames(self) -> Sequence[Sample]:
@@ -112,28 +118,29 @@ class LabelledVideoJob(ABC):
         """Render, encode and write; returns the account. The video appears last, when all is whole.
 
         Raises DatasetError where the source cannot be read or nothing of it is labelled, EncodeError where outputs
-        cannot be written; nothing is left behind then.
+        cannot be written, TargetExistsError where another run made them meanwhile; nothing is left behind then.
         """
+        if not self.may_replace:
+            refuse_taken(self.outputs)
         frames = self.frames()
-        part = self.labels.with_name(f".{self.labels.name}.part")
+        remove_abandoned(self.labels)
+        part = part_of(self.labels)
         content: dict[str, Any] = {}
 
-        def publish(result: Transcoded, video: Path) -> None:
+        def finish(result: Transcoded, video: Path) -> None:
             content.update(self._content(result, video, frames))
-            if self.labels.exists():
-                shutil.rmtree(self.labels)
-            part.rename(self.labels)
-            write_sidecar(self.sidecar, content)
+            with sidecar_part(self.sidecar, content) as account:
+                parts = [(part, self.labels), (account, self.sidecar), (video, self.output)]
+                publish_together(parts, replace=self.may_replace)
 
         try:
-            part.mkdir(exist_ok=True)
-            images = self._images(frames, part)
-            pictures = pictures_of_images(images, self.name, self.frame_rate, len(frames))
-            transcode(pictures, self.output, self.encoder, on_frame=on_frame, before_rename=publish)
-        except OSError as error:
-            raise EncodeError(f"{self.output}: cannot be written ({error}); check the folder and its space") from error
+            with disk_errors(self.output):
+                part.mkdir()
+                images = self._images(frames, part)
+                pictures = pictures_of_images(images, self.name, self.frame_rate, len(frames))
+                transcode(pictures, self.output, self.encoder, on_frame=on_frame, finish=finish)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            discard(part)
         return content
 
     def _images(self, frames: Sequence[Sample], folder: Path) -> Iterator[NDArray[np.uint8]]:

@@ -24,6 +24,7 @@ def jobs_to_do(jobs: Iterable[J], existing: Existing, manifest: Manifest | None 
 
     Raises OutputError, before anything is written, for outputs that exist (REFUSE), that other settings made (RESUME),
     or that are the source itself. With RESUME, what the manifest or the output's own account calls finished is kept.
+    Unless REPLACE is asked for, jobs without outputs leave those alone that another run makes meanwhile.
     """
     todo = []
     for job in jobs:
@@ -36,7 +37,7 @@ def jobs_to_do(jobs: Iterable[J], existing: Existing, manifest: Manifest | None 
             continue
         if existing is Existing.RESUME and ((manifest is not None and manifest.is_finished(job)) or job.is_finished()):
             continue
-        todo.append(job)
+        todo.append(job if there or existing is Existing.REPLACE else job.without_replacing())
     return todo
 
 

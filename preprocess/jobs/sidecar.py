@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from ...codec import EncodeError
+from ...files import discard, part_of, publish, remove_abandoned
 
 SCHEMA = 1
 
@@ -41,14 +45,27 @@ def versions(x264: str) -> dict[str, str]:
 
 
 def write_sidecar(path: Path, content: dict[str, Any]) -> None:
-    """Write the sidecar; it appears under its name when it is whole."""
-    part = path.with_name(f".{path.name}.part")
+    """Write the sidecar; it appears under its name when it is whole. EncodeError where it cannot be written."""
+    with sidecar_part(path, content) as part:
+        publish(part, path)
+
+
+@contextmanager
+def sidecar_part(path: Path, content: dict[str, Any]) -> Iterator[Path]:
+    """The sidecar written beside `path` under another name, to be renamed in the block; else it goes at its end.
+
+    EncodeError where it cannot be written.
+    """
+    remove_abandoned(path)
+    part = part_of(path)
     try:
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+        try:
+            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise EncodeError(f"{path}: cannot be written ({error.strerror}); check rights and space") from error
+        yield part
+    finally:
+        discard(part)
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:

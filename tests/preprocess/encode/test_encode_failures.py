@@ -217,7 +217,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     process = subprocess.Popen([*COMMAND, *arguments, str(out)], stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while not (out / "s0.mp4").exists() or not any(out.glob(".*.part")):
+        while not (out / "s0.mp4").exists() or not any(out.glob(".*.part-*.mp4")):
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.002)

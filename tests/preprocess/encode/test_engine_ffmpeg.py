@@ -212,7 +212,7 @@ def test_interrupt_leaves_nothing(make: Any, tmp_path: Path) -> None:
     process = subprocess.Popen([*command, "--preset", "placebo"], stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while not list((tmp_path / "out").glob(".*.part")):
+        while not list((tmp_path / "out").glob(".*.part-*.mp4")):
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.002)

@@ -115,7 +115,7 @@ def test_a_killed_worker_costs_one_source_only(
 
     deadline = time.monotonic() + 120
     out = tmp_path / "out"
-    while not list(out.glob(".*.part")) or not workers():
+    while not list(out.glob(".*.part-*.mp4")) or not workers():
         assert running.poll() is None, running.communicate()[1]
         assert time.monotonic() < deadline, "no worker began"
         time.sleep(0.02)

@@ -1,0 +1,154 @@
+"""Whole files: their hidden parts, what killed runs leave, and runs that write the same names at the same time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from gopseg import files
+from gopseg.files import (
+    TargetExistsError,
+    part_of,
+    publish,
+    publish_together,
+    refuse_taken,
+    remove_abandoned,
+    whole_file,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    with whole_file(target) as part:
+        part.write_text("new")
+        assert not target.exists()
+        assert part.parent == tmp_path
+        assert part.suffix == ".json"
+        assert part.name.startswith(".")
+    assert (names(tmp_path), target.read_text()) == (["a.json"], "new")
+
+
+def fails(target: Path) -> None:
+    with whole_file(target) as part:
+        part.write_text("half")
+        raise RuntimeError
+
+
+def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("old")
+    with pytest.raises(RuntimeError):
+        fails(tmp_path / "a.json")
+    assert (names(tmp_path), (tmp_path / "a.json").read_text()) == (["a.json"], "old")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_appears_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if not has_links:
+        monkeypatch.setattr(files.os, "link", no_links)
+    target = tmp_path / "a.txt"
+    part = part_of(target)
+    part.write_text("mine")
+    target.write_text("theirs")
+    with pytest.raises(TargetExistsError, match=r"a\.txt: appeared while it was being written, by another run"):
+        publish(part, target, replace=False)
+    assert target.read_text() == "theirs"
+    target.unlink()
+    publish(part, target, replace=False)
+    assert (names(tmp_path), target.read_text()) == (["a.txt"], "mine")
+
+
+def test_folders_take_the_place_of_folders_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "labels"
+    for text in ("first", "second"):
+        part = part_of(target)
+        part.mkdir()
+        (part / "x").write_text(text)
+        if text == "second":
+            with pytest.raises(TargetExistsError):
+                publish(part, target, replace=False)
+            assert (target / "x").read_text() == "first"
+        publish(part, target)
+        assert (names(tmp_path), (target / "x").read_text()) == (["labels"], text)
+
+
+@pytest.mark.parametrize("name", ["x" * 246 + ".mp4", "ä" * 123 + ".mp4", "y" * 250, "z." + "s" * 248])
+def test_long_names_have_parts_too(tmp_path: Path, name: str) -> None:
+    with whole_file(tmp_path / name) as part:
+        part.write_text("whole")
+        assert len(os.fsencode(part.name)) <= 255
+    assert names(tmp_path) == [name]
+
+
+def test_files_that_belong_together_are_published_all_or_none(tmp_path: Path) -> None:
+    pairs = [(part_of(tmp_path / name), tmp_path / name) for name in ("a.json", "a.mp4")]
+    for part, _ in pairs:
+        part.write_text("mine")
+    (tmp_path / "a.mp4").write_text("theirs")
+    with pytest.raises(TargetExistsError, match=r"a\.mp4"):
+        publish_together(pairs, replace=False)
+    assert not (tmp_path / "a.json").exists()
+    publish_together(pairs)
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_files_that_belong_together_are_of_one_run(tmp_path: Path) -> None:
+    """Four writers replace a pair twelve times each; without holding each other off they mix within a few rounds."""
+
+    def write(word: str) -> None:
+        for _ in range(12):
+            pairs = [(part_of(tmp_path / name), tmp_path / name) for name in ("a.json", "a.mp4")]
+            for part, _ in pairs:
+                part.write_text(word)
+            publish_together(pairs)
+            with files._alone_in(tmp_path):
+                found.append({path.read_text() for _, path in pairs})
+
+    found: list[set[str]] = []
+    threads = [threading.Thread(target=write, args=(f"run {number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 * 12
+    assert all(len(words) == 1 for words in found)
+    assert names(tmp_path) == ["a.json", "a.mp4"]
+
+
+def test_parts_of_killed_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    target, other = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    code = f"""
+import os, pathlib
+from gopseg.files import part_of
+part_of(pathlib.Path({str(target)!r})).write_text("file")
+(part_of(pathlib.Path({str(target)!r})) / "inner").mkdir(parents=True)
+part_of(pathlib.Path({str(other)!r})).write_text("other")
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    mine = part_of(target)
+    mine.write_text("being written")
+    elsewhere = tmp_path / mine.name.replace(files._machine(), "00000000").replace(str(os.getpid()), "999999999")
+    elsewhere.write_text("of another machine")
+    assert len(names(tmp_path)) == 5
+    remove_abandoned(target)
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"being written", "of another machine", "other"}
+
+
+def test_taken_names_are_refused_broken_links_too(tmp_path: Path) -> None:
+    refuse_taken([tmp_path / "none"])
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(TargetExistsError, match="link: appeared"):
+        refuse_taken([tmp_path / "none", tmp_path / "link"])
