@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ...codec import (
-    EncodeError,
     EncodeSettings,
     Pictures,
     Transcoded,

@@ -80,6 +80,7 @@ def extract(
                 output,
                 arrays=arrays,
                 reader=reader,
+                replace=existing is Existing.REPLACE or output.exists(),
                 on_frame=bars.on_frame,
                 on_packing=bars.on_packing,
             )

@@ -78,7 +78,7 @@ def inspect(
         for line in totals(summary):
             click.echo(line)
     if picture is not None:
-        plot(picture, title, gops, summary["motion_absence_reason"], replace=replace)
+        plot(picture, title, gops, summary["motion_absence_reason"], replace=existing is Existing.REPLACE)
         click.echo(f"{picture}: the picture", err=True)
 
 

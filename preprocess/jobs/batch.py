@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import platform
 import signal
 import sys
@@ -106,6 +107,7 @@ def run_jobs(jobs: Sequence[Job], processes: int, on_outcome: OnOutcome) -> None
 
 
 def _outcome(job: Job, work: Callable[[], Done]) -> Outcome:
+    """How the job ended. Its errors, faults of ours included, end here, so that they cost no other source."""
     try:
         return Outcome(job, done=work())
     except BrokenProcessPool:
@@ -161,9 +163,24 @@ def _work(job: Job) -> Done:
             _frames.value += fresh
         fresh = 0
 
-    done = run_job(job, on_frame)
+    try:
+        done = run_job(job, on_frame)
+    except Exception as error:
+        raise (error if _can_travel(error) else _TravellingError(f"{type(error).__name__}: {error}")) from error
     report()
     return done
+
+
+class _TravellingError(RuntimeError):
+    """An error that cannot be pickled, told by one that can: the pool of processes would break at the other."""
+
+
+def _can_travel(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its own methods raise
+        return False
+    return True
 
 
 @contextmanager

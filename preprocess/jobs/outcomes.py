@@ -9,19 +9,21 @@ from collections.abc import Callable
 import click
 from tqdm import tqdm
 
-from ...console import is_debugging, known_error
-from ...errors import GopsegError, InputError
+from ...console import describe, is_debugging, known_error
+from ...errors import InputError
+from ...files import TargetExistsError
 from .batch import Outcome
 
 
 class Outcomes:
     """Tells of each outcome on standard error: `describe(outcome)` for success, one line for an error.
 
-    Exit status: 2 where all failed, and by their input, else 1 where any failed.
+    Exit status: 2 where all failed, and by their input, else 1 where any failed. With `keeps` an output that another
+    run made meanwhile is as good as one of ours.
     """
 
-    def __init__(self, total: int, describe: Callable[[Outcome], str]) -> None:
-        self._total, self._describe = total, describe
+    def __init__(self, total: int, describe: Callable[[Outcome], str], *, keeps: bool = False) -> None:
+        self._total, self._describe, self._keeps = total, describe, keeps
         self._failed, self._is_input = 0, True
 
     def __call__(self, outcome: Outcome) -> None:
@@ -30,6 +32,9 @@ class Outcomes:
             text = self._describe(outcome)
             again = f" (attempt {outcome.attempts}: a worker had died)" if outcome.attempts > 1 else ""
             tqdm.write(text + again, file=sys.stderr)
+            return
+        if self._keeps and isinstance(outcome.error, TargetExistsError):
+            tqdm.write(f"{outcome.job.output}: was made by another run meanwhile, and is kept.", file=sys.stderr)
             return
         error = known_error(outcome.error)
         self._failed += 1
@@ -48,8 +53,6 @@ class Outcomes:
 
 
 def _named(outcome: Outcome, error: BaseException) -> str:
-    line, source = " ".join(str(error).split()) or type(error).__name__, str(outcome.job.source_path)
-    if not isinstance(error, GopsegError):
-        line = f"{type(error).__name__}: {line}; --debug shows where"
+    line, source = describe(error), str(outcome.job.source_path)
     known = (source, str(outcome.job.output.parent))
     return line if any(name in line for name in known) else f"{source}: {line}"

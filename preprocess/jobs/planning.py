@@ -59,6 +59,6 @@ def run_planned(
     todo = jobs_to_do(planned, existing, account)
     if len(todo) < len(planned):
         click.echo(f"{len(planned) - len(todo)} of {len(planned)} {noun} are there already and are kept.", err=True)
-    outcomes = Outcomes(len(todo), describe)
+    outcomes = Outcomes(len(todo), describe, keeps=existing in (Existing.KEEP, Existing.RESUME))
     execution.run(todo, account, outcomes)
     return outcomes

@@ -23,7 +23,7 @@ from gopseg.preprocess.clips.clip_job import ClipFiles, ScoredFrame
 from gopseg.preprocess.clips.video_layout import VideoClipJob
 from gopseg.preprocess.encode import EncodeJob
 from gopseg.preprocess.extract.extract_job import ExtractJob
-from gopseg.preprocess.jobs import SequenceSource, sha256_of
+from gopseg.preprocess.jobs import Outcome, Outcomes, SequenceSource, sha256_of
 from gopseg.preprocess.stills.still_job import LabelledStill, StillJob
 from gopseg.preprocess.street.street_job import StreetJob
 from tests.preprocess.stills.test_stills import write_scene
@@ -136,7 +136,7 @@ def test_two_commands_at_once(make: Any, tmp_path: Path) -> None:
     start = partial(subprocess.Popen, stderr=subprocess.PIPE, text=True)
     runs = [start([*command, "--gop", gop]) for gop in ("12", "10")]
     said = [run.communicate(timeout=120)[1] for run in runs]
-    assert sorted(run.returncode for run in runs) == [0, 2]
+    assert sorted(run.returncode for run in runs) == [0, 2], said
     loser = next(text for run, text in zip(runs, said, strict=True) if run.returncode)
     assert loser.count("\n") == 1
     assert "appeared while it was being written, by another run" in loser or "exists; give -y" in loser
@@ -144,3 +144,20 @@ def test_two_commands_at_once(make: Any, tmp_path: Path) -> None:
     assert account["sha256"] == sha256_of(tmp_path / "out" / "frames.mp4")
     assert account["settings"]["gop"] == (12 if runs[0].returncode == 0 else 10)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["frames.json", "frames.mp4"]
+
+
+def test_what_another_run_made_meanwhile_is_no_failure_where_outputs_are_kept(
+    two_jobs: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, _ = two_jobs("encode", tmp_path / "out")
+    error = TargetExistsError("v.mp4: appeared")
+    for keeps, status in ((True, 0), (False, 2)):
+        outcomes = Outcomes(1, str, keeps=keeps)
+        outcomes(Outcome(job, error=error))
+        if keeps:
+            outcomes.finish()
+            assert "was made by another run meanwhile, and is kept" in capsys.readouterr().err
+        else:
+            with pytest.raises(SystemExit) as end:
+                outcomes.finish()
+            assert end.value.code == status
