@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,10 +20,8 @@ from secrets import token_hex
 
 from .errors import InputError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _LONGEST_NAME = 255  # bytes, on all file systems in common use
 
@@ -135,7 +134,7 @@ def _publish_folder(part: Path, path: Path, replace: bool) -> None:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold off others who publish in `folder`, where the system locks folders (a network's may not)."""
-    if fcntl is None:
+    if sys.platform == "win32":
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
