@@ -1,1 +1,1 @@
-"""`benchmark-segnet`, `benchmark-codec`, `benchmark-encode`, `benchmark-attention`."""
+"""`gopseg benchmark`: speed and memory of modes, codec front end, encoding and attention on this machine."""

@@ -5,50 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
-import click
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ...segnet import local_attention, local_attention_by_definition
-from ..console import InputError, hardware
+from ..provenance import hardware
 from .printing import report
 
 
-class MapShape(click.ParamType[tuple[int, int, int]]):
-    """CxHxW, as in 64x720x960."""
-
-    name = "CxHxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
-        """Text to (channels, height, width)."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            channels, height, width = (int(part) for part in str(value).split("x"))
-            if min(channels, height, width) < 1:
-                raise ValueError(value)
-            return channels, height, width
-        except ValueError:
-            self.fail(f"'{value}' is not CxHxW, as in 64x720x960", param, ctx)
-
-
-@click.command()
-@click.option("--shape", type=MapShape(), default="64x720x960", show_default=True, help="Of query and key.")
-@click.option("--values", type=click.IntRange(1), help="Channels of the value. [default: those of the key]")
-@click.option("--window", type=click.IntRange(1), default=7, show_default=True)
-@click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Rounds.")
-@click.option("--definition", is_flag=True, help="Also time the definition, which takes window^2 times the memory.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-def main(
+def measure_attention(
     shape: tuple[int, int, int], values: int | None, window: int, repeat: int, definition: bool, device: str
 ) -> None:
-    """Time local attention on maps of random numbers, float32, channels-last, forward only.
-
-    Medians over rounds, after one that warms up; on the CPU also of processor time, which other programs' load disturbs
-    less. Results go to standard output as JSON.
-    """
+    """Measure and print; the arguments are those of `benchmark-attention`."""
     if window % 2 == 0:
         raise InputError(f"--window {window} must be odd, as in 7")
     if device == "cuda" and not torch.cuda.is_available():
@@ -80,7 +50,3 @@ def timed(call: Callable[[], Tensor], repeat: int) -> dict[str, float]:
         wall.append(time.perf_counter() - begin)
         processor.append(time.process_time() - begin_processor)
     return {"seconds": median(wall[1:]), "processor_seconds": median(processor[1:])}
-
-
-if __name__ == "__main__":
-    main()

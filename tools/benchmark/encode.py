@@ -1,4 +1,4 @@
-"""`python -m gopseg.tools.benchmark_encode`: how fast `preprocess encode` is beside libx264 alone, and how exact."""
+"""`benchmark-encode`: how fast `preprocess encode` is beside libx264 alone, and how exact."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ from pathlib import Path
 import av
 import click
 
-from ...codec import PRESETS, EncodeSettings, pictures_of_video, transcode
+from ...codec import EncodeSettings, pictures_of_video, transcode
 from ...preprocess import EncodeJob, SequenceSource
 
 RATES = (1_000_000, 3_000_000, 5_000_000)
 
 
-@click.command()
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Pairs of runs for the speed.")
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="Length that the bitrates are held over.")
-@click.option("--preset", "presets", multiple=True, type=click.Choice(PRESETS), default=("medium", "veryfast"))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-def main(source: Path, runs: int, seconds: float, presets: tuple[str, ...], as_json: bool) -> None:
-    """Measure `preprocess encode` on the video SOURCE.
-
-    Speed: the whole way of a job (decode, encode, quality figures, hashes, sidecar) beside decoding and encoding with
-    PyAV alone, same x264 options, x264's own choice of threads; runs alternate, so that both see the same machine.
-    """
+def measure_encoding(source: Path, runs: int, seconds: float, presets: tuple[str, ...], as_json: bool) -> None:
+    """Measure and print; the arguments are those of `benchmark-encode`."""
     speed = [_speed(source, preset, runs) for preset in presets]
     rates = [_accuracy(source, preset, rate, seconds) for preset in presets for rate in RATES]
     if as_json:
@@ -100,7 +90,3 @@ def _accuracy(source: Path, preset: str, rate: int, seconds: float) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         result = transcode(pictures, Path(folder) / "out.mp4", EncodeSettings(preset=preset, bitrate_bps=rate))
     return {"preset": preset, "asked_bps": rate, "got_bps": result.bitrate_bps, "error": result.bitrate_bps / rate - 1}
-
-
-if __name__ == "__main__":
-    main()

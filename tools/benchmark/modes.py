@@ -1,4 +1,4 @@
-"""`benchmark-segnet`: speed of the modes side by side, and memory over long runs."""
+"""`benchmark-segnet modes` and `memory`: speed of the modes side by side, and memory over long runs."""
 
 from __future__ import annotations
 
@@ -18,39 +18,19 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import __version__
+from ...errors import GopsegError, InputError
 from ...pipelines import MODES, StreamRequest, segment_stream
-from ..console import InputError, hardware
+from ..provenance import hardware
 
 _LOOP = 48
 _SIZE_HW = (120, 160)
 _ALLOWED_GROWTH = 0.10
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def main() -> None:
-    """Measure speed and memory on this machine; one JSON object on standard output."""
-
-
-@main.command()
-@click.argument("video", type=click.Path(path_type=Path, exists=True))
-@click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
-@click.option(
-    "--modes", "names", default="frame,motion", show_default=True, help="The first is what others are held to."
-)
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--max-frames", type=click.IntRange(1), help="Of each run.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
-def modes(
+def compare_modes(
     video: Path, model: str, names: str, repeats: int, max_frames: int | None, device: str, precision: Any
 ) -> None:
-    """Frames per second of each mode on VIDEO, everything included (decoding, overlay, encoding).
-
-    The modes run in turns, `--repeats` times; medians are given. `cpu_ms_per_frame` adds up all cores, which other
-    programs' load changes less than the clock.
-    """
+    """Measure and print; the arguments are those of `benchmark-segnet modes`."""
     chosen = names.split(",")
     unknown = [name for name in chosen if name not in MODES]
     if unknown:
@@ -85,10 +65,7 @@ def _run(
         overwrite=True,
         quiet=True,
     )
-    try:
-        segment_stream(request)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    segment_stream(request)
     report: dict[str, Any] = json.loads(stats.read_text())
     return report
 
@@ -108,17 +85,10 @@ def _summary(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-@main.command()
-@click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
-@click.option("--mode", type=click.Choice(list(MODES)), default="motion", show_default=True)
-@click.option("--short", type=click.IntRange(1), default=500, show_default=True, help="Frames of the short run.")
-@click.option("--long", "long_", type=click.IntRange(1), default=10_000, show_default=True, help="Of the long one.")
-def memory(model: str, mode: str, short: int, long_: int) -> None:
-    """Peak memory of a long run against a short one, each a `segment-stream` fed through a pipe.
-
-    The stream (160x120, a keyframe every 48 frames) is encoded on the fly. Exit status 1 if the long run needs over
-    10 % more.
-    """
+def measure_memory(model: str, mode: str, short: int, long_: int) -> None:
+    """Measure and print; the arguments are those of `benchmark-segnet memory`. SystemExit 1 for too much growth."""
+    if mode not in MODES:
+        raise InputError(f"--mode: unknown mode '{mode}'; there are: {', '.join(MODES)}")
     model = str(Path(model).resolve()) if Path(model).is_file() else model  # the process runs in a folder of its own
     peaks = {}
     for frames in (short, long_):
@@ -144,12 +114,12 @@ def _peak_mebibytes(model: str, mode: str, frames: int) -> float:
         feeder = threading.Thread(target=_feed, args=(process.stdin, frames), daemon=True)
         feeder.start()
         if process.wait():
-            raise click.ClickException(f"segment-stream ended with status {process.returncode}")
+            raise GopsegError(f"segment-stream ended with status {process.returncode}")
         report = json.loads((Path(folder) / "s.json").read_text())
     if report["frames"] != frames:
-        raise click.ClickException(f"segment-stream saw {report['frames']} frames of {frames}")
+        raise GopsegError(f"segment-stream saw {report['frames']} frames of {frames}")
     if report["peak_memory_mib"] is None:
-        raise click.ClickException("this system does not tell a process's peak memory; measure on Linux")
+        raise GopsegError("this system does not tell a process's peak memory; measure on Linux")
     return float(report["peak_memory_mib"])
 
 
@@ -177,7 +147,3 @@ def _pan() -> list[NDArray[np.uint8]]:
     noise = np.random.default_rng(0).integers(0, 256, (height // 8, (width + 2 * _LOOP) // 8, 3), np.uint8)
     wide = noise.repeat(8, 0).repeat(8, 1)
     return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(_LOOP)]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What the subcommands of `benchmark-codec` share: opening sources, and reports on standard output."""
+"""Reports of the benchmarks on standard output."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ import platform
 from typing import Any
 
 import click
-
-from ...codec import CodecError, CompressedVideo, open_video
-from ..console import InputError
-
-
-def open_source(source: str, **options: Any) -> CompressedVideo:
-    """`open_video`, whose errors are the command's."""
-    try:
-        return open_video(source, **options)
-    except CodecError as error:
-        raise InputError(str(error)) from error
 
 
 def report(**figures: Any) -> None:

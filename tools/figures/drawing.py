@@ -9,6 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...files import whole_file
+
 BLUE, ORANGE, GREY = "#0b6e99", "#d9730d", "#8a949e"
 RED = (200, 40, 40)
 """As numbers from 0 to 255, for pixels."""
@@ -94,7 +96,8 @@ def arc(axis: Any, start: float, end: float, share: float) -> None:
 
 
 def save(drawing: Any, file: Path) -> None:
-    """Write a figure as WebP."""
+    """Write a figure as WebP; it appears when it is whole."""
     data = io.BytesIO()
     drawing.savefig(data, format="png", facecolor="white")
-    Image.open(data).convert("RGB").save(file, "WEBP", quality=82, method=6)
+    with whole_file(file) as part:
+        Image.open(data).convert("RGB").save(part, "WEBP", quality=82, method=6)

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 import click
-from tqdm import tqdm
 
-from .inputs import fuzz_input
-from .worker import FuzzResult, work
+from ...console import Existing, command, existing_options, option
+from ...errors import InputError
+from ...files import whole_file
 
 FINDINGS = ("exception", "crash", "hang", "memory")
 """What must not happen."""
 
-_INPUTS_A_PROCESS = 2000
 
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--count", type=click.IntRange(1), default=20_000, show_default=True, help="Number of inputs.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first input.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--timeout", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds for an input.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def main(count: int, seed: int, first: int, jobs: int, timeout: float, output: Path) -> None:
+@command("fuzz-codec", interrupted="inputs that went wrong so far are in the output folder, without a summary.")
+@option("--count", type=click.IntRange(1), default=20_000, show_default=True, help="Number of inputs.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all inputs.")
+@option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first input.")
+@option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@option("--timeout", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds for an input.")
+@option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for what is found."
+)
+@existing_options()
+def main(count: int, seed: int, first: int, jobs: int, timeout: float, output: Path, existing: Existing) -> None:
     """Read COUNT damaged H.264 videos (raw, MP4, MPEG-TS, Matroska) in every way, and keep what goes wrong.
 
     Bits flip, packets are cut, lost, doubled, swapped or continued by another video's, headers and MP4 boxes change.
@@ -40,12 +36,23 @@ def main(count: int, seed: int, first: int, jobs: int, timeout: float, output: P
     --timeout seconds, more than 1 GiB of memory. Each such input is kept in the output folder, with its report; the
     exit status is then 1. A summary is printed and kept in summary.json.
     """
+    from tqdm import tqdm
+
+    from .inputs import fuzz_input
+    from .pool import Pool
+
+    summary = output / "summary.json"
+    if summary.exists() and existing is Existing.KEEP:
+        click.echo(f"{summary}: is there already and is kept.", err=True)
+        return
+    if summary.exists() and existing is Existing.REFUSE:
+        raise InputError(f"{summary}: exists; give -y to replace it, or another folder by -o")
     output.mkdir(parents=True, exist_ok=True)
     results = Counter[tuple[str, str]]()
     frames = corrupt = 0
     begin = time.perf_counter()
     found = []
-    pool = _Pool(seed, jobs, timeout)
+    pool = Pool(seed, jobs, timeout)
     try:
         for result in tqdm(pool.run(range(first, first + count)), total=count, unit="input", disable=None, leave=False):
             made = fuzz_input(seed, result.number)
@@ -70,14 +77,15 @@ def main(count: int, seed: int, first: int, jobs: int, timeout: float, output: P
         "findings": sorted(found),
         "outcomes": {f"{operation}/{status}": number for (operation, status), number in sorted(results.items())},
     }
-    (output / "summary.json").write_text(json.dumps(report, indent=2) + "\n")
+    with whole_file(summary) as part:
+        part.write_text(json.dumps(report, indent=2) + "\n")
     click.echo(_table(results))
     click.echo(
         f"{count} inputs of seed {seed} in {seconds:.0f} s: {frames} frames, {corrupt} marked as corrupt, "
         f"{len(found)} findings{f' in {output}' if found else ''}"
     )
     if found:
-        raise SystemExit(1)
+        click.get_current_context().exit(1)
 
 
 def _table(results: Counter[tuple[str, str]]) -> str:
@@ -86,73 +94,3 @@ def _table(results: Counter[tuple[str, str]]) -> str:
     for operation in [*sorted({operation for operation, _ in results} - {"all"}), "all"]:
         lines.append(f"{operation:10}" + "".join(f"{results[operation, name]:10}" for name in columns))
     return "\n".join(lines)
-
-
-class _Pool:
-    """Processes that each read one input at a time, replaced when they die, hang or have grown old."""
-
-    def __init__(self, seed: int, jobs: int, timeout: float) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._seed, self._timeout = seed, timeout
-        self._workers = [_Worker(*self._start()) for _ in range(jobs)]
-
-    def run(self, numbers: range) -> Iterator[FuzzResult]:
-        """Yield the FuzzResult of every input, as they come."""
-        todo = iter(numbers)
-        for worker in self._workers:
-            worker.give(next(todo, None))
-        while busy := [worker for worker in self._workers if worker.number is not None]:
-            ready = wait([worker.connection for worker in busy], timeout=0.5)
-            for worker in busy:
-                result = self._result(worker, worker.connection in ready)
-                if result is not None:
-                    yield result
-                    worker.give(next(todo, None))
-
-    def close(self) -> None:
-        """End every process."""
-        for worker in self._workers:
-            worker.end()
-
-    def _result(self, worker: _Worker, is_ready: bool) -> FuzzResult | None:
-        assert worker.number is not None
-        result = None
-        if is_ready:
-            try:
-                result = cast(FuzzResult, worker.connection.recv())
-            except (EOFError, OSError):
-                worker.process.join(self._timeout)
-                result = FuzzResult(worker.number, "crash", text=f"exit status {worker.process.exitcode}")
-        elif time.monotonic() - worker.since > self._timeout:
-            result = FuzzResult(worker.number, "hang", text=f"no end after {self._timeout:g} s")
-        if result is not None:
-            worker.served += 1
-            if result.status in ("crash", "hang", "memory") or worker.served >= _INPUTS_A_PROCESS:
-                worker.end()
-                worker.process, worker.connection = self._start()
-                worker.served = 0
-        return result
-
-    def _start(self) -> tuple[BaseProcess, Connection]:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._seed), daemon=True)
-        process.start()
-        theirs.close()
-        return process, ours
-
-
-class _Worker:
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        self.process, self.connection = process, connection
-        self.number: int | None = None
-        self.since, self.served = 0.0, 0
-
-    def give(self, number: int | None) -> None:
-        self.number, self.since = number, time.monotonic()
-        if number is not None:
-            self.connection.send(number)
-
-    def end(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()

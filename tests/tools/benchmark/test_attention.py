@@ -2,7 +2,7 @@ import json
 
 from click.testing import CliRunner
 
-from gopseg.tools.benchmark.attention import main
+from gopseg.tools.benchmark.commands import attention as main
 
 
 def test_times_both_forms_and_compares_them():

@@ -7,7 +7,7 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.segnet import SwiftNet, save_model
-from gopseg.tools.benchmark.modes import main
+from gopseg.tools.benchmark.main import segnet as main
 
 torch.set_num_threads(1)  # the pictures are tiny, and a busy machine makes threads wait for each other
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gopseg.tools.figures import main as figures
+from gopseg.tools.figures import pictures
+from gopseg.tools.figures.main import main
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -26,8 +27,8 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         world = np.clip(128 + 45 * noise / noise.std(), 0, 255).astype(np.uint8)
         return [world[i : i + 96, i : i + 128] for i in range(count)]
 
-    monkeypatch.setattr(figures, "_street", sliding)
-    done = CliRunner().invoke(figures.main, ["-o", str(tmp_path)], catch_exceptions=False)
+    monkeypatch.setattr(pictures, "_street", sliding)
+    done = CliRunner().invoke(main, ["-o", str(tmp_path)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return {path.name: path for path in tmp_path.iterdir()}
 

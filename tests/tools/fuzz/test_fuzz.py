@@ -14,7 +14,7 @@ import av
 import pytest
 from click.testing import CliRunner
 
-from gopseg.tools.fuzz import main as fuzz
+from gopseg.tools.fuzz import pool as fuzz
 from gopseg.tools.fuzz import worker as fuzz_worker
 from gopseg.tools.fuzz.inputs import CLIPS, FRAMES, OPERATIONS, clip_packets, fuzz_input
 from gopseg.tools.fuzz.main import main
@@ -116,3 +116,11 @@ def test_an_exception_is_not_taken_for_an_error_of_ours(tmp_path: Path, monkeypa
     result = run_input(0, 0, tmp_path)
     assert result.status == "exception"
     assert "on purpose" in result.text
+
+
+def test_a_summary_that_exists_is_refused_or_kept(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("precious")
+    for arguments, status, text in ((["-n"], 0, "is kept"), ([], 2, "give -y to replace it"), (["-y", "-n"], 2, "-y")):
+        result = CliRunner().invoke(main, ["--count", "1", "-o", str(tmp_path), *arguments])
+        assert (result.exit_code, text in result.stderr) == (status, True), result.stderr
+        assert (tmp_path / "summary.json").read_text() == "precious"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...codec import Frame
+from ....codec import Frame
 
 _MARGIN = 96
 _SCENES = 3

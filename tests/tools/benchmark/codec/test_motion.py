@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gopseg.codec import EncodeSettings
 from gopseg.codec.writing.pictures import pictures_of_images
 from gopseg.codec.writing.transcoding import transcode
-from gopseg.tools.benchmark.codec import main
+from gopseg.tools.benchmark.main import codec as main
 
 
 @pytest.fixture(scope="module")

@@ -13,46 +13,27 @@ from pathlib import Path
 from statistics import median
 
 import av
-import click
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ...codec import CodecError, MotionChain, MotionField, filled, open_video
-from ...data import SyntheticStreet, open_frames
-from ..console import InputError
+from ....codec import MotionChain, MotionField, filled, open_video
+from ....data import SyntheticStreet, open_frames
+from ....errors import InputError
+from ..printing import report
 from .known_references import LayeredClip
-from .printing import open_source, report
 
 Image = NDArray[np.uint8]
 _ONE = "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"
 _CLIP_SIZE, _CLIP_GOP, _CLIP_CRF = (240, 320), 24, "23"
 
 
-@click.command()
-@click.argument("source", required=False)
-@click.option("--preset", "presets", default="veryfast,medium,slow", show_default=True, help="x264 presets.")
-@click.option("--params", default="", help="More x264 parameters for these streams, as in open-gop=1:bframes=8.")
-@click.option("--gop", type=click.IntRange(2), default=12, show_default=True, help="Frames between keyframes.")
-@click.option("--bitrate", type=click.IntRange(1000), default=750_000, show_default=True, help="Bits a second.")
-@click.option("--fps", type=click.FloatRange(1), default=15.0, show_default=True, help="Frame rate.")
-@click.option("--frames", type=click.IntRange(2), default=48, show_default=True, help="Frames of SOURCE.")
-@click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Timed passes; medians count.")
-def references(
+def measure_references(
     source: str | None, presets: str, params: str, gop: int, bitrate: int, fps: float, frames: int, repeat: int
 ) -> None:
-    """Encode SOURCE with x264's default references and B-frames, and recover which picture each vector points to.
-
-    attribution: on a clip whose right references are known (layers that move differently, scenes that alternate), the
-    share of inter-coded area that was given the right one, and the share that does point to the previous frame.
-    psnr_db: the keyframe warped by composed motion against the frame, by distance to the keyframe: recovered; previous,
-    taking each vector for motion to the previous frame; one_reference, a stream of the same bitrate encoded for gopseg.
-    ms_per_frame: processor time of reading with one decoder thread, plainly, with references, and composed besides.
-
-    SOURCE is a video or a folder of frames; without it a synthetic street is rendered.
-    """
+    """Measure and report; the arguments are those of `benchmark-codec references`."""
     cv2.setNumThreads(1)
     images = _images(source, frames)
     clip = LayeredClip.make(frames, _CLIP_SIZE)
@@ -97,12 +78,9 @@ def _images(source: str | None, count: int) -> list[Image]:
         street = SyntheticStreet(size_hw=(360, 480))
         bar = tqdm(street.frames(count), total=count, desc="street", disable=not sys.stderr.isatty(), leave=False)
         return [image for image, _ in bar]
-    try:
-        opened = open_frames(source) if Path(source).is_dir() else open_source(source, motion=False)
-        with opened as frames:
-            images = [frame.image for frame in itertools.islice(frames, count)]
-    except CodecError as error:
-        raise InputError(str(error)) from error
+    opened = open_frames(source) if Path(source).is_dir() else open_video(source, motion=False)
+    with opened as frames:
+        images = [frame.image for frame in itertools.islice(frames, count)]
     if len({image.shape for image in images}) > 1 or len(images) < 2:
         raise InputError(f"'{source}': {len(images)} frames, not all of one size; give a source of two or more alike")
     return images

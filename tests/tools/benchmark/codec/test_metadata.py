@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gopseg.tools.benchmark.codec import main
+from gopseg.tools.benchmark.main import codec as main
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gopseg.tools.benchmark import signals as benchmark_signals
-from gopseg.tools.benchmark.codec import main
+from gopseg.tools.benchmark.codec import signals as benchmark_signals
+from gopseg.tools.benchmark.main import codec as main
 
 
 def moving(seed: int, count: int, rate: int = 15) -> list[np.ndarray]:
@@ -67,7 +67,7 @@ def test_every_cut_is_counted_once(material: list[str]) -> None:
 def test_cuts_that_are_no_list_are_refused(material: list[str]) -> None:
     done = CliRunner().invoke(main, ["signals", *material[:-1], "twenty"])
     assert done.exit_code == 2
-    assert "--cuts twenty" in done.stderr
+    assert "'--cuts': 'twenty' are no frames" in done.stderr
 
 
 def test_too_short_a_val_is_refused(material: list[str], tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gopseg.tools.benchmark.codec import main
-from gopseg.tools.benchmark.known_references import LayeredClip
+from gopseg.tools.benchmark.codec.known_references import LayeredClip
+from gopseg.tools.benchmark.main import codec as main
 
 
 def test_report(tmp_path: Path) -> None:

@@ -9,17 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ...codec import SignalReader
-from ...data import SyntheticStreet, read_image
-from ..console import InputError
-from ..foreign_encodes import ONE_REFERENCE, encode_x264
-from .printing import open_source, report
+from ....codec import SignalReader, open_video
+from ....data import SyntheticStreet, read_image
+from ....errors import InputError
+from ...foreign_encodes import ONE_REFERENCE, encode_x264
+from ..printing import report
 
 _SIZE_HW = (360, 480)
 ENCODINGS = {
@@ -43,35 +42,9 @@ class Clip:
     cuts: frozenset[int] = frozenset()
 
 
-@click.command()
-@click.option(
-    "--camvid",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    required=True,
-    help="Folder with CamVid's val (48 frames in a row) and the folder of --stills.",
-)
-@click.option(
-    "--video",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    required=True,
-    help="A video whose cuts are known: shared/data/video/bbb-720p.mp4.",
-)
-@click.option("--cuts", default="210,324", show_default=True, help="Frames of --video that are cuts.")
-@click.option("--stills", type=click.Choice(["train", "test"]), default="train", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of shuffling and of streets.")
-def signals(camvid: Path, video: Path, cuts: str, stills: str, seed: int) -> None:
-    """Precision and recall of the cut flag, with pixels and without, and the range of novelty, on constructed truth.
-
-    Clips without a cut: CamVid val at 15, 7.5 and 5 frames a second, synthetic streets at 15 and 7. Clips with cuts:
-    the video; CamVid stills in random order, each a cut; pieces of 4 to 15 frames of val, the video and streets,
-    joined; pieces of val alone, so that scenes resemble each other. Each is encoded in five ways. Frames that the pass
-    without pixels does not judge (I-frames) count apart.
-    """
-    try:
-        known = frozenset(int(cut) for cut in cuts.split(","))
-    except ValueError as error:
-        raise InputError(f"--cuts {cuts}: is no list of frames; give them with commas between") from error
-    clips = list(_clips(camvid, video, known, stills, seed))
+def measure_signals(camvid: Path, video: Path, cuts: tuple[int, ...], stills: str, seed: int) -> None:
+    """Measure and report; the arguments are those of `benchmark-codec signals`."""
+    clips = list(_clips(camvid, video, frozenset(cuts), stills, seed))
     rows: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="gopseg-signals-") as folder:
         bar = tqdm(total=len(clips) * len(ENCODINGS), disable=not sys.stderr.isatty(), leave=False, unit="encode")
@@ -103,7 +76,7 @@ def _clips(camvid: Path, video: Path, cuts: frozenset[int], stills: str, seed: i
         yield Clip(f"CamVid val, {15 / step:g} Hz", val[::step])
     for rate, street in ((15, seed + 3), (7, seed + 4)):
         yield Clip(f"street, {rate} Hz", _street(street, 40, rate))
-    with open_source(str(video), motion=False) as film_video:
+    with open_video(str(video), motion=False) as film_video:
         film = [_fit(frame.image) for frame in film_video]
     yield Clip(video.stem, film, cuts)
     files = _images_in(camvid / stills)
@@ -160,7 +133,7 @@ def _judge(path: Path, cuts: frozenset[int]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for kind, pixels in (("with_pixels", True), ("without_pixels", False)):
         reader = SignalReader()
-        with open_source(str(path), pixels=pixels) as video:
+        with open_video(str(path), pixels=pixels) as video:
             found = [(signals.is_cut, signals.novelty) for signals in map(reader.update, video)]
         judged = {index: is_cut for index, (is_cut, _) in enumerate(found) if index and is_cut is not None}
         result[kind] = {

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import click
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ...codec import MotionChain, MotionField
-from ..console import InputError
-from .printing import open_source, report
+from ....codec import MotionChain, MotionField, open_video
+from ....errors import InputError
+from ..printing import report
 
 
 @dataclass
@@ -40,21 +39,9 @@ class _AtDistance:
         }
 
 
-@click.command()
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--distances", default="1,3,6,11", show_default=True, help="Frames since the keyframe.")
-def motion(sources: tuple[str, ...], distances: str) -> None:
-    """Motion to the keyframe, composed for every pixel, over all SOURCEs together, at some distances.
-
-    Mean length of motion (and its 10th, 50th and 90th percentile over frames); PSNR of the keyframe warped by it
-    against the decoded frame, and of the keyframe repeated, both from the mean squared error over all frames; share of
-    pixels whose way meets an intra block. SOURCEs are videos whose vectors mean the frame before, as
-    `preprocess encode` and `preprocess stills` write them.
-    """
-    try:
-        found = {int(part): _AtDistance() for part in distances.split(",")}
-    except ValueError as error:
-        raise InputError(f"--distances: '{distances}' are no numbers; give them as in 1,3,6,11") from error
+def measure_motion(sources: tuple[str, ...], distances: tuple[int, ...]) -> None:
+    """Measure and report; the arguments are those of `benchmark-codec motion`."""
+    found = {distance: _AtDistance() for distance in distances}
     frames = 0
     for source in tqdm(sources, unit="video", disable=not sys.stderr.isatty(), leave=False):
         for distance, values in _measure(source, frozenset(found)):
@@ -72,7 +59,7 @@ def motion(sources: tuple[str, ...], distances: str) -> None:
 
 def _measure(source: str, distances: frozenset[int]) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
     """Distance, and what is measured, of every frame of a video that has one of the distances."""
-    with open_source(source) as video:
+    with open_video(source) as video:
         if video.motion_absence is not None:
             raise InputError(f"{source}: {video.motion_absence.value}; give a video made by `preprocess encode`")
         chain = MotionChain(video.size_hw)

@@ -10,31 +10,20 @@ from functools import partial
 from statistics import median
 from typing import Any, Literal
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ...codec import open_video
-from .printing import open_source, report
+from ....codec import open_video
+from ..printing import report
 
 _FIELDS = ("source", "w", "h", "src_x", "src_y", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale")
 Threads = int | Literal["auto"]
 
 
-@click.command()
-@click.argument("source")
-@click.option("--repeat", type=click.IntRange(1), default=9, show_default=True, help="Rounds; each makes every pass.")
-def metadata(source: str, repeat: int) -> None:
-    """Whole passes over SOURCE that read every vector, in turns, and how many times the metadata pass is faster.
-
-    metadata: vectors and types, without loop filter and inverse transform. full: decoded pictures as well, as they
-    come out of the decoder. image: these as RGB too. mvextractor read and mvextractor vectors are the other reader's,
-    with its pictures and with its decoding of pictures turned off, where it is installed. Ours run with one decoder
-    thread and with as many as FFmpeg likes; mvextractor has no such setting. Ratios are medians over rounds of a pass's
-    processor time over the metadata pass's of the same round; wall clock is given beside it.
-    """
-    open_source(source).close()
+def measure_metadata(source: str, repeat: int) -> None:
+    """Measure and report; the arguments are those of `benchmark-codec metadata`."""
+    open_video(source).close()
     others = _mvextractor_passes(source)
     results = {}
     settings: tuple[Threads, ...] = (1, "auto")
@@ -44,7 +33,7 @@ def metadata(source: str, repeat: int) -> None:
     digests = {name: _digest(_our_vectors(source, pixels)) for name, pixels in (("metadata", False), ("full", True))}
     if others:
         digests["mvextractor"] = _digest(_their_vectors(source))
-    with open_source(source, pixels=False) as video:
+    with open_video(source, pixels=False) as video:
         report(
             source=video.name,
             codec=video.codec_name,

@@ -1,0 +1,110 @@
+"""The commands of `gopseg benchmark`; what they measure with is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...codec import PRESETS
+from ...console import command, option
+from ...options import Size
+
+
+@command("modes")
+@click.argument("video", type=click.Path(path_type=Path, exists=True))
+@option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@option("--modes", "names", default="frame,motion", show_default=True, help="The first is what others are held to.")
+@option(
+    "--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds, in each of which every mode runs."
+)
+@option("--max-frames", type=click.IntRange(1), help="Of each run.")
+@option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Of the networks.",
+)
+def modes(
+    video: Path, model: str, names: str, repeats: int, max_frames: int | None, device: str, precision: Any
+) -> None:
+    """Frames per second of each mode on VIDEO, everything included (decoding, overlay, encoding).
+
+    The modes run in turns, `--repeats` times; medians are given. `cpu_ms_per_frame` adds up all cores, which other
+    programs' load changes less than the clock.
+    """
+    from .modes import compare_modes
+
+    compare_modes(video, model, names, repeats, max_frames, device, precision)
+
+
+@command("memory")
+@option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@option("--mode", default="motion", show_default=True, help="The mode to measure.")
+@option("--short", type=click.IntRange(1), default=500, show_default=True, help="Frames of the short run.")
+@option("--long", "long_", type=click.IntRange(1), default=10_000, show_default=True, help="Of the long one.")
+def memory(model: str, mode: str, short: int, long_: int) -> None:
+    """Peak memory of a long run against a short one, each a `segment-stream` fed through a pipe.
+
+    The stream (160x120, a keyframe every 48 frames) is encoded on the fly. Exit status 1 if the long run needs over
+    10 % more.
+    """
+    from .modes import measure_memory
+
+    measure_memory(model, mode, short, long_)
+
+
+@command("encode")
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Pairs of runs for the speed.")
+@option("--seconds", type=float, default=10.0, show_default=True, help="Length that the bitrates are held over.")
+@option(
+    "--preset",
+    "presets",
+    multiple=True,
+    type=click.Choice(PRESETS),
+    default=("medium", "veryfast"),
+    show_default=True,
+    help="x264's speed; several are measured in turn.",
+)
+@option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def encode(source: Path, runs: int, seconds: float, presets: tuple[str, ...], as_json: bool) -> None:
+    """Measure `preprocess encode` on the video SOURCE.
+
+    Speed: the whole way of a job (decode, encode, quality figures, hashes, sidecar) beside decoding and encoding with
+    PyAV alone, same x264 options, x264's own choice of threads; runs alternate, so that both see the same machine.
+    """
+    from .encode import measure_encoding
+
+    measure_encoding(source, runs, seconds, presets, as_json)
+
+
+@command("attention")
+@option(
+    "--shape",
+    type=Size("CxHxW", example="64x720x960"),
+    default="64x720x960",
+    show_default=True,
+    help="Of query and key.",
+)
+@option("--values", type=click.IntRange(1), help="Channels of the value. [default: those of the key]")
+@option(
+    "--window", type=click.IntRange(1), default=7, show_default=True, help="Side of the neighbourhood, an odd number."
+)
+@option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Rounds.")
+@option("--definition", is_flag=True, help="Also time the definition, which takes window^2 times the memory.")
+@option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where the maps are.")
+def attention(
+    shape: tuple[int, int, int], values: int | None, window: int, repeat: int, definition: bool, device: str
+) -> None:
+    """Time local attention on maps of random numbers, float32, channels-last, forward only.
+
+    Medians over rounds, after one that warms up; on the CPU also of processor time, which other programs' load disturbs
+    less. Results go to standard output as JSON.
+    """
+    from .attention import measure_attention
+
+    measure_attention(shape, values, window, repeat, definition, device)

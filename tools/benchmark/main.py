@@ -1,0 +1,40 @@
+"""`gopseg benchmark`, and its parts that have names of their own: `benchmark-segnet`, `benchmark-codec`."""
+
+from __future__ import annotations
+
+from ...console import group
+
+_HERE = "gopseg.tools.benchmark"
+_SEGNET = {
+    "modes": (f"{_HERE}.commands:modes", "Frames per second of each mode on a video."),
+    "memory": (f"{_HERE}.commands:memory", "Peak memory of a long run against a short one."),
+}
+_CODEC = {
+    "read": (f"{_HERE}.codec.commands:read", "Frames per second of reading a video in several ways."),
+    "metadata": (f"{_HERE}.codec.commands:metadata", "The pass over metadata only beside full passes."),
+    "chain": (f"{_HERE}.codec.commands:chain", "Time to rasterise vectors and follow them to the keyframe."),
+    "motion": (f"{_HERE}.codec.commands:motion", "How far things move, and how well vectors tell it."),
+    "references": (f"{_HERE}.codec.commands:references", "How well the references of vectors are recovered."),
+    "signals": (f"{_HERE}.codec.commands:signals", "Cuts found on videos whose cuts are known."),
+}
+_ALL = {
+    **_SEGNET,
+    "codec": (f"{_HERE}.main:codec", "Measure the codec front end."),
+    "encode": (f"{_HERE}.commands:encode", "Measure `preprocess encode` beside libx264 alone."),
+    "attention": (f"{_HERE}.commands:attention", "Time CReFF's local attention."),
+}
+
+
+@group("benchmark", lazy=_ALL)
+def main() -> None:
+    """Measure speed and memory on this machine. Results go to standard output, mostly as JSON."""
+
+
+@group("benchmark-segnet", lazy=_SEGNET)
+def segnet() -> None:
+    """Measure speed and memory of the modes on this machine; one JSON object on standard output."""
+
+
+@group("benchmark-codec", lazy=_CODEC)
+def codec() -> None:
+    """Measure the codec front end. Results go to standard output as JSON."""
