@@ -10,6 +10,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from .parameters import ParameterGroup, grouped
+
 
 class SegmentationNetwork(nn.Module, ABC):
     """A network split at `p`, so that features or logits can be carried between frames and fused.
@@ -19,17 +21,23 @@ class SegmentationNetwork(nn.Module, ABC):
     centre of the s x s pixel cell (i, j), so `align_corners=False` resizing puts it back in its place.
 
     Attributes: `feature_channels`, `feature_stride` (pixels), `classes` (names in the order of the logits),
-    `weights_file` (where its weights were loaded from, None for a network that was not loaded), `published_aliases`
-    (beginnings of second names that published checkpoints have for some tensors, and those of our names for them),
-    `linear_classifier` (whether `classify` is linear, so that it commutes with weighted sums over positions).
+    `weights_file` (where its weights were loaded from, None for a network that was not loaded), `architecture` (the
+    name by which `build_network` made it, empty for a network that it cannot make), `published_aliases` (beginnings of
+    second names that published checkpoints have for some tensors, and those of our names for them),
+    `linear_classifier` (whether `classify` is linear, so that it commutes with weighted sums over positions),
+    `encoder` (beginnings of the names of the parameters that ImageNet weights initialise).
+
+    Training asks for two things more: `auxiliary` with `features_and_maps` (deep supervision), and `parameter_groups`.
     """
 
     feature_channels: int
     feature_stride: int
     classes: tuple[str, ...]
     weights_file: Path | None = None
+    architecture: str = ""
     published_aliases: Mapping[str, str] = MappingProxyType({})
     linear_classifier = False
+    encoder: tuple[str, ...] = ()
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
@@ -42,6 +50,31 @@ class SegmentationNetwork(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to logits at stride `feature_stride`."""
         return self.classify(self.features(images))
+
+    def auxiliary(self) -> nn.ModuleList:
+        """Heads for deep supervision, which training asks for and inference never runs; none by default.
+
+        Head i takes the i-th map of `features_and_maps`. It gives logits (N, classes, h, w) on a grid that spans the
+        picture, or scores (N, classes): logits of each class being anywhere in the picture. Heads that published
+        weights have are the network's own, and their tensors are in its state dict; where there are none, the heads are
+        fresh and belong to the caller, who trains them and throws them away. For a training step see `Supervised`, for
+        the loss `head_loss`.
+        """
+        return nn.ModuleList()
+
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB (N, 3, H, W) to `p`, as of `features`, and the inner maps that the auxiliary heads take."""
+        return self.features(images), ()
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Every parameter in one group of those that are trained alike: "encoder" and "decoder", decayed and not.
+
+        A network's own auxiliary heads are part of its decoder.
+        """
+        parts: dict[str, list[tuple[str, nn.Parameter]]] = {"encoder": [], "decoder": []}
+        for name, parameter in self.named_parameters():
+            parts["encoder" if name.startswith(self.encoder) else "decoder"].append((name, parameter))
+        return [group for name, part in parts.items() for group in grouped(name, part)]
 
     @property
     @abstractmethod

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..codec import open_video
 from ..data import SyntheticStreet, load_palette, read_image, read_labels
-from ..segnet import ConfusionMatrix, read_card
+from ..segnet import DEFAULT_MODEL, ConfusionMatrix, read_card
 from .console import hardware
 from .report import legend, line_chart, page, picture, strip, table
 
@@ -32,7 +32,7 @@ SHOWN_DISTANCES = (0, 1, 6, 11)
 @click.option(
     "--seed", type=click.IntRange(0, 999), default=16, show_default=True, help="Which street; none was trained on."
 )
-@click.option("--model", default="swiftnet18-camvid", show_default=True)
+@click.option("--model", default=DEFAULT_MODEL, show_default=True)
 def main(output: Path, frames: int, seed: int, model: str) -> None:
     """Render a synthetic street, encode it, segment it in every mode, and write `report.html`."""
     output.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,13 @@ import torch
 from .. import __version__
 from ..data import dataset_names, dataset_type
 from ..segnet import (
-    ARCHITECTURES,
     DETECTED,
     AlteringResolution,
     FeatureFusion,
     LowResolution,
     ModelError,
     SegmentationNetwork,
+    architecture_names,
     import_clip_network,
     import_network,
     import_propagation,
@@ -49,7 +49,7 @@ PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--arch",
-    type=click.Choice(sorted([*ARCHITECTURES, *PROPAGATION])),
+    type=click.Choice(sorted([*architecture_names(), *PROPAGATION])),
     required=True,
     help="The network FILE is of, or the propagation head.",
 )

@@ -12,7 +12,7 @@ import click
 from ... import __version__
 from ...codec import EncodeError, InvalidDataError, SourceError
 from ...data import DatasetError, PaletteError
-from ...segnet import ModelError
+from ...segnet import DEFAULT_MODEL, ModelError
 from ..errors import StreamError, StreamUsageError
 from ..modes import CARRIED, CHOICES, MODES
 from .request import KINDS, StreamRequest, segment_stream
@@ -50,7 +50,7 @@ class InputError(CommandError):
 )
 @click.option(
     "--model",
-    default="swiftnet18-camvid",
+    default=DEFAULT_MODEL,
     show_default=True,
     help="Shipped name, .safetensors file, or hf:NAME_OR_FOLDER of transformers.",
 )

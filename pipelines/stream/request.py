@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ... import __version__
 from ...codec import Frame, FrameSource
 from ...data import Palette, dataset_names, load_palette, voc_colours
-from ...segnet import CODEC_MOTION, load_network
+from ...segnet import CODEC_MOTION, DEFAULT_MODEL, load_network
 from ..errors import StreamUsageError
 from ..modes import GUIDED, MODES, Pipeline
 from ..outputs import ColourImages, LabelImages, Output, OutputSet, OverlayVideo, Painter, Progress, RunLengths
@@ -39,7 +39,7 @@ class StreamRequest:
     source: str
     output: Path | None = None
     mode: str = "auto"
-    model: str = "swiftnet18-camvid"
+    model: str = DEFAULT_MODEL
     save: tuple[str, ...] = ("overlay",)
     palette: str | None = None
     opacity: float = 0.5

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..loading import ModelError
+from ..errors import ModelError
 from .dis import dense_inverse_search
 from .validity import forward_backward_validity
 

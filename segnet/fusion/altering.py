@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..network import SegmentationNetwork
+from ..parameters import ParameterGroup, grouped
 from ..warp import motion_on_grid, warp_features
 from .low_resolution import LowResolution
 
@@ -52,6 +53,11 @@ class AlteringResolution(nn.Module):
     def __init__(self, low: LowResolution, fusion: Fusion, *, compat: bool = False) -> None:
         super().__init__()
         self.low, self.fusion, self.compat = low, fusion, compat
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Those of the "low branch" and of the "fusion"."""
+        parts = [("low branch", self.low, "low"), ("fusion", self.fusion, "fusion")]
+        return [group for name, part, key in parts for group in grouped(name, part.named_parameters(key))]
 
     def keyframe(self, hr: SegmentationNetwork, images: Tensor) -> tuple[Tensor, Carried]:
         """Keyframes' logits, and what of them is carried to the frames that follow."""

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import torch
 
-from ..loading import ModelError, build_network, find_weights, load_tensors, restore_dtypes, save_tensors
+from ..architectures import build_network
+from ..errors import ModelError
 from ..network import SegmentationNetwork
+from ..shipped import find_weights
+from ..weight_files import fill, load_tensors, save_tensors
 from .altering import AlteringResolution, Fusion
 from .fusions import EvidenceFusion, FeatureFusion, WarpOnly
 from .low_resolution import LowResolution
@@ -82,8 +85,5 @@ def _load(name_or_file: str | Path) -> LowResolution | AlteringResolution:
     if metadata["kind"] == "ar":
         fusion = build_fusion(metadata["fusion"], network)
         branch = AlteringResolution(low, fusion, compat=compat)
-    try:
-        branch.load_state_dict(restore_dtypes(tensors, branch.state_dict()))
-    except RuntimeError as error:
-        raise ModelError(f"'{path}' does not fit {metadata['architecture']}: {error}") from error
+    fill(branch, tensors, path, metadata["architecture"])
     return branch

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..network import SegmentationNetwork
+from ..parameters import ParameterGroup
 from ..resize import resize_aligned
 
 
@@ -26,7 +27,7 @@ class LowResolution(SegmentationNetwork):
         if not 0 < scale < 1:
             raise ValueError(f"scale {scale} of an LR branch must lie between 0 and 1, as in 0.5")
         self.network, self.scale, self.compat = network, scale, compat
-        self.classes = network.classes
+        self.classes, self.architecture = network.classes, network.architecture
         self.feature_channels, self.feature_stride = network.feature_channels, network.feature_stride
         self._frozen: list[nn.Module] = []
 
@@ -74,6 +75,19 @@ class LowResolution(SegmentationNetwork):
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to features on the full picture's grid."""
         return self.enlarge(self.network.features(self.shrink(images)), (images.shape[-2], images.shape[-1]))
+
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """`features`, and the maps of the small picture that the network's auxiliary heads take."""
+        p, maps = self.network.features_and_maps(self.shrink(images))
+        return self.enlarge(p, (images.shape[-2], images.shape[-1])), maps
+
+    def auxiliary(self) -> nn.ModuleList:
+        """The network's."""
+        return self.network.auxiliary()
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The network's."""
+        return [group.within("network") for group in self.network.parameter_groups()]
 
     def classify(self, p: Tensor) -> Tensor:
         """The network's own classifier."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..loading import ModelError
+from ..errors import ModelError
 from ..network import SegmentationNetwork, class_names
 
 MOST_CLASSES = 255

@@ -8,21 +8,15 @@ from typing import Any
 
 import torch
 
-from ..loading import ModelError, load_model
+from ..errors import ModelError
 from ..network import SegmentationNetwork
 from .adapter import InputSize, as_segmentation_network
 
-PREFIX = "hf:"
+HF_PREFIX = "hf:"
 
 
-def load_network(name_or_file: str | Path, device: str | torch.device = "cpu") -> SegmentationNetwork:
-    """`load_hf` for `hf:NAME_OR_FOLDER`, `load_model` for anything else."""
-    name = str(name_or_file)
-    return load_hf(name.removeprefix(PREFIX), device) if name.startswith(PREFIX) else load_model(name_or_file, device)
-
-
-def load_hf(name_or_folder: str, device: str | torch.device = "cpu") -> SegmentationNetwork:
-    """What transformers' AutoModelForSemanticSegmentation makes of a folder or of a name on the hub, in eval mode.
+def load_hf(name_or_folder: str) -> SegmentationNetwork:
+    """What transformers' AutoModelForSemanticSegmentation makes of a folder or of a name on the hub.
 
     Class names are the model's `id2label`. Normalisation, scale, size and channel order are those of its image
     processor's `preprocessor_config.json`, which is read as it is: the processor itself, which may need torchvision, is
@@ -36,7 +30,7 @@ def load_hf(name_or_folder: str, device: str | torch.device = "cpu") -> Segmenta
         from transformers.utils import logging
     except ImportError as error:
         raise ModelError(
-            f"model '{PREFIX}{name_or_folder}' needs transformers: pip install 'gopseg[segformer]' ({error})"
+            f"model '{HF_PREFIX}{name_or_folder}' needs transformers: pip install 'gopseg[segformer]' ({error})"
         ) from error
     logging.disable_progress_bar()
     try:
@@ -45,7 +39,7 @@ def load_hf(name_or_folder: str, device: str | torch.device = "cpu") -> Segmenta
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(
-            f"model '{PREFIX}{name_or_folder}' cannot be loaded: {reason}; give a folder or a name on the hub that "
+            f"model '{HF_PREFIX}{name_or_folder}' cannot be loaded: {reason}; give a folder or a name on the hub that "
             "holds a semantic segmentation model and its preprocessor_config.json"
         ) from error
     labels = module.config.id2label
@@ -53,7 +47,7 @@ def load_hf(name_or_folder: str, device: str | torch.device = "cpu") -> Segmenta
     network = as_segmentation_network(module, classes=[str(labels[i]) for i in range(len(labels))], **processing)
     if Path(name_or_folder).is_dir():
         network.weights_file = Path(name_or_folder)
-    return network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network
 
 
 def read_processing(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..loading import ModelError, build_network
+from ..architectures import build_network
+from ..errors import ModelError
 from ..networks import MRCFA, SIZES, SegFormer
 from .published import load_strictly
 

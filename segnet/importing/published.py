@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..architectures import ARCHITECTURES, build_network
+from ..errors import ModelError
 from ..fusion import CReFF
-from ..loading import ARCHITECTURES, ModelError, build_network
 from ..network import SegmentationNetwork
 
 FUSION = "fuse_attention."

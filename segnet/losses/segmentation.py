@@ -27,6 +27,29 @@ def class_weights(pixel_counts: NDArray[np.int64], power: float = 0.5, limit: fl
     return scaled
 
 
+def presence_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of each class being in the picture, mean over pictures and classes.
+
+    `scores` (N, C) are logits, `labels` (N, H, W) class indices; 255 is no class. The image-level term of PSPNet in the
+    code that AR-Seg's CamVid network comes from (Hu et al., CVPR 2023).
+    """
+    present = torch.stack([(labels == index).flatten(1).any(1) for index in range(scores.shape[1])], 1)
+    return functional.binary_cross_entropy_with_logits(scores.float(), present.float())
+
+
+def head_loss(criterion: nn.Module, output: Tensor, labels: Tensor, step: int = 4) -> Tensor:
+    """The loss of what an auxiliary head gave (`SegmentationNetwork.auxiliary`), for labels (N, H, W).
+
+    Logits (N, C, h, w) go to `criterion` with every `step`-th row and column of the labels, scores (N, C) to
+    `presence_loss`.
+    """
+    if output.ndim == 2:
+        return presence_loss(output, labels)
+    start = step // 2
+    loss: Tensor = criterion(output, labels[:, start::step, start::step])
+    return loss
+
+
 class SegmentationLoss(nn.Module):
     """Cross-entropy of logits resized to the labels, class-weighted, optionally on the hardest pixels only.
 

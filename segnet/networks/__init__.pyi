@@ -1,4 +1,5 @@
 from .bisenet import BiSeNet as BiSeNet
+from .bisenet import camvid_bisenet as camvid_bisenet
 from .bisenet_gsvnet import BiSeNetGSVNet as BiSeNetGSVNet
 from .efficientnet_lite import EfficientNetLite as EfficientNetLite
 from .efficientnet_lite import EfficientNetLiteClassifier as EfficientNetLiteClassifier

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ..network import class_names
 from ..resize import resize_aligned
-from .normalised import CITYSCAPES, Normalisation, NormalisedNetwork, initialise_convolutions, size_of
+from .normalised import CAMVID, CITYSCAPES, Normalisation, NormalisedNetwork, initialise_convolutions, size_of
 from .resnet import ResNet18
 
 
@@ -127,12 +127,13 @@ class BiSeNet(NormalisedNetwork):
 
     `classes` is the number of classes or their names. `p` has 256 channels at stride 8, before the linear classifier,
     on a grid of 2 ceil(H / 16) x 2 ceil(W / 16) that spans the picture: one row or column more than ceil(H / 8) for
-    some sizes. The auxiliary heads are for training: see `features_and_auxiliary`.
+    some sizes. The auxiliary heads are the published ones, on the context at strides 8 and 16.
     """
 
     feature_channels = 256
     feature_stride = 8
     linear_classifier = True
+    encoder = ("cp.resnet.",)
     published_aliases = MappingProxyType({"feat_conv_out.": "conv_out.conv.", "final_conv.": "conv_out.conv_out."})
 
     def __init__(self, classes: int | Sequence[str] = 19, normalisation: Normalisation = CITYSCAPES) -> None:
@@ -150,10 +151,14 @@ class BiSeNet(NormalisedNetwork):
         """Normalised RGB (N, 3, H, W) to `p`, (N, 256, 2 ceil(H / 16), 2 ceil(W / 16))."""
         return self.decode(images, self.cp(images)[0])
 
-    def features_and_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Normalised RGB to `p` and the auxiliary heads' logits at strides 8 and 16, for deep supervision."""
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Normalised RGB to `p`, and the context (N, 128, ., .) at strides 8 and 16."""
         fine, coarse = self.cp(images)
-        return self.decode(images, fine), (self.conv_out16(fine), self.conv_out32(coarse))
+        return self.decode(images, fine), (fine, coarse)
+
+    def auxiliary(self) -> nn.ModuleList:
+        """The published heads, two."""
+        return nn.ModuleList([self.conv_out16, self.conv_out32])
 
     def decode(self, images: Tensor, context: Tensor) -> Tensor:
         """The picture and its context at stride 8 to `p`."""
@@ -179,12 +184,18 @@ class BiSeNet(NormalisedNetwork):
 
         Logits are upsampled 8, 8 and 16 times: of the picture's size, or slightly larger.
         """
-        p, (fine, coarse) = self.features_and_auxiliary(images)
-        return self.published_scores(p), enlarged(fine, 8), enlarged(coarse, 16), p
+        p, (fine, coarse) = self.features_and_maps(images)
+        auxiliary = enlarged(self.conv_out16(fine), 8), enlarged(self.conv_out32(coarse), 16)
+        return self.published_scores(p), *auxiliary, p
 
     def published_scores(self, p: Tensor) -> Tensor:
         """What the published network returns for features, fused ones too: logits of 8 times their size."""
         return enlarged(self.classify(p), 8)
+
+
+def camvid_bisenet(classes: int | Sequence[str] = 12) -> BiSeNet:
+    """The network with the image statistics of CamVid."""
+    return BiSeNet(classes, CAMVID)
 
 
 def enlarged(logits: Tensor, factor: int) -> Tensor:

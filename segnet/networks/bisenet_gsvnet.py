@@ -94,11 +94,13 @@ class BiSeNetGSVNet(NormalisedNetwork):
     """GSVNet's BiSeNet-R18; 13,494,777 parameters at 19 classes, two auxiliary heads included.
 
     `classes` is the number of classes or their names. `p` has 64 channels at stride 8: the main head's 3x3 map. Input
-    of any size. Unlike the other networks' logits, the published ones are read with `align_corners=True`.
+    of any size. Unlike the other networks' logits, the published ones are read with `align_corners=True`. The auxiliary
+    heads are the published ones, on the refined context at strides 16 and 8.
     """
 
     feature_channels = 64
     feature_stride = 8
+    encoder = ("context_path.",)
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
         super().__init__(IMAGENET)
@@ -129,18 +131,21 @@ class BiSeNetGSVNet(NormalisedNetwork):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 64, ceil(H / 8), ceil(W / 8))."""
-        p: Tensor = self._main.conv_3x3(self.ffm(self.spatial_path(images), self.context(images)[1]))
-        return p
+        return self.features_and_maps(images)[0]
+
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Normalised RGB to `p`, and the refined context at strides 16 and 8."""
+        coarse, fine = self.context(images)
+        return self._main.conv_3x3(self.ffm(self.spatial_path(images), fine)), (coarse, fine)
+
+    def auxiliary(self) -> nn.ModuleList:
+        """The published heads, two."""
+        return self.heads[:2]
 
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 64, h, w) to logits (N, classes, h, w)."""
         logits: Tensor = self._main.conv_1x1(p)
         return logits
-
-    def auxiliary_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised RGB to the auxiliary heads' logits at strides 16 and 8, for deep supervision in training."""
-        coarse, fine = self.context(images)
-        return self.heads[0](coarse), self.heads[1](fine)
 
     @property
     def _main(self) -> Head:

@@ -53,17 +53,26 @@ class Upsample(nn.Module):
         return out
 
 
+class GlobalMaximum(nn.Module):
+    """The largest value of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to (N, C)."""
+        return x.amax((2, 3))
+
+
 class PSPNet(NormalisedNetwork):
     """PSPNet-18, CamVid flavour; 17,461,979 parameters at 12 classes.
 
     `classes` is the number of classes or their names. `p` has 64 channels at stride 1, before the linear classifier;
     where the picture's sides are no multiples of 8 it is larger than the picture, 8 ceil(H / 8) x 8 ceil(W / 8).
-    The image-level head (which classes are there at all) is for training: see `published_outputs`.
+    The auxiliary head says which classes are there at all.
     """
 
     feature_channels = 64
     feature_stride = 1
     linear_classifier = True
+    encoder = ("feats.",)
 
     def __init__(self, classes: int | Sequence[str] = 12) -> None:
         super().__init__(CAMVID)
@@ -96,17 +105,20 @@ class PSPNet(NormalisedNetwork):
         """Normalised RGB (N, 3, H, W) to logits of that size."""
         return resize_aligned(self.classify(self.features(images)), size_of(images))
 
-    def image_scores(self, third: Tensor) -> Tensor:
-        """The encoder's third map (N, 256, h, w) to logits of each class being in the picture, (N, classes)."""
-        scores: Tensor = self.classifier(third.amax((2, 3)))
-        return scores
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        """Normalised RGB to `p`, and the encoder's third map (N, 256, ceil(H / 8), ceil(W / 8))."""
+        _, third, deepest = self.feats(images)
+        return self.decode(deepest), (third,)
+
+    def auxiliary(self) -> nn.ModuleList:
+        """The published image-level head: scores (N, classes), logits of each class being in the picture."""
+        return nn.ModuleList([nn.Sequential(GlobalMaximum(), self.classifier)])
 
     def published_outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the published network returns: log-probabilities (N, classes, H, W), image-level scores, and `p`."""
-        _, third, deepest = self.feats(images)
-        p = self.decode(deepest)
+        p, (third,) = self.features_and_maps(images)
         logits = resize_aligned(self.classify(p), size_of(images))
-        return logits.log_softmax(1), self.image_scores(third), p
+        return logits.log_softmax(1), self.auxiliary()[0](third), p
 
     def published_scores(self, p: Tensor) -> Tensor:
         """What the published network returns for fused features: log-probabilities of their size."""

@@ -52,12 +52,13 @@ class SemsegPSPNet(NormalisedNetwork):
     """PSPNet-18, semseg flavour; 16,764,262 parameters at 19 classes, with the auxiliary head.
 
     `classes` is the number of classes or their names. `p` has 512 channels at stride 8, before the linear classifier.
-    The auxiliary head on the third stage is for training: see `features_and_auxiliary`.
+    The auxiliary head is the published one, on the third stage's map.
     """
 
     feature_channels = 512
     feature_stride = 8
     linear_classifier = True
+    encoder = ("layer",)
     dilations: tuple[Dilations, Dilations] = (((1, 2), (2, 2)), ((1, 4), (4, 4)))
     published_aliases = MappingProxyType({"final_conv.": "cls.4."})
 
@@ -90,10 +91,14 @@ class SemsegPSPNet(NormalisedNetwork):
         """Normalised RGB (N, 3, H, W) to `p`, (N, 512, ceil(H / 8), ceil(W / 8))."""
         return self.decode(self.third(images))
 
-    def features_and_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-        """Normalised RGB to `p` and the auxiliary head's logits at stride 8, for deep supervision."""
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        """Normalised RGB to `p`, and the third stage's map (N, 256, ceil(H / 8), ceil(W / 8))."""
         third = self.third(images)
-        return self.decode(third), (self.aux(third),)
+        return self.decode(third), (third,)
+
+    def auxiliary(self) -> nn.ModuleList:
+        """The published head."""
+        return nn.ModuleList([self.aux])
 
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 512, h, w) to logits (N, classes, h, w)."""
@@ -102,9 +107,9 @@ class SemsegPSPNet(NormalisedNetwork):
 
     def published_outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the published network returns: logits and auxiliary logits of the picture's size, and `p`."""
-        p, (auxiliary,) = self.features_and_auxiliary(images)
+        p, (third,) = self.features_and_maps(images)
         size = size_of(images)
-        return resize_aligned(self.classify(p), size), resize_aligned(auxiliary, size), p
+        return resize_aligned(self.classify(p), size), resize_aligned(self.aux(third), size), p
 
     def published_scores(self, p: Tensor) -> Tensor:
         """What the published network returns for fused features: logits of their size."""

@@ -97,29 +97,36 @@ class SwiftNetBackbone(nn.Module):
         self.spp = SpatialPyramidPooling(512, channels)
         self.upsample = nn.ModuleList([Upsample(skip, channels) for skip in (256, 128, 64)])
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalised RGB (N, 3, H, W) to (N, channels, ceil(H / 4), ceil(W / 4))."""
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB (N, 3, H, W) to maps (N, channels, ceil(H / s), ceil(W / s)) at s = 4, and s = 32, 16, 8."""
         x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(images))), 3, 2, padding=1)
         skips = []
         for layer in (self.layer1, self.layer2, self.layer3):
             x = layer(x)
             skips.append(x)
-        x = self.spp(self.layer4(x))
+        decoded = [self.spp(self.layer4(x))]
         for unit, skip in zip(self.upsample, reversed(skips), strict=True):
-            x = unit(x, skip)
-        p: Tensor = x
-        return p
+            decoded.append(unit(decoded[-1], skip))
+        *coarser, p = decoded
+        return p, tuple(coarser)
+
+
+def linear_heads(channels: int, classes: int, count: int) -> nn.ModuleList:
+    """So many fresh linear classifiers of rectified maps (N, channels, h, w), for deep supervision."""
+    return nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Conv2d(channels, classes, 1)) for _ in range(count))
 
 
 class SwiftNet(SegmentationNetwork):
     """SwiftNet-R18, single scale; 11,797,071 parameters at 19 classes.
 
     `classes` is the number of classes or their names. `p` has 128 channels at stride 4, before the classifier's
-    BatchNorm-ReLU-conv1x1. Input of any size.
+    BatchNorm-ReLU-conv1x1. Input of any size. Auxiliary heads are fresh linear ones on the decoder's maps at strides
+    32, 16 and 8.
     """
 
     feature_channels = 128
     feature_stride = 4
+    encoder = ("backbone.conv1.", "backbone.bn1.", "backbone.layer")
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
         super().__init__()
@@ -132,8 +139,16 @@ class SwiftNet(SegmentationNetwork):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 128, ceil(H / 4), ceil(W / 4))."""
-        p: Tensor = self.backbone(images)
-        return p
+        return self.features_and_maps(images)[0]
+
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB to `p`, and the decoder's maps (N, 128, ., .) at strides 32, 16 and 8."""
+        p, maps = self.backbone(images)
+        return p, maps
+
+    def auxiliary(self) -> nn.ModuleList:
+        """Fresh linear heads, three."""
+        return linear_heads(self.feature_channels, len(self.classes), 3)
 
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 128, h, w) to logits (N, classes, h, w)."""

@@ -10,7 +10,7 @@ from torch.nn import functional
 from ..network import class_names
 from .efficientnet_lite import EfficientNetLite
 from .normalised import Normalisation, NormalisedNetwork, initialise_convolutions
-from .swiftnet import NormReluConv, SpatialPyramidPooling
+from .swiftnet import NormReluConv, SpatialPyramidPooling, linear_heads
 
 EFFICIENTNET_LITE = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
 
@@ -51,14 +51,14 @@ class SwiftNetLiteBackbone(nn.Module):
             for narrower, skip, width in zip(inputs, reversed(skips), widths, strict=True)
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalised RGB (N, 3, H, W) to (N, widths[2], ceil(H / 4), ceil(W / 4))."""
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB (N, 3, H, W) to (N, widths[2], ceil(H / 4), ceil(W / 4)), and to maps at strides 32, 16, 8."""
         *skips, x = self.encoder(images)
-        x = self.spp(x)
+        decoded = [self.spp(x)]
         for unit, skip in zip(self.upsample, reversed(skips), strict=True):
-            x = unit(x, skip)
-        p: Tensor = x
-        return p
+            decoded.append(unit(decoded[-1], skip))
+        *coarser, p = decoded
+        return p, tuple(coarser)
 
 
 class SwiftNetLite(NormalisedNetwork):
@@ -72,6 +72,7 @@ class SwiftNetLite(NormalisedNetwork):
     feature_channels = 64
     feature_stride = 4
     decoder_channels = 128
+    encoder = ("backbone.encoder.",)
 
     def __init__(self, classes: int | Sequence[str] = 19, size: int = 0) -> None:
         super().__init__(EFFICIENTNET_LITE)
@@ -84,8 +85,16 @@ class SwiftNetLite(NormalisedNetwork):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 64, ceil(H / 4), ceil(W / 4))."""
-        p: Tensor = self.backbone(images)
-        return p
+        return self.features_and_maps(images)[0]
+
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB to `p`, and the decoder's maps (N, 128, ., .) at strides 32, 16 and 8."""
+        p, maps = self.backbone(images)
+        return p, maps
+
+    def auxiliary(self) -> nn.ModuleList:
+        """Fresh linear heads, three."""
+        return linear_heads(self.decoder_channels, len(self.classes), 3)
 
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 64, h, w) to logits (N, classes, h, w)."""

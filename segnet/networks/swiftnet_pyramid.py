@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..network import SegmentationNetwork, class_names
-from .swiftnet import IMAGE_MEAN, IMAGE_STD, NormReluConv
+from .swiftnet import IMAGE_MEAN, IMAGE_STD, NormReluConv, linear_heads
 
 LEVELS = 3
 STAGES = (64, 128, 256, 512)
@@ -101,8 +101,8 @@ class PyramidBackbone(nn.Module):
             projected.append(project(before_relu))
         return projected
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalised RGB (N, 3, H, W) to (N, channels, ceil(H / 4), ceil(W / 4))."""
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB (N, 3, H, W) to maps (N, channels, ceil(H / s), ceil(W / s)) at s = 4, and s = 32, 16, 8."""
         buckets: list[Tensor | None] = [None] * (LEVELS + len(STAGES) - 1)
         for level in range(LEVELS):
             size = [-(-side // 2**level) for side in images.shape[-2:]]
@@ -111,9 +111,10 @@ class PyramidBackbone(nn.Module):
                 held = buckets[at]
                 buckets[at] = skip if held is None else held + skip
         x, *finer = [bucket for bucket in reversed(buckets) if bucket is not None]
+        decoded = [x]
         for blend, skip in zip(self.upsample_blends, finer, strict=True):
-            x = blend(x, skip)
-        return x
+            decoded.append(blend(decoded[-1], skip))
+        return decoded[-1], tuple(decoded[-4:-1])
 
 
 class SwiftNetPyramid(SegmentationNetwork):
@@ -121,10 +122,12 @@ class SwiftNetPyramid(SegmentationNetwork):
 
     `classes` is the number of classes or their names. `p` has 128 channels at stride 4, before the classifier's
     BatchNorm-ReLU-conv1x1. Input of any size. The published model normalises its input itself; here `normalise` does.
+    Auxiliary heads are fresh linear ones on the decoder's maps at strides 32, 16 and 8.
     """
 
     feature_channels = 128
     feature_stride = 4
+    encoder = ("backbone.conv1.", "backbone.bn1.", "backbone.layer")
 
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
         super().__init__()
@@ -137,8 +140,16 @@ class SwiftNetPyramid(SegmentationNetwork):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 128, ceil(H / 4), ceil(W / 4))."""
-        p: Tensor = self.backbone(images)
-        return p
+        return self.features_and_maps(images)[0]
+
+    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Normalised RGB to `p`, and the decoder's maps (N, 128, ., .) at strides 32, 16 and 8."""
+        p, maps = self.backbone(images)
+        return p, maps
+
+    def auxiliary(self) -> nn.ModuleList:
+        """Fresh linear heads, three."""
+        return linear_heads(self.feature_channels, len(self.classes), 3)
 
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 128, h, w) to logits (N, classes, h, w)."""

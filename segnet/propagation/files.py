@@ -13,9 +13,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ..errors import ModelError
 from ..importing import load_strictly, unwrapped
-from ..loading import ModelError, find_weights, load_tensors, restore_dtypes, save_tensors
 from ..networks import IMAGE_MEAN, IMAGE_STD, IMAGENET
+from ..shipped import find_weights
+from ..weight_files import fill, load_tensors, save_tensors
 from .model import PropagationModel
 from .settings import RGB, PropagationSettings
 
@@ -64,10 +66,7 @@ def load_propagation(
     model = PropagationModel(settings, flow=flow)
     if not any(key.startswith("flow.") for key in model.state_dict()):
         tensors = {key: value for key, value in tensors.items() if not key.startswith("flow.")}
-    try:
-        model.load_state_dict(restore_dtypes(tensors, model.state_dict()))
-    except RuntimeError as error:
-        raise ModelError(f"'{path}' does not hold what motion by '{model.settings.flow}' needs: {error}") from error
+    fill(model, tensors, path, f"a head with motion by '{model.settings.flow}'")
     return model.eval().to(device)
 
 

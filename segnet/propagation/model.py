@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..flow import FLOW_SOURCES, FlowSource, photometric_confidence
-from ..loading import ModelError
 from ..network import resize_logits
 from .grid_frames import FrameReducer, full_logits, start_scores
 from .head import PropagationHead, PropagationStep

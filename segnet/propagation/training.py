@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..loading import ModelError
+from ..errors import ModelError
 from ..losses import PropagationLoss
 from .model import PropagationModel
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gopseg.segnet import ModelError, SwiftNet, build_network, initialise, load_model, save_model
+from gopseg.segnet import ModelError, SwiftNet, build_network, initialise, load_network, save_model
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def saved(tmp_path_factory):
 
 def test_round_trip_keeps_classes_and_values_to_half_precision(saved):
     network, file = saved
-    loaded = load_model(file)
+    loaded = load_network(file)
     assert loaded.classes == ("road", "sky", "tree")
     assert not loaded.training
     for key, value in network.state_dict().items():
@@ -32,17 +32,17 @@ def test_no_part_file_stays(saved):
 
 def test_errors_name_the_file_and_what_there_is(tmp_path):
     with pytest.raises(ModelError, match=r"unknown model 'nonsense'.*\.safetensors"):
-        load_model("nonsense")
+        load_network("nonsense")
     with pytest.raises(ModelError, match="does not exist"):
-        load_model(tmp_path / "none.safetensors")
+        load_network(tmp_path / "none.safetensors")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"not tensors at all")
     with pytest.raises(ModelError, match="not a readable safetensors"):
-        load_model(broken)
+        load_network(broken)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"a": torch.zeros(1)}, foreign)
     with pytest.raises(ModelError, match="not written by gopseg"):
-        load_model(foreign)
+        load_network(foreign)
     with pytest.raises(ModelError, match="unknown architecture"):
         build_network("resnet9000", 3)
 

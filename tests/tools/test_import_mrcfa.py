@@ -11,7 +11,7 @@ from click.testing import CliRunner
 pytest.importorskip("transformers", reason="the extra segformer is not installed")
 
 from gopseg.data.class_lists import VSPW_NAMES
-from gopseg.segnet import build_network, load_model
+from gopseg.segnet import build_network, load_network
 from gopseg.tools.import_segnet import main
 
 
@@ -38,7 +38,7 @@ def test_a_clip_network_keeps_every_bit(network, checkpoint, tmp_path):
     result = CliRunner().invoke(main, [str(checkpoint), "--arch", "mrcfa-b0", "-o", str(out)])
     assert result.exit_code == 0, result.output
     assert "hr of mrcfa-b0, 5,281,992 parameters, 124 classes" in result.output
-    loaded = load_model(out)
+    loaded = load_network(out)
     assert loaded.classes == VSPW_NAMES
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in loaded.state_dict().items())
     card = json.loads(out.with_suffix(".json").read_text())

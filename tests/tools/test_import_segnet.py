@@ -4,7 +4,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from gopseg.segnet import ModelError, Motion, load_ar, load_lr, load_model, parameter_count
+from gopseg.segnet import ModelError, Motion, load_ar, load_lr, load_network, parameter_count
 from gopseg.segnet.fusion.creff import CReFF
 from gopseg.segnet.networks.bisenet import BiSeNet
 from gopseg.segnet.resize import resize_aligned
@@ -53,7 +53,7 @@ def test_a_frame_model_keeps_every_bit(network, frame_file, tmp_path):
     out = tmp_path / "new" / "hr.safetensors"
     printed = run(frame_file, "--arch", "camvid-bise18", "-o", out)
     assert "hr of camvid-bise18, 13,423,012 parameters, 12 classes" in printed
-    loaded = load_model(out)
+    loaded = load_network(out)
     assert loaded.classes[3] == "road"
     assert loaded.classes[11] == "void"
     image = torch.randn(1, 3, 64, 96)
@@ -69,7 +69,7 @@ def test_half_precision_on_request(frame_file, tmp_path):
     out = tmp_path / "hr.safetensors"
     run(frame_file, "--arch", "cityscapes-bise18", "-o", out, "--precision", "fp16")
     assert out.stat().st_size < 2.1 * 13_450_000
-    assert load_model(out).cp.resnet.conv1.weight.dtype == torch.float32
+    assert load_network(out).cp.resnet.conv1.weight.dtype == torch.float32
 
 
 @torch.inference_mode()
@@ -83,7 +83,7 @@ def test_a_fusion_model_is_an_ar_branch(network, creff, fusion_file, tmp_path, c
     assert ar.low.low_size((720, 960)) == ((503, 672) if compat else (504, 672))
     assert parameter_count(ar) == 13_430_692
     with pytest.raises(ModelError, match="AR branch"):
-        load_model(out)
+        load_network(out)
 
     reference, frame = torch.randn(2, 1, 3, 128, 160)
     p = network.features(reference)
@@ -101,7 +101,7 @@ def test_a_fusion_model_is_an_ar_branch(network, creff, fusion_file, tmp_path, c
 def test_a_fusion_model_can_be_taken_without_fusion(network, fusion_file, tmp_path):
     hr, lr = tmp_path / "hr.safetensors", tmp_path / "lr.safetensors"
     run(fusion_file, "--arch", "camvid-bise18", "-o", hr, "--branch", "hr")
-    assert torch.equal(load_model(hr).ffm.conv.weight, network.ffm.conv.weight)
+    assert torch.equal(load_network(hr).ffm.conv.weight, network.ffm.conv.weight)
     run(fusion_file, "--arch", "camvid-bise18", "-o", lr, "--branch", "lr", "--lr-scale", "0.3", "--compat")
     low = load_lr(lr)
     assert (low.scale, low.compat) == (0.3, True)
@@ -114,7 +114,7 @@ def test_names_give_the_scale(fusion_file, tmp_path):
     assert load_ar(tmp_path / "a.safetensors").low.scale == 0.5
     whole = plain.rename(tmp_path / "PSPNet_resnet18_1.0_9_.pth")
     run(whole, "--arch", "camvid-bise18", "-o", tmp_path / "b.safetensors")
-    assert load_model(tmp_path / "b.safetensors").feature_channels == 256
+    assert load_network(tmp_path / "b.safetensors").feature_channels == 256
     output = run(whole, "--arch", "camvid-bise18", "-o", tmp_path / "c.safetensors", "--branch", "ar", status=2)
     assert "needs --lr-scale" in output
 

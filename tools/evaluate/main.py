@@ -20,7 +20,7 @@ from ...console import command
 from ...data import Dataset, known_datasets, open_dataset
 from ...options import Bitrate
 from ...pipelines import MODES, NetworkRunner, upsample_labels
-from ...segnet import ConfusionMatrix, find_weights, load_model
+from ...segnet import DEFAULT_MODEL, ConfusionMatrix, find_weights, load_network
 from ..console import InputError, hardware, sha256
 from ..report import Gallery, bitrate_tag, write_html, write_tables
 from .averaging import Views, averaged_labels, separate_views
@@ -45,7 +45,7 @@ from .variants import ALIASES, Variant, backbone_name, branch_files, make_varian
     type=click.Path(path_type=Path),
     help="CamVid's extracted videos, SCENE/SCENE_000001.png, ...: every labelled frame at every distance (sparse).",
 )
-@click.option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @click.option(
     "--modes",
     default="frame,motion",
@@ -150,7 +150,7 @@ class Request:
             raise InputError("--flip and --scales average over views of single frames; add --stills")
         models = [self.model] if self.stills else [variant.model for variant in self.variants]
         return {
-            model: SharedRunner(load_model(model), device=self.device, precision=self.precision)
+            model: SharedRunner(load_network(model), device=self.device, precision=self.precision)
             for model in dict.fromkeys(models)
         }
 

@@ -18,7 +18,7 @@ from ...segnet import (
     ModelError,
     build_fusion,
     load_lr,
-    load_model,
+    load_network,
     load_tensors,
     save_branch,
 )
@@ -82,8 +82,8 @@ def ar(
         train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
         architecture = load_tensors(hr_weights)[1]["architecture"]
         torch.manual_seed(settings.seed)
-        hr = load_model(hr_weights)
-        low = load_lr(lr_weights) if lr_weights else LowResolution(load_model(hr_weights), lr_scale)
+        hr = load_network(hr_weights)
+        low = load_lr(lr_weights) if lr_weights else LowResolution(load_network(hr_weights), lr_scale)
         corpora = [find_sources(folder) for folder in clips]
     except (CodecError, ModelError) as error:
         raise InputError(str(error)) from error

@@ -14,12 +14,12 @@ from torch import nn
 from ...codec import CodecError
 from ...data import CamVid, LabelledVideo, find_labelled_videos
 from ...segnet import (
-    ARCHITECTURES,
     FLOWS,
     ModelError,
     SegmentationNetwork,
+    architecture_names,
     build_network,
-    load_model,
+    load_network,
     save_model,
 )
 from ..console import InputError, sha256
@@ -86,7 +86,7 @@ def temporal_options(command: Command) -> Command:
 
 
 @click.command()
-@click.option("--arch", type=click.Choice(sorted(ARCHITECTURES)), default="swiftnet18", show_default=True)
+@click.option("--arch", type=click.Choice(architecture_names()), default="swiftnet18", show_default=True)
 @click.option("--init", help="Start from these weights: a file (ours, or ImageNet's of ResNet-18), or 'imagenet'.")
 @run_options
 @image_options
@@ -179,7 +179,7 @@ def hr(
 
 def load_teachers(files: Sequence[Path], student: SegmentationNetwork) -> list[SegmentationNetwork]:
     """The teachers; InputError where their classes are not the student's, ModelError where a file is none of ours."""
-    teachers = [load_model(file) for file in files]
+    teachers = [load_network(file) for file in files]
     for file, teacher in zip(files, teachers, strict=True):
         if teacher.classes != student.classes:
             raise InputError(f"the teacher '{file}' has the classes {teacher.classes}, not {student.classes}")

@@ -11,7 +11,7 @@ from torch import nn
 
 from ...codec import CodecError
 from ...data import CamVid
-from ...segnet import LowResolution, ModelError, load_model, load_tensors, save_branch
+from ...segnet import LowResolution, ModelError, load_network, load_tensors, save_branch
 from ..console import InputError, sha256
 from .common import image_options, more_samples, prepare_folder, run_options, run_trainer
 from .trainers import ImageTrainer, TrainSettings
@@ -48,9 +48,9 @@ def lr(
         train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
         architecture = load_tensors(hr_weights)[1]["architecture"]
         torch.manual_seed(settings.seed)
-        low = LowResolution(load_model(hr_weights), lr_scale)
+        low = LowResolution(load_network(hr_weights), lr_scale)
         low.freeze_classifier()
-        teacher = load_model(hr_weights) if settings.fst else None
+        teacher = load_network(hr_weights) if settings.fst else None
         extra, words = more_samples(
             output,
             train[0],

@@ -23,7 +23,7 @@ from ...segnet import (
     PropagationPreset,
     PropagationSettings,
     SegmentationNetwork,
-    load_model,
+    load_network,
     parameter_count,
     save_propagation,
 )
@@ -126,7 +126,7 @@ def propagation(
     recipe = None if preset == OURS else PRESETS[preset]
     try:
         train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
-        hr = load_model(hr_weights)
+        hr = load_network(hr_weights)
         corpora = [labelled_videos(folder) for folder in clips]
         form = head_settings(hr, recipe, flow, edges=edges, stride=stride, width=width, refining=refining)
         torch.manual_seed(settings.seed)

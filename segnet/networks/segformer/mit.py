@@ -8,32 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
-
-
-@dataclass(frozen=True)
-class MixTransformerSize:
-    """Channels of the four stages (strides 4, 8, 16 and 32), and blocks in each."""
-
-    channels: tuple[int, int, int, int]
-    blocks: tuple[int, int, int, int]
-
-
-_WIDE = (64, 128, 320, 512)
-SIZES = {
-    "b0": MixTransformerSize((32, 64, 160, 256), (2, 2, 2, 2)),
-    "b1": MixTransformerSize(_WIDE, (2, 2, 2, 2)),
-    "b2": MixTransformerSize(_WIDE, (3, 4, 6, 3)),
-    "b3": MixTransformerSize(_WIDE, (3, 4, 18, 3)),
-    "b4": MixTransformerSize(_WIDE, (3, 8, 27, 3)),
-    "b5": MixTransformerSize(_WIDE, (3, 6, 40, 3)),
-}
+from .sizes import SIZES
 
 _DEFAULT_EPS = re.compile(r"patch_embed|attn\.norm")
 _IN_STAGE = {"patch_embeddings.proj": "proj", "patch_embeddings.layer_norm": "norm"}

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...network import class_names
+from ...parameters import ParameterGroup
 from ..normalised import IMAGENET, NormalisedNetwork, size_of
 from .affinity import Affinity, Tokens, chosen
 from .mit import MixTransformer
-from .segformer import EMBEDDING, Maps, SegFormerHead, upsample
+from .segformer import EMBEDDING, Maps, SegFormerHead, published_groups, upsample
 
 MOST_REFERENCES = 3
 MULTIPLE = 32
@@ -111,6 +112,7 @@ class MRCFA(NormalisedNetwork):
     feature_channels = EMBEDDING
     feature_stride = 4
     linear_classifier = True
+    encoder = ("backbone.",)
 
     def __init__(self, classes: int | Sequence[str] = 124, size: str = "b0") -> None:
         super().__init__(IMAGENET)
@@ -127,6 +129,10 @@ class MRCFA(NormalisedNetwork):
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 256, h, w) to per-frame logits (N, classes, h, w)."""
         return self.decode_head.classify(p)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """As published, which is as SegFormer's."""
+        return published_groups(self)
 
     def encode(self, images: Tensor) -> Encoded:
         """Normalised RGB (N, 3, H, W) to what is needed of the frames, as targets and as references."""

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...network import class_names
+from ...network import SegmentationNetwork, class_names
+from ...parameters import ParameterGroup, grouped
 from ..normalised import IMAGENET, NormalisedNetwork, size_of
 from .mit import MixTransformer
 
 EMBEDDING = 256
+DECODER_RATE = 10.0
 Maps = tuple[Tensor, Tensor, Tensor, Tensor]
 """A Mix Transformer's maps at strides 4, 8, 16 and 32."""
 
@@ -75,6 +77,7 @@ class SegFormer(NormalisedNetwork):
     feature_channels = EMBEDDING
     feature_stride = 4
     linear_classifier = True
+    encoder = ("backbone.",)
 
     def __init__(self, classes: int | Sequence[str] = 124, size: str = "b0") -> None:
         super().__init__(IMAGENET)
@@ -89,6 +92,20 @@ class SegFormer(NormalisedNetwork):
     def classify(self, p: Tensor) -> Tensor:
         """Features (N, 256, h, w) to logits (N, classes, h, w)."""
         return self.decode_head.classify(p)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """As published: see `published_groups`."""
+        return published_groups(self)
+
+
+def published_groups(network: SegmentationNetwork) -> list[ParameterGroup]:
+    """The published recipe (Xie et al., NeurIPS 2021): AdamW, a head ten times as fast as the encoder, and the
+    encoder's norms without weight decay."""
+    parts: dict[str, list[tuple[str, nn.Parameter]]] = {"encoder": [], "decoder": []}
+    for name, parameter in network.named_parameters():
+        parts["encoder" if name.startswith(network.encoder) else "decoder"].append((name, parameter))
+    encoder = grouped("encoder", parts["encoder"], decayed=lambda name, _: "norm" not in name)
+    return encoder + grouped("decoder", parts["decoder"], rate=DECODER_RATE, decayed=lambda *_: True)
 
 
 def upsample(x: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -11,16 +11,16 @@ from gopseg.pipelines.stream.main import main
 from gopseg.segnet import (
     AlteringResolution,
     LowResolution,
+    ModelError,
     SwiftNet,
     branch_file,
     build_fusion,
     load_ar,
     load_lr,
-    load_model,
+    load_network,
     save_branch,
     save_model,
 )
-from gopseg.segnet.loading import ModelError
 
 
 def frames_of(clip):
@@ -79,7 +79,7 @@ def weights(tmp_path_factory):
 
 @pytest.mark.parametrize("mode", ["lr", "ar"])
 def test_branches_are_found_beside_the_weights(mode, weights, square_clip):
-    runner = NetworkRunner(load_model(weights[0]), device="cpu", precision="fp32")
+    runner = NetworkRunner(load_network(weights[0]), device="cpu", precision="fp32")
     frames = frames_of(square_clip)[:3]
     predictions = list(MODES[mode](runner, keep_logits=True).run(frames))
     assert [p.logits.shape for p in predictions] == [(16, 24, 3)] * 3
@@ -104,7 +104,7 @@ def test_a_branch_comes_back_as_it_was_saved(weights):
     with pytest.raises(ModelError, match="without fusion"):
         load_ar(branch_file(file, "lr", 0.5))
     with pytest.raises(ModelError, match="AR branch"):
-        load_model(branch_file(file, "ar", 0.5))
+        load_network(branch_file(file, "ar", 0.5))
     with pytest.raises(ModelError, match="no LR or AR branch"):
         load_ar(file)
 

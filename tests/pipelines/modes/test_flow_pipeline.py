@@ -10,8 +10,15 @@ from gopseg.codec import open_video
 from gopseg.pipelines import MODES, MotionPipeline, NetworkRunner, StreamUsageError
 from gopseg.pipelines.modes.guided_pipeline import sample_cells
 from gopseg.pipelines.motion.flow_chain import FlowChain, flow_model
-from gopseg.segnet import PropagationModel, PropagationSettings, branch_file, load_model, save_model, save_propagation
-from gopseg.segnet.loading import ModelError
+from gopseg.segnet import (
+    ModelError,
+    PropagationModel,
+    PropagationSettings,
+    branch_file,
+    load_network,
+    save_model,
+    save_propagation,
+)
 from gopseg.segnet.networks.swiftnet import SwiftNet
 from gopseg.segnet.propagation.grid_frames import full_logits
 
@@ -184,7 +191,7 @@ def weights(tmp_path_factory):
 
 
 def test_the_head_is_found_beside_the_weights(weights, square_clip):
-    runner = NetworkRunner(load_model(weights), device="cpu", precision="fp32")
+    runner = NetworkRunner(load_network(weights), device="cpu", precision="fp32")
     frames = frames_of(square_clip)[:3]
     for source in ("", "motion", "dis", "none"):
         pipeline = Guided(runner, flow_source=source)
@@ -200,7 +207,7 @@ def test_the_head_is_found_beside_the_weights(weights, square_clip):
 def test_a_head_that_is_not_there_or_not_for_this_network(runner, weights, tmp_path):
     bare = tmp_path / "bare.safetensors"
     save_model(SwiftNet(2), bare, "swiftnet18")
-    runner = NetworkRunner(load_model(bare), device="cpu", precision="fp32")
+    runner = NetworkRunner(load_network(bare), device="cpu", precision="fp32")
     with pytest.raises(StreamUsageError, match=r"no propagation head .*--guided-weights"):
         Guided(runner)
     with pytest.raises(StreamUsageError, match="for 3 classes"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gopseg.segnet import ModelError
-from gopseg.segnet.importing.hf import load_hf, load_network, read_processing
+from gopseg.segnet import ModelError, load_network
+from gopseg.segnet.importing.hf import load_hf, read_processing
 
 try:
     import transformers

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gopseg.segnet import build_network, parameter_count
+from gopseg.segnet import Supervised, build_network, parameter_count
 from gopseg.segnet.networks.bisenet import BiSeNet
 
 
@@ -58,7 +58,7 @@ def test_published_outputs(network):
 
 
 def test_gradients_reach_every_parameter(network):
-    p, auxiliary = network.features_and_auxiliary(torch.randn(2, 3, 64, 64))
+    p, (_, *auxiliary) = Supervised(network)(torch.randn(2, 3, 64, 64))
     assert [tuple(x.shape[1:]) for x in auxiliary] == [(3, 8, 8), (3, 4, 4)]
     (network.classify(p).mean() + sum(x.mean() for x in auxiliary)).backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []

@@ -2,7 +2,7 @@ import cv2
 import pytest
 import torch
 
-from gopseg.segnet import ModelError, build_network, initialise_from_imagenet, load_model, save_model
+from gopseg.segnet import ModelError, build_network, initialise_from_imagenet, load_network, save_model
 from gopseg.segnet.importing.imagenet import published_classifier, weights_file
 from gopseg.segnet.networks.efficientnet_lite import EfficientNetLite, SameConv2d
 from gopseg.segnet.networks.swiftnet_lite import Doubling
@@ -102,7 +102,9 @@ def test_weights_are_saved_and_loaded(tmp_path):
     save_model(network, tmp_path / "net.safetensors", "swiftnet-lite2", half=False)
     images = torch.randn(1, 3, 40, 56)
     with torch.inference_mode():
-        torch.testing.assert_close(load_model(tmp_path / "net.safetensors")(images), network(images), rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            load_network(tmp_path / "net.safetensors")(images), network(images), rtol=0, atol=1e-4
+        )
 
 
 def test_imagenet_weights_fill_the_whole_encoder():

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import conv2d, interpolate, relu
 from torch.utils.flop_counter import FlopCounterMode
 
-from gopseg.segnet import ModelError, build_network, load_model, parameter_count, save_model
+from gopseg.segnet import ModelError, build_network, load_network, parameter_count, save_model
 from gopseg.segnet.losses.mrcfa_loss import clip_loss
 from gopseg.segnet.networks.segformer.affinity import Affinity, Refinement, Tokens, chosen, most_important
 from gopseg.segnet.networks.segformer.mit import SIZES, from_published, key_map, published_key, to_published
@@ -129,7 +129,7 @@ def test_weights_survive_a_file(b0, tmp_path):
     file = tmp_path / "clip.safetensors"
     save_model(b0, file, "mrcfa-b0", half=False)
     images = torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(load_model(file)(images), b0(images), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(load_network(file)(images), b0(images), atol=1e-5, rtol=1e-5)
 
 
 def test_copies_take_weights_of_their_own(b0):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gopseg.segnet import build_network, parameter_count
+from gopseg.segnet import Supervised, build_network, parameter_count
 from gopseg.segnet.networks.psp import PSPNet
 from gopseg.segnet.networks.psp_semseg import SemsegPSPNet
 from gopseg.segnet.networks.resnet import ResNet18
@@ -96,7 +96,7 @@ def test_gradients_reach_every_parameter_of_the_frame_model(network):
         log_probabilities, presence, _ = network.published_outputs(images)
         loss = log_probabilities.mean() + presence.mean()
     else:
-        p, (auxiliary,) = network.features_and_auxiliary(images)
+        p, (_, auxiliary) = Supervised(network)(images)
         loss = network.classify(p).mean() + auxiliary.mean()
     loss.backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gopseg.segnet import ModelError, SwiftNet, initialise, parameter_count
+from gopseg.segnet import ModelError, Supervised, SwiftNet, initialise, parameter_count
 from gopseg.segnet.flow.flownet import FlowNetS
 from gopseg.segnet.importing.published import import_network
 from gopseg.segnet.networks.bisenet_gsvnet import BiSeNetGSVNet
@@ -76,7 +76,7 @@ def test_bisenet_means_are_imagenets():
 
 @torch.inference_mode()
 def test_bisenet_auxiliary_logits():
-    coarse, fine = BiSeNetGSVNet(5).eval().auxiliary_logits(torch.randn(1, 3, 72, 104))
+    _, (_, coarse, fine) = Supervised(BiSeNetGSVNet(5).eval())(torch.randn(1, 3, 72, 104))
     assert coarse.shape == (1, 5, 5, 7)
     assert fine.shape == (1, 5, 9, 13)
 

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from gopseg.data import Sample
-from gopseg.segnet import ModelError, build_network
+from gopseg.segnet import ModelError, Supervised, build_network
 from gopseg.tools.console import InputError
 from gopseg.tools.train.initialisation import initialise
-from gopseg.tools.train.trainers.image import ImageTrainer, Supervised, supervised_maps
+from gopseg.tools.train.trainers.image import ImageTrainer
 from gopseg.tools.train.trainers.trainer import TrainSettings, keep_statistics, make_optimiser
 
 
@@ -18,7 +18,7 @@ def network():
 
 
 def test_the_encoder_has_its_own_rate(network):
-    module = Supervised(network, supervised_maps(network), deep=True)
+    module = Supervised(network)
     groups = make_optimiser(module, TrainSettings(lr=1e-3, encoder_lr=0.25)).param_groups
     rates = {id(p): group["base_lr"] for group in groups for p in group["params"]}
     assert len(rates) == len(list(module.parameters()))
@@ -27,9 +27,7 @@ def test_the_encoder_has_its_own_rate(network):
 
 
 def test_every_decoder_map_has_an_auxiliary_head(network):
-    names = supervised_maps(network)
-    assert names == ["backbone.spp", "backbone.upsample.0", "backbone.upsample.1"]
-    module = Supervised(build_network("swiftnet-lite0", 3), names, deep=True).train()
+    module = Supervised(network).train()
     p, outputs = module(torch.randn(2, 3, 64, 96))
     assert p.shape == (2, 64, 16, 24)
     assert [tuple(o.shape) for o in outputs] == [(2, 3, 16, 24), (2, 3, 2, 3), (2, 3, 4, 6), (2, 3, 8, 12)]

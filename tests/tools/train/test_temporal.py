@@ -19,7 +19,7 @@ from gopseg.data.augment.frame_groups import CELL, draw_group, read_group, vary_
 from gopseg.data.datasets.camvid import CamVid
 from gopseg.data.labelled_video import LabelledVideo, find_labelled_videos
 from gopseg.data.sample import DatasetError
-from gopseg.segnet import ModelError, build_network, load_model, save_model
+from gopseg.segnet import ModelError, build_network, load_network, save_model
 from gopseg.segnet.flow.dense import FLOWS, RaftFlow, consistent_motion, grey_flow
 from gopseg.tools.train.main import main
 from gopseg.tools.train.trainers.temporal import Groups, TemporalSettings, TemporalTrainer
@@ -187,7 +187,7 @@ def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arg
     assert card["temporal"]["weight"] == 0.1
     assert len(card["teachers"][0]["sha256"]) == 64
     assert np.isfinite(card["history"][0]["loss"])
-    assert load_model(tmp_path / "run" / "best.safetensors").classes[3] == "road"
+    assert load_network(tmp_path / "run" / "best.safetensors").classes[3] == "road"
 
 
 def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from gopseg.segnet import build_network, load_model
+from gopseg.segnet import Supervised, build_network, load_network
 from gopseg.tools.train.main import main
-from gopseg.tools.train.trainers.image import Supervised, crop_at, supervised_maps
+from gopseg.tools.train.trainers.image import crop_at
 from gopseg.tools.train.trainers.trainer import TrainSettings, lr_factor
 
 ARGS = ["--crop", "64x96", "--batch", "2", "--validate-every", "1", "--precision", "fp32", "--seed", "3"]
@@ -63,7 +63,7 @@ def test_a_killed_run_goes_on_exactly(tiny_camvid, tmp_path, monkeypatch):
     assert resumed["progress"]["step"] == whole["progress"]["step"] == 6
     card = json.loads((tmp_path / "cut" / "best.json").read_text())
     assert card["metrics"]["miou_val"] == resumed["progress"]["best_miou"]
-    network = load_model(tmp_path / "cut" / "best.safetensors")
+    network = load_network(tmp_path / "cut" / "best.safetensors")
     assert network.classes[3] == "road"
 
 
@@ -106,8 +106,8 @@ def test_a_networks_own_auxiliary_heads_are_trained():
     images = torch.zeros(2, 3, 32, 40)
     own = build_network("etc-psp18", 3)
     for deep, count in ((True, 2), (False, 1)):
-        p, outputs = Supervised(own, [], deep=deep)(images)
+        p, outputs = Supervised(own, deep=deep)(images)
         assert [o.shape for o in outputs] == [(2, 3, 4, 5)] * count
         assert p.shape == (2, 256, 4, 5)
     swift = build_network("swiftnet18", 3)
-    assert len(Supervised(swift, supervised_maps(swift), deep=True)(images)[1]) == 4
+    assert len(Supervised(swift)(images)[1]) == 4

@@ -51,9 +51,9 @@ def train(world: Path, output: Path, *arguments: str) -> tuple[dict[str, torch.T
 
 
 def moved(world: Path, state: dict[str, torch.Tensor]) -> bool:
-    from gopseg.segnet import load_model
+    from gopseg.segnet import load_network
 
-    start = load_model(world / "hr.safetensors").state_dict()
+    start = load_network(world / "hr.safetensors").state_dict()
     return any(not torch.equal(state[f"low.network.{name}"], value) for name, value in start.items())
 
 

@@ -20,7 +20,7 @@ from gopseg.codec.writing.transcoding import transcode
 from gopseg.data import CamVid, DatasetError, SyntheticStreet
 from gopseg.data.datasets.vspw import vspw_sequences
 from gopseg.data.labelled_video import find_labelled_videos
-from gopseg.segnet import build_network, load_model
+from gopseg.segnet import build_network, load_network
 from gopseg.segnet.losses.mrcfa_loss import per_frame_loss
 from gopseg.tools.train.main import main
 from gopseg.tools.train.trainers.clip_trainer import ClipTrainer, clip_optimiser, frequency_weights
@@ -91,7 +91,7 @@ def test_the_command(root, tmp_path):
     card = json.loads((tmp_path / "run" / "best.json").read_text())
     assert card["steps"] == 1
     assert 0 <= card["metrics"]["vc8_val"] <= 1
-    assert load_model(tmp_path / "run" / "best.safetensors").classes[18] == "road"
+    assert load_network(tmp_path / "run" / "best.safetensors").classes[18] == "road"
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_camvid_is_trained_on_gops_and_streets(camvid, tmp_path, kind):
     assert card["architecture"] == ("segformer-b0" if kind else "mrcfa-b0")
     assert (card["steps"], card["settings"]["batch"], card["settings"]["balance"]) == (1, 2, 0.5)
     assert card["data"] == "labelled GOPs: 2 of gops, 1 of streets"
-    assert load_model(run / "best.safetensors").classes == CamVid.classes
+    assert load_network(run / "best.safetensors").classes == CamVid.classes
 
 
 def test_a_baseline_has_the_first_term_only(camvid, tmp_path):

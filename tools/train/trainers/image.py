@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,61 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ....data import Augmentation, Sample, random_view
-from ....segnet import ConfusionMatrix, SegmentationLoss, SegmentationNetwork, class_weights, resize_logits
+from ....segnet import (
+    ConfusionMatrix,
+    SegmentationLoss,
+    SegmentationNetwork,
+    Supervised,
+    class_weights,
+    head_loss,
+    resize_logits,
+)
 from .trainer import Batch, Trainer, TrainSettings
-
-SUPERVISED_MAPS = ("backbone.spp", "backbone.upsample.0", "backbone.upsample.1")
-"""SwiftNet's decoder maps at strides 32, 16 and 8, which auxiliary heads classify in training."""
-
-
-class AuxiliaryHeads(nn.Module):
-    """Linear classifiers on SwiftNet's coarser decoder maps (deep supervision), used in training only."""
-
-    def __init__(self, network: SegmentationNetwork, names: Sequence[str]) -> None:
-        super().__init__()
-        channels: int = getattr(network, "decoder_channels", network.feature_channels)
-        self.heads = nn.ModuleList(nn.Conv2d(channels, len(network.classes), 1) for _ in names)
-        self.maps: list[Tensor] = []
-        for name in names:
-            network.get_submodule(name).register_forward_hook(self.remember)
-
-    def remember(self, module: nn.Module, _inputs: Any, out: Tensor) -> None:
-        """Keep a map that training needs (copies of the network, which are only evaluated, share this hook)."""
-        if module.training:
-            self.maps.append(out)
-
-    def forward(self) -> list[Tensor]:
-        """Logits of the maps that the network's last forward left, coarse to fine."""
-        maps, self.maps = self.maps, []
-        return [head(torch.relu(m)) for head, m in zip(self.heads, maps, strict=True)]
-
-
-@runtime_checkable
-class DeeplySupervised(Protocol):
-    """A network with auxiliary heads of its own, such as PSPNet and BiSeNet."""
-
-    def features_and_auxiliary(self, images: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        """Normalised RGB to `p` and the heads' logits."""
-
-
-class Supervised(nn.Module):
-    """The network with its auxiliary heads: one module for the optimiser and for data-parallel wrapping.
-
-    The heads are the network's own where it has some and `deep` asks for them, and linear ones on the maps `heads`.
-    """
-
-    def __init__(self, network: SegmentationNetwork, heads: Sequence[str], *, deep: bool) -> None:
-        super().__init__()
-        self.network, self.deep = network, deep
-        self.auxiliary = AuxiliaryHeads(network, heads)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Features of the network, then logits: its own first, those of the auxiliary heads after them."""
-        if self.deep and isinstance(self.network, DeeplySupervised):
-            p, own = self.network.features_and_auxiliary(images)
-            return p, [self.network.classify(p), *own]
-        p = self.network.features(images)
-        return p, [self.network.classify(p), *self.auxiliary()]
 
 
 class ImageTrainer(Trainer):
@@ -92,8 +47,7 @@ class ImageTrainer(Trainer):
         teacher: SegmentationNetwork | None = None,
     ) -> None:
         per_step = settings.batch * PartialState().num_processes
-        heads = supervised_maps(network) if settings.auxiliary > 0 else []
-        wrapped = Supervised(network, heads, deep=settings.auxiliary > 0)
+        wrapped = Supervised(network, deep=settings.auxiliary > 0)
         super().__init__(wrapped, settings, folder, math.ceil(len(train) / per_step), kept="network")
         self.train_samples, self.val_samples, self.extra = train, val, extra
         self.network = network
@@ -155,20 +109,14 @@ class ImageTrainer(Trainer):
         """Cross-entropy of the network's logits, and of the auxiliary heads' after them."""
         loss: Tensor = self.criterion(outputs[0], labels)
         if len(outputs) > 1:
-            coarse = labels[:, 2::4, 2::4]
             share = self.settings.auxiliary / len(outputs[1:])
-            loss = loss + share * sum(self.criterion(o, coarse) for o in outputs[1:])
+            loss = loss + share * sum(head_loss(self.criterion, o, labels) for o in outputs[1:])
         return loss
 
     def score(self, average: nn.Module) -> ConfusionMatrix:
         """On `val`, at full size."""
         assert isinstance(average, SegmentationNetwork)
         return evaluate(average, self.val_samples, self.accelerator)
-
-
-def supervised_maps(network: SegmentationNetwork) -> list[str]:
-    """The names of the network's maps that auxiliary heads may classify; none for an architecture without them."""
-    return [name for name, _ in network.named_modules() if name.removeprefix("network.") in SUPERVISED_MAPS]
 
 
 def balanced_weights(samples: Sequence[Sample], classes: int, power: float) -> np.ndarray[Any, np.dtype[np.float32]]:
