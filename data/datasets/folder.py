@@ -47,10 +47,10 @@ class FolderDataset(Dataset):
     """
 
     def __init__(self, root: str | Path, *, frames: str | Path | None = None) -> None:
-        self.title = Path(root).resolve().name
+        self.name = self.title = Path(root).resolve().name
         super().__init__(root, frames=frames)
         facts = _read_facts(self.root / CLASSES_FILE)
-        self.name = self.title = facts.title or self.title
+        self.title = facts.title or self.name
         self.palette, self.classes = facts.palette, facts.palette.names
         self._read_labels, self._rate = facts.read_labels, facts.frame_rate
         self.frame_rate = facts.frame_rate or Fraction(25)

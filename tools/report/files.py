@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from ...files import whole_file
 
 CSV_COLUMNS = ("mode", "variant", "gop", "bitrate_bps", "d", "miou")
 
@@ -16,8 +19,8 @@ def write_tables(folder: Path, records: Sequence[dict[str, Any]], settings: dict
     """All files but the HTML: JSON, CSV (a row per variant and distance, then mean and min), and texts."""
     folder.mkdir(parents=True, exist_ok=True)
     report = without_nan({"modes": list(records), "settings": settings})
-    (folder / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    with (folder / "report.csv").open("w", newline="") as file:
+    write_whole(folder / "report.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    with whole_file(folder / "report.csv") as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(CSV_COLUMNS)
         for record in records:
@@ -29,7 +32,13 @@ def write_tables(folder: Path, records: Sequence[dict[str, Any]], settings: dict
     for record in records:
         if "miou_d" in record:
             values = [*record["miou_d"], record["miou_mean"]]
-            (folder / text_name(record, settings)).write_text("".join(f"{value:.18e}\n" for value in values))
+            write_whole(folder / text_name(record, settings), "".join(f"{value:.18e}\n" for value in values))
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text that appears under its name when it is whole."""
+    with whole_file(file) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def text_name(record: dict[str, Any], settings: dict[str, Any]) -> str:
@@ -39,14 +48,15 @@ def text_name(record: dict[str, Any], settings: dict[str, Any]) -> str:
     """
     mode, scale = record["mode"], record["options"].get("lr_scale")
     swept = scale is not None and len(record["options"]) == 1 and "@" not in record["variant"]
-    kind = record["variant"].replace(" ", "-").replace("/", "_")
+    kind = re.sub("[/:]", "_", record["variant"].replace(" ", "-"))
     if record["variant"] in ("hr", "frame"):
         kind = "1.0x"
     elif swept and mode in ("lr", "ar"):
         kind = f"{scale}x" if mode == "lr" else f"AR-{scale}x"
-    backbone = record["backbone"].removeprefix(f"{settings['dataset']}-")
+    dataset = settings["dataset"]
+    backbone = record["backbone"].removeprefix(f"{dataset.removesuffix('12')}-")
     rate = settings.get("tag") or bitrate_tag(record["bitrate_bps"])
-    return f"{settings['dataset']}-{backbone}-{kind}-resolution-exp-GOP{record['gop']}-{rate}-evaluation.txt"
+    return f"{dataset}-{backbone}-{kind}-resolution-exp-GOP{record['gop']}-{rate}-evaluation.txt"
 
 
 def bitrate_tag(bitrate_bps: int) -> str:

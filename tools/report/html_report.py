@@ -11,7 +11,7 @@ import numpy as np
 from ...data import Palette
 from . import html
 from .charts import Axes, Series, chart, line_chart
-from .files import bitrate_tag
+from .files import bitrate_tag, write_whole
 from .gallery import Shown
 from .strips import strips
 
@@ -44,7 +44,7 @@ def write_html(
     title = f"{settings['title']} {settings['split']}: accuracy " + (
         "by distance to the keyframe" if by_distance else "on stills"
     )
-    file.write_text(html.page(title, lead(records, settings), sections), encoding="utf-8")
+    write_whole(file, html.page(title, lead(records, settings), sections))
 
 
 def distance_sections(records: Sequence[Record], shown: Sequence[Shown], palette: Palette) -> list[tuple[str, str]]:

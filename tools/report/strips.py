@@ -15,11 +15,14 @@ from .gallery import Shown
 
 WRONG = (214, 24, 74)
 STRIP_VARIANTS = 6
+LEGEND_CLASSES = 40
 
 
 def strips(shown: Sequence[Shown], palette: Palette) -> str:
     """For each distance: the decoded picture, the truth, and each variant's labels over its errors."""
-    parts = [html.legend((*palette.names, "void", "wrong"), np.array([*palette.colours.tolist(), palette.void, WRONG]))]
+    classes = legend_classes(shown, palette)
+    names = (*(palette.names[c] for c in classes), "void", "wrong")
+    parts = [html.legend(names, np.array([*palette.colours[classes].tolist(), palette.void, WRONG]))]
     for one in shown:
         pictures = html.image_tag(one.image, "decoded frame")
         pictures += html.image_tag(palette.color(one.truth), "truth", flat=True)
@@ -30,6 +33,14 @@ def strips(shown: Sequence[Shown], palette: Palette) -> str:
     if len(shown[0].labels) > STRIP_VARIANTS:
         parts.append(html.paragraph(f"The first {STRIP_VARIANTS} of {len(shown[0].labels)} variants."))
     return "".join(parts)
+
+
+def legend_classes(shown: Sequence[Shown], palette: Palette) -> list[int]:
+    """The classes that a legend explains: all, or those in the pictures where there are more than LEGEND_CLASSES."""
+    if len(palette) <= LEGEND_CLASSES:
+        return list(range(len(palette)))
+    maps = [labels for one in shown for labels in (one.truth, *list(one.labels.values())[:STRIP_VARIANTS])]
+    return [int(c) for c in np.unique(np.concatenate([labels.ravel() for labels in maps])) if c < len(palette)]
 
 
 def variant_figure(one: Shown, name: str, labels: NDArray[np.uint8], palette: Palette) -> str:
