@@ -308,7 +308,7 @@ def processed(tmp_path):
 def test_ar_segs_processed_frames_are_read_with_their_motion(processed, clip, tmp_path):
     _, weights = clip
     arguments = ("--root", processed, "--split", "test", "--model", weights, "--precision", "fp32", "-o", tmp_path)
-    result = call(*arguments)
+    result = call(*arguments, "-y")
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "report.json").read_text())
     frame, motion = report["modes"]
@@ -337,7 +337,7 @@ def test_a_network_of_twelve_classes_takes_the_data_set_that_has_them(clip, tmp_
     result = call(*arguments, "--modes", "frame", "--dataset", "camvid12")
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "report.json").read_text())["settings"]["classes"] == list(CamVid12.classes)
-    result = call(*arguments)
+    result = call(*arguments, "-y")
     assert result.exit_code == 2
     assert "it has 12 classes, the data set 11" in result.output
     assert "take another model" in result.output
