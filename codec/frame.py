@@ -76,6 +76,9 @@ class Frame:
     the `index` of the keyframe to which its motion leads: the last one shown, unless references say otherwise. With
     `open_video(references=True)`, `coded` is what H.264 headers say of the picture, and `references` which pictures its
     vectors point to, None in streams whose vectors all point to the previous frame.
+
+    `time_jump` is how many seconds the source's clock jumped before this frame (negative: back), None where it did not;
+    `pts` goes on without the jump.
     """
 
     index: int
@@ -96,6 +99,7 @@ class Frame:
     key_index: int = -1
     coded: CodedPicture | None = field(default=None, repr=False)
     references: FrameReferences | None = field(default=None, repr=False)
+    time_jump: float | None = None
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:

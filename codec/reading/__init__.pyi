@@ -1,8 +1,14 @@
 from .colour import matrix_of as matrix_of
+from .decoding import decode_stream as decode_stream
 from .mvextractor import open_with_mvextractor as open_with_mvextractor
 from .opening import OpenSource as OpenSource
 from .orientation import Orientation as Orientation
+from .selection import choose_stream as choose_stream
+from .selection import shown_frames as shown_frames
 from .sidedata import raw_side_data as raw_side_data
 from .sidedata import vectors_of as vectors_of
+from .timing import TimeJump as TimeJump
+from .timing import TimeLine as TimeLine
+from .timing import is_untimed as is_untimed
 from .video import CompressedVideo as CompressedVideo
 from .video import open_video as open_video

@@ -78,6 +78,36 @@ class RgbConverter:
         return reformatter
 
 
+class LazyPixels:
+    """Converts a picture once, when asked, and lets the decoder's buffer go when nothing more can be asked of it."""
+
+    def __init__(self, picture: av.VideoFrame, converter: RgbConverter, orientation: Orientation) -> None:
+        self._picture: av.VideoFrame | None = picture
+        self._converter, self._orientation = converter, orientation
+        self._image: NDArray[np.uint8] | None = None
+        self._luma: NDArray[np.uint8] | None = None
+
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB as displayed."""
+        if self._image is None and self._picture is not None:
+            self._image = self._converter.convert(self._picture, self._orientation)
+            self._release()
+        assert self._image is not None
+        return self._image
+
+    def luma(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 luma as displayed, in the stream's range."""
+        if self._luma is None and self._picture is not None:
+            self._luma = self._converter.luma(self._picture, self._orientation)
+            self._release()
+        assert self._luma is not None
+        return self._luma
+
+    def _release(self) -> None:
+        if self._image is not None and self._luma is not None:
+            self._picture = None
+
+
 def _has_luma_plane(format: av.VideoFormat) -> bool:
     first = format.components[0]
     return first.bits == 8 and first.is_luma and (format.is_planar or format.name == "gray")

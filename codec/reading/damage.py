@@ -35,6 +35,8 @@ class DamageWatcher:
         self._starts: deque[_Start] = deque(maxlen=_KEPT)
         self._refreshing: list[tuple[_Start, int]] = []
         self._damages: deque[int] = deque(maxlen=_KEPT)
+        self._leading: dict[int, int] = {}
+        self._lead_start: tuple[int, SliceHeader] | None = None
         self._last_frame_num: int | None = None
         self._is_marked = False
         self.has_intra_refresh = False
@@ -64,8 +66,11 @@ class DamageWatcher:
             has_reset = any(command[0] == 5 for command in header.marking or ())
             self._last_frame_num = 0 if has_reset else header.frame_num
             self._refreshing = [(start, left - 1) for start, left in self._refreshing]
+        self._see_leading(index, header, is_start)
         if is_start:
             self._starts.append(_Start(index, index))
+            if index == 0 and not header.is_idr:
+                self._damages.append(-1)  # the stream is cut here: what this start's leading pictures need is missing
         elif index == 0:
             self._damages.append(0)
         if count:
@@ -77,8 +82,11 @@ class DamageWatcher:
         self._refreshing = [(start, left) for start, left in self._refreshing if left > 0][-_KEPT:]
 
     def damage(self, index: int) -> None:
-        """Note that packet `index` is lost or damaged, and with it whatever is predicted from it."""
-        self._damages.append(index)
+        """Note that packet `index` is lost or damaged, and with it whatever is predicted from it.
+
+        Of a picture that leads an open GOP's keyframe that is at most what is shown before the keyframe.
+        """
+        self._damages.append(self._leading.get(index, index))
 
     def is_corrupt(self, index: int) -> bool:
         """Whether the picture of packet `index`, the next to be shown, depends on damage so far."""
@@ -88,6 +96,19 @@ class DamageWatcher:
         if last is None:
             return False
         return not any(start.index > last and start.right_from <= index and start.is_shown for start in self._starts)
+
+    def _see_leading(self, index: int, header: SliceHeader, is_start: bool) -> None:
+        """Note which pictures come after a keyframe that is no IDR picture, but are shown before it (8.2.1)."""
+        if is_start:
+            self._lead_start = None if header.is_idr or header.sequence.order_type else (index, header)
+        elif self._lead_start is not None:
+            start, first = self._lead_start
+            limit = 1 << header.sequence.order_bits
+            if (header.order_lsb - first.order_lsb) % limit < limit // 2:
+                self._lead_start = None  # those behind it in order of display follow
+            else:
+                self._leading[index] = start - 1
+                self._leading.pop(next(iter(self._leading)) if len(self._leading) > _KEPT else -1, None)
 
     def _is_gap(self, header: SliceHeader) -> bool:
         """Whether reference pictures are missing before this one (7.4.3, frame_num)."""

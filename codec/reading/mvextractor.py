@@ -53,6 +53,9 @@ class _MvextractorVideo(CompressedVideo):
             references=False,
             gop_max=None,
             threads=threads,
+            stream=None,
+            frame_rate=None,
+            by_arrival=False,
             format=None,
             options=None,
         )

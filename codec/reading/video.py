@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from types import TracebackType
 from typing import Literal
@@ -12,7 +13,6 @@ from typing import Literal
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -20,14 +20,17 @@ from ..bitstream import CodedPicture, DecodedPictures, SliceReader, nal_length_s
 from ..errors import InvalidDataError
 from ..frame import Frame, MotionAbsence, MotionVectors
 from ..motion import with_references
-from .colour import RgbConverter
+from .colour import LazyPixels, RgbConverter
 from .damage import DamageWatcher
+from .decoding import decode_stream
 from .keyframes import KeyframePolicy
 from .motion_absence import StructureWatcher
 from .opening import OpenSource, Source
 from .orientation import Orientation
+from .selection import choose_stream, describe_choice, shown_frames
 from .settling import Settling
 from .sidedata import qp_map, raw_side_data, vectors_of
+from .timing import TimeJump, TimeLine
 
 _TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble
 
@@ -41,6 +44,9 @@ def open_video(
     references: bool = False,
     gop_max: int | None = None,
     threads: int | Literal["auto"] = "auto",
+    stream: int | None = None,
+    frame_rate: Fraction | None = None,
+    by_arrival: bool = False,
     format: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> CompressedVideo:
@@ -53,9 +59,11 @@ def open_video(
     (`Frame.references`); frames then come up to 16 frames later, and `motion` and `pixels` are needed for it.
     `gop_max` makes a frame a keyframe after so many frames without one; where it is None, that happens only in streams
     that have no keyframes, every REFRESH_GOP frames (see `KeyframePolicy`).
-    `threads` is "auto" (every core) or a number; frame and slice threads are used, but in streams with B-frames slice
-    threads only while vectors or quantisers are asked for. `format` names FFmpeg's demuxer where it
-    cannot be guessed (`v4l2`), and `options` are the demuxer's.
+    `threads` is "auto" (every core) or a number, of threads for slices. `stream` is the number of the video stream, as
+    FFmpeg counts streams, where it is not to be the best one (see `choose_stream`). `frame_rate` is for sources that
+    store no times, as raw streams: frames a second, where the headers' own account is not to be used; with `by_arrival`
+    times are the clock's when such a source's pictures arrive. `format` names FFmpeg's demuxer where it cannot be
+    guessed (`v4l2`), and `options` are the demuxer's.
 
     Raises SourceError where the source cannot be opened, InvalidDataError where it holds no video that decodes.
     """
@@ -65,6 +73,8 @@ def open_video(
         raise ValueError("references=True compares pixels along vectors; leave motion and pixels on")
     if gop_max is not None and gop_max < 1:
         raise ValueError(f"gop_max={gop_max} is impossible; give None or a number from 1")
+    if frame_rate is not None and frame_rate <= 0:
+        raise ValueError(f"frame_rate={frame_rate} is impossible; give a positive number of frames a second")
     return CompressedVideo(
         source,
         motion=motion,
@@ -73,6 +83,9 @@ def open_video(
         references=references,
         gop_max=gop_max,
         threads=threads,
+        stream=stream,
+        frame_rate=frame_rate,
+        by_arrival=by_arrival,
         format=format,
         options=options,
     )
@@ -95,6 +108,9 @@ class CompressedVideo(Iterator[Frame]):
         references: bool,
         gop_max: int | None,
         threads: int | Literal["auto"],
+        stream: int | None,
+        frame_rate: Fraction | None,
+        by_arrival: bool,
         format: str | None,
         options: Mapping[str, str] | None,
     ) -> None:
@@ -109,7 +125,8 @@ class CompressedVideo(Iterator[Frame]):
         self._decode_errors = 0
         self._is_closed = False
         try:
-            self._stream = self._configure(threads)
+            self._stream = self._configure(threads, stream)
+            self._times = TimeLine(self._source.container, self._stream, frame_rate, by_arrival)
             self._structure = StructureWatcher(self._stream.codec_context)
             self._packets = 0
             self._slices = SliceReader(self._stream.codec_context.extradata)
@@ -130,17 +147,9 @@ class CompressedVideo(Iterator[Frame]):
             self._release()
             raise
 
-    def _configure(self, threads: int | Literal["auto"]) -> VideoStream:
-        streams = self._source.container.streams
-        stream = next((s for s in streams.video if not s.disposition & Disposition.attached_pic), None)
-        if stream is None:
-            kinds = sorted({stream.type for stream in streams if stream not in streams.video})
-            raise InvalidDataError(
-                f"{self.name}: has no video, only {' and '.join(kinds) or 'no streams'}; give a file with video"
-            )
+    def _configure(self, threads: int | Literal["auto"], index: int | None) -> VideoStream:
+        stream = choose_stream(self._source.container, self.name, index)
         context = stream.codec_context
-        if context is None:
-            raise InvalidDataError(f"{self.name}: FFmpeg has no decoder for its video; convert it to H.264 first")
         options = dict(context.options)
         if self._motion:
             options["flags2"] = "+export_mvs"
@@ -197,24 +206,23 @@ class CompressedVideo(Iterator[Frame]):
     @property
     def frame_rate(self) -> Fraction:
         """Average frames per second; 25 where the source does not tell."""
-        stream = self._stream
-        return Fraction(stream.average_rate or stream.guessed_rate or 25)
+        return self._times.rate
 
     @property
     def time_base(self) -> Fraction:
         """The unit in seconds of every frame's `pts`."""
-        return Fraction(self._stream.time_base or Fraction(1, 90000))
+        return self._times.time_base
 
-    @property
+    @cached_property
     def frame_count(self) -> int | None:
-        """Number of frames by the container's account, None where it gives none (streams, some formats)."""
-        return self._stream.frames or None
+        """Number of frames shown by the container's account, None where it gives none (streams, some formats)."""
+        return shown_frames(self._stream)
 
     @property
     def duration_seconds(self) -> float | None:
         """Length in seconds by the container's account, or None."""
         if self._stream.duration is not None:
-            return float(self._stream.duration * self.time_base)
+            return float(self._stream.duration * (self._stream.time_base or self.time_base))
         return None if self._source.container.duration is None else self._source.container.duration / av.time_base
 
     @property
@@ -231,6 +239,26 @@ class CompressedVideo(Iterator[Frame]):
     def has_intra_refresh(self) -> bool:
         """Whether an H.264 stream, as far as it was read, is refreshed bit by bit instead of by keyframes."""
         return self._damage.has_intra_refresh
+
+    @property
+    def has_own_times(self) -> bool:
+        """Whether the source stores times; raw streams and multipart JPEG do not, and follow at `frame_rate`."""
+        return not self._times.is_untimed
+
+    @property
+    def stated_rate(self) -> Fraction | None:
+        """Frames a second by the headers of a source that stores no times; None where they say nothing sensible."""
+        return self._times.stated_rate
+
+    @property
+    def stream_choice(self) -> str:
+        """Which stream is read, and which are not, in a few words."""
+        return describe_choice(self._source.container, self._stream)
+
+    @property
+    def time_jumps(self) -> list[TimeJump]:
+        """Where the source's clock jumped, as far as it was read; the frames' times go on without these jumps."""
+        return self._times.jumps
 
     @property
     def decode_errors(self) -> int:
@@ -269,35 +297,11 @@ class CompressedVideo(Iterator[Frame]):
         absence = self._structure.absence
         return absence is not None and absence.is_recoverable
 
-    def _decode(self) -> Generator[av.VideoFrame, None, None]:
-        context = self._stream.codec_context
-        broken: Exception | None = None
-        packets = self._source.container.demux(self._stream)
-        while broken is None:
-            packet: av.Packet[VideoStream] | None = None  # None drains the decoder
-            try:
-                packet = next(packets)
-            except (StopIteration, IndexError):  # PyAV's demux stumbles at its end where streams appeared on the way
-                return
-            except av.FFmpegError as error:
-                broken = self._source.failure(error)
-            else:
-                self._source.raise_reader_failure()
-                if packet.size:
-                    packet.opaque = self._tag(packet)
-            try:
-                yield from context.decode(packet)
-            except av.error.EOFError:
-                return
-            except av.FFmpegError:
-                self._decode_errors += 1
-                self._lose(packet)
-        raise broken
-
-    def _tag(self, packet: av.Packet[VideoStream]) -> _Tag:
+    def _tag(self, packet: av.Packet[VideoStream], arrival: float, waited: float) -> _Tag:
         data, index, coded = bytes(packet), self._packets, None
         self._packets += 1
         self._structure.see_packet(data, packet.is_keyframe)
+        self._times.see(index, packet, arrival, waited)
         is_reference = True
         if self.codec_name == "h264":
             headers = self._slices.read(data)
@@ -305,7 +309,7 @@ class CompressedVideo(Iterator[Frame]):
             self._damage.see_h264(index, data, self._length_size, headers)
             if self._buffer is not None:
                 coded = self._buffer.decode(index, headers)
-            if headers and not headers[0].is_field:  # two fields make one picture
+            if headers and not headers[0].is_field and not packet.is_discard:  # two fields make one picture
                 self._settling.expect(index)
         else:
             self._damage.see(index, packet.is_keyframe)
@@ -315,6 +319,7 @@ class CompressedVideo(Iterator[Frame]):
 
     def _lose(self, packet: av.Packet[VideoStream] | None) -> None:
         """Note that the decoder refused `packet`, or with frame threads one of those before it."""
+        self._decode_errors += 1
         tag = None if packet is None else packet.opaque
         index = self._settling.drop(tag.decode_index if isinstance(tag, _Tag) else None)
         if index is not None and (not isinstance(tag, _Tag) or tag.is_reference):
@@ -323,12 +328,15 @@ class CompressedVideo(Iterator[Frame]):
     def _settled(self) -> Generator[av.VideoFrame, None, None]:
         """Decoded pictures, as soon as it is known whether they are damaged."""
         is_over = False
-        pictures = self._decode()
+        pictures = decode_stream(self._source, self._stream, see=self._tag, lose=self._lose)
         while not is_over:
             try:
                 picture = next(pictures)
                 tag = picture.opaque
                 index = tag.decode_index if isinstance(tag, _Tag) else -1
+                jump = self._times.place(picture, index)
+                if isinstance(tag, _Tag):
+                    tag.time_jump = jump
                 if picture.is_corrupt and isinstance(tag, _Tag) and tag.is_reference:
                     self._damage.damage(index)
                 self._settling.put(index, picture)
@@ -348,11 +356,11 @@ class CompressedVideo(Iterator[Frame]):
         is_keyframe = self._keyframes.step(picture.key_frame, pict_type, size_hw, self._damage.has_intra_refresh)
         tag = picture.opaque if isinstance(picture.opaque, _Tag) else _Tag(0, -1, True, self._structure.crop_xy, None)
         motion, absence = self._motion_of(picture, pict_type, coded_hw, tag.crop_xy)
-        pixels = _Pixels(picture, self._converter, self._orientation) if self._pixels else None
+        pixels = LazyPixels(picture, self._converter, self._orientation) if self._pixels else None
         frame = Frame(
             index=self._index,
             pts=picture.pts,
-            time_base=self.time_base if picture.time_base is None else picture.time_base,
+            time_base=self.time_base,
             pict_type=pict_type,
             is_keyframe=is_keyframe,
             distance=self._keyframes.distance,
@@ -367,6 +375,7 @@ class CompressedVideo(Iterator[Frame]):
             corrupt=self._damage.is_corrupt(tag.decode_index) or picture.is_corrupt,
             load_image=pixels.image if pixels else None,
             load_luma=pixels.luma if pixels else None,
+            time_jump=tag.time_jump.seconds if tag.time_jump else None,
         )
         self._index += 1
         return frame
@@ -391,7 +400,7 @@ class CompressedVideo(Iterator[Frame]):
 class _Tag:
     """Travels with a packet through the decoder's reordering and threads to the frame it becomes."""
 
-    __slots__ = ("coded", "crop_xy", "decode_index", "is_reference", "packet_bytes")
+    __slots__ = ("coded", "crop_xy", "decode_index", "is_reference", "packet_bytes", "time_jump")
 
     def __init__(
         self,
@@ -403,33 +412,4 @@ class _Tag:
     ) -> None:
         self.packet_bytes, self.decode_index, self.is_reference = packet_bytes, decode_index, is_reference
         self.crop_xy, self.coded = crop_xy, coded
-
-
-class _Pixels:
-    """Converts a picture once, when asked, and lets the decoder's buffer go when nothing more can be asked of it."""
-
-    def __init__(self, picture: av.VideoFrame, converter: RgbConverter, orientation: Orientation) -> None:
-        self._picture: av.VideoFrame | None = picture
-        self._converter, self._orientation = converter, orientation
-        self._image: NDArray[np.uint8] | None = None
-        self._luma: NDArray[np.uint8] | None = None
-
-    def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB."""
-        if self._image is None and self._picture is not None:
-            self._image = self._converter.convert(self._picture, self._orientation)
-            self._release()
-        assert self._image is not None
-        return self._image
-
-    def luma(self) -> NDArray[np.uint8]:
-        """(H, W) as decoded."""
-        if self._luma is None and self._picture is not None:
-            self._luma = self._converter.luma(self._picture, self._orientation)
-            self._release()
-        assert self._luma is not None
-        return self._luma
-
-    def _release(self) -> None:
-        if self._image is not None and self._luma is not None:
-            self._picture = None
+        self.time_jump: TimeJump | None = None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, count
 
 import av
 import numpy as np
@@ -15,10 +15,21 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import EncodeError, InvalidDataError
-from ..reading import OpenSource, Orientation, matrix_of, raw_side_data
+from ..reading import (
+    OpenSource,
+    Orientation,
+    TimeJump,
+    TimeLine,
+    choose_stream,
+    decode_stream,
+    matrix_of,
+    raw_side_data,
+    shown_frames,
+)
 from .encoder import ColourTags
 
 _FULL = 2  # AVCOL_RANGE_JPEG
+_LATE_SECONDS = 60.0  # a track may begin so much later than the others; a recording of a live stream, anywhere
 _SCALER = "bicubic+accurate_rnd+full_chroma_int"
 _BT709, _SRGB_TRANSFER, _UNSPECIFIED = 1, 13, 2  # ITU-T H.273
 _MATRIX_CODES = {1: 1, 5: 6, 4: 4, 7: 7, 9: 9}  # swscale's matrices -> H.273
@@ -28,12 +39,15 @@ _MATRIX_CODES = {1: 1, 5: 6, 4: 4, 7: 7, 9: 9}  # swscale's matrices -> H.273
 class Counts:
     """What was wrong with a source, counted while it is read.
 
-    Timestamps that did not rise and were moved, packets that the decoder refused, frames that it marked as damaged.
+    Timestamps that did not rise and were moved, packets that the decoder refused, frames that it marked as damaged,
+    where its clock jumped (by frames of the source), and the time at which it began.
     """
 
     repaired_timestamps: int = 0
     decode_errors: int = 0
     corrupt: int = 0
+    time_jumps: list[TimeJump] = field(default_factory=list)
+    start_seconds: float = 0.0
 
 
 @dataclass
@@ -70,108 +84,106 @@ class Pictures:
         return self.frames
 
 
-def pictures_of_video(path: str | os.PathLike[str], frame_rate: Fraction | None = None) -> Pictures:
+def pictures_of_video(
+    path: str | os.PathLike[str], frame_rate: Fraction | None = None, *, stream: int | None = None
+) -> Pictures:
     """The pictures of a video file, resampled to `frame_rate` (frames a second) if one is given.
 
+    Of a source that stores no times, as raw streams, `frame_rate` is the rate itself, and every picture is kept. Times
+    go on where the source's clock jumps, and begin at 0 where it began anywhere (MPEG-TS, live streams). `stream` is
+    the number of the video stream, None for the best.
     Planes of yuv420p sources pass untouched. Raises SourceError or InvalidDataError where the file cannot be read.
     """
-    source, stream = _open(path)
-    name = source.name
-    stream.thread_type = "AUTO"
-    counts = Counts()
-    decoded = _decode(source, stream, counts)
+    source, video = _open(path, stream)
+    video.thread_type = "AUTO"
+    times = TimeLine(source.container, video, frame_rate, False)
+    counts = Counts(time_jumps=times.jumps)
+    decoded = _decode(source, video, times, counts)
     first = next(decoded, None)
     if first is None:
-        raise InvalidDataError(f"{name}: no frame of it can be decoded; check that the file is whole")
-    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        raise InvalidDataError(f"{source.name}: no frame of it can be decoded; check that the file is whole")
+    counts.start_seconds = float(first.pts * times.time_base) if first.pts else 0.0
     orientation = Orientation.from_display_matrix(raw_side_data(first, "DISPLAYMATRIX"))
-    time_base = Fraction(stream.time_base or 1 / rate)
-    aspect = stream.sample_aspect_ratio
+    aspect = video.sample_aspect_ratio
     if aspect and orientation.transpose:
         aspect = 1 / Fraction(aspect)
-    frames = _timed(chain([first], decoded), time_base, rate, counts)
-    count = _count(stream, frame_rate)
-    return _prepare(frames, name, orientation, rate, frame_rate, time_base, aspect, count, counts)
+    frames: Iterator[av.VideoFrame] = chain([first], decoded)
+    if times.starts_anywhere or counts.start_seconds >= _LATE_SECONDS:
+        frames = _from_zero(frames)
+    new_rate = None if times.is_untimed else frame_rate
+    total = _count(video, times.rate, new_rate)
+    return _prepare(frames, source.name, orientation, times.rate, new_rate, times.time_base, aspect, total, counts)
 
 
-def declared_frames(path: str | os.PathLike[str], frame_rate: Fraction | None = None) -> int | None:
+def declared_frames(
+    path: str | os.PathLike[str], frame_rate: Fraction | None = None, *, stream: int | None = None
+) -> int | None:
     """The number of pictures that `pictures_of_video` should give, by the container's account, or None."""
-    source, stream = _open(path)
+    source, video = _open(path, stream)
     with source.container:
-        return _count(stream, frame_rate)
+        return _count(video, TimeLine(source.container, video, frame_rate, False).rate, frame_rate)
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[OpenSource, VideoStream]:
+def _open(path: str | os.PathLike[str], stream: int | None) -> tuple[OpenSource, VideoStream]:
     source = OpenSource(path, None, None)
-    streams = source.container.streams
     try:
-        if not streams.video:
-            kinds = " and ".join(sorted({stream.type for stream in streams})) or "no streams"
-            raise InvalidDataError(f"{source.name}: has no video, only {kinds}; give a file with a video stream")
-        if streams.video[0].codec_context is None:
-            raise InvalidDataError(f"{source.name}: FFmpeg has no decoder for its video; convert it first")
+        return source, choose_stream(source.container, source.name, stream)
     except InvalidDataError:
         source.container.close()
         raise
-    return source, streams.video[0]
 
 
-def _count(stream: VideoStream, frame_rate: Fraction | None) -> int | None:
-    count = stream.frames or None
-    if count is None or frame_rate is None:
-        return count
-    return round(count * frame_rate / Fraction(stream.average_rate or stream.guessed_rate or 25))
+def _count(stream: VideoStream, rate: Fraction, new_rate: Fraction | None) -> int | None:
+    shown = shown_frames(stream)
+    return shown if shown is None or new_rate is None else round(shown * new_rate / rate)
 
 
 def pictures_of_images(
-    images: Iterable[NDArray[np.uint8]], name: str, frame_rate: Fraction, count: int | None = None
+    images: Iterable[NDArray[np.uint8]], name: str, frame_rate: Fraction, total: int | None = None
 ) -> Pictures:
     """The pictures of RGB images, (H, W, 3) uint8 of one size, at `frame_rate` frames a second.
 
     Written in limited range with BT.709 where players expect it (from 1280 wide or above 576 high), else BT.601.
     """
     time_base = 1 / frame_rate
-    counts = Counts()
-    frames = _timed((av.VideoFrame.from_ndarray(image, "rgb24") for image in images), time_base, frame_rate, counts)
-    return _prepare(frames, name, Orientation(), frame_rate, None, time_base, None, count, counts)
+
+    def frames() -> Iterator[av.VideoFrame]:
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts, frame.time_base = index, time_base
+            yield frame
+
+    return _prepare(frames(), name, Orientation(), frame_rate, None, time_base, None, total, Counts())
 
 
-def _decode(source: OpenSource, stream: VideoStream, counts: Counts) -> Iterator[av.VideoFrame]:
-    packets = source.container.demux(stream)
+def _decode(source: OpenSource, stream: VideoStream, times: TimeLine, counts: Counts) -> Iterator[av.VideoFrame]:
+    """The pictures with times that rise strictly."""
+    packets = count()
+
+    def see(packet: av.Packet[VideoStream], arrival: float, waited: float) -> None:
+        index = next(packets)
+        times.see(index, packet, arrival, waited)
+        packet.pts = index  # goes through the decoder with the picture; a tag in `opaque` is not safe in frame threads
+
+    def lose(_packet: av.Packet[VideoStream] | None) -> None:
+        counts.decode_errors += 1
+
     with source.container:
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, IndexError):  # see CompressedVideo._decode
-                return
-            except av.FFmpegError as error:
-                raise source.failure(error) from error
-            try:
-                frames = packet.decode()
-            except av.error.EOFError:
-                return
-            except av.FFmpegError:
-                counts.decode_errors += 1
-                continue
-            for frame in frames:
-                counts.corrupt += frame.is_corrupt
-                yield frame
+        for picture in decode_stream(source, stream, see=see, lose=lose):
+            index = -1 if picture.pts is None else picture.pts
+            picture.pts = None
+            times.place(picture, index)
+            counts.corrupt += picture.is_corrupt
+            counts.repaired_timestamps = times.repaired
+            yield picture
 
 
-def _timed(
-    frames: Iterable[av.VideoFrame], time_base: Fraction, rate: Fraction, counts: Counts
-) -> Iterator[av.VideoFrame]:
-    """Every frame with a pts that rises strictly; where the source has none, frames follow at the average rate."""
-    step = max(1, round(1 / (rate * time_base)))
-    last: int | None = None
+def _from_zero(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    first: int | None = None
     for frame in frames:
-        if frame.pts is None:
-            frame.pts = 0 if last is None else last + step
-        elif last is not None and frame.pts <= last:
-            frame.pts = last + 1
-            counts.repaired_timestamps += 1
-        frame.time_base = time_base
-        last = frame.pts
+        assert frame.pts is not None
+        first = frame.pts if first is None else first
+        frame.pts -= first
         yield frame
 
 
@@ -183,7 +195,7 @@ def _prepare(
     new_rate: Fraction | None,
     time_base: Fraction,
     aspect: Fraction | None,
-    count: int | None,
+    total: int | None,
     counts: Counts,
 ) -> Pictures:
     first = next(frames)
@@ -196,7 +208,7 @@ def _prepare(
         frames = _filtered(frames, _description(first, time_base), filters)
     if new_rate is not None:
         rate, time_base = new_rate, 1 / new_rate
-    return Pictures(size_hw, rate, time_base, colour, aspect, ",".join(filters), count, frames, counts)
+    return Pictures(size_hw, rate, time_base, colour, aspect, ",".join(filters), total, frames, counts)
 
 
 def _tags(frame: av.VideoFrame) -> ColourTags:

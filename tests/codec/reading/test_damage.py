@@ -154,3 +154,59 @@ def test_settling_gives_up() -> None:
     assert released[0] == (1, [0])
     assert [picture for picture, _ in released] == list(range(1, 40))
     assert queue.drop() is None
+
+
+def cut(source: Path, target: Path, first: int) -> Path:
+    """The packets from `first` on, so that the first to be shown after the keyframe has time 0."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        packets = [packet for packet in given.demux(video=0) if packet.size][first:]
+        start = packets[0].pts
+        for packet in packets:
+            packet.pts, packet.dts = packet.pts - start, packet.dts - start
+            packet.stream = stream
+            made.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.ts", "cut.mp4"])
+def test_an_open_gop_cut_at_its_keyframe_is_whole(make: Any, tmp_path: Path, name: str) -> None:
+    """The pictures that lead the keyframe lack their references, and are not shown; nothing else depends on them."""
+    options = {"x264-params": STREAMS["open"].replace("min-keyint=1", "min-keyint=12:b-adapt=0"), "crf": "8"}
+    kind = ".ts" if name.endswith("ts") else ".mp4"
+    source = make.clip(f"open{kind}", make.sliding(96, 128, 48, (3, 2)), options=options)
+    with av.open(str(source)) as given:
+        packets = [packet for packet in given.demux(video=0) if packet.size]
+    first = [index for index, packet in enumerate(packets) if packet.is_keyframe][1]
+    assert any(packet.pts < packets[first].pts for packet in packets[first + 1 :])
+    with open_video(source) as video:
+        whole = {frame.decode_index: frame for frame in video}
+    with open_video(cut(source, tmp_path / name, first)) as video:
+        frames = list(video)
+        assert video.decode_errors == 0
+        assert video.frame_count in (None, len(frames))
+    led = [frame for frame in frames if frame.index < [f.is_keyframe for f in frames].index(True)]
+    assert all(frame.corrupt for frame in led)
+    after = frames[len(led) :]
+    assert not any(frame.corrupt for frame in after)
+    assert all(np.array_equal(frame.image, whole[frame.decode_index + first].image) for frame in after)
+    assert len(after) >= len(packets) - first - 3
+
+
+def test_what_an_edit_list_leaves_out_is_not_missing(make: Any, tmp_path: Path) -> None:
+    source = make.clip("edit.mp4", make.sliding(96, 128, 36, (3, 2)), options={"x264-params": STREAMS["ippp"]})
+    with av.open(str(source)) as given, av.open(str(tmp_path / "edit.mp4"), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for index, packet in enumerate(packet for packet in given.demux(video=0) if packet.size):
+            if index < 12:
+                continue
+            packet.pts = packet.dts = packet.pts - round(15 / 25 / packet.time_base)  # from 3 frames in
+            packet.stream = stream
+            made.mux(packet)
+    with open_video(tmp_path / "edit.mp4", qp=True) as video, open_video(source) as whole:
+        frames, originals = list(video), list(whole)
+        assert video.frame_count == len(frames) == 21
+        assert video.decode_errors == 0
+    assert not any(frame.corrupt for frame in frames)
+    assert [frame.pts_seconds for frame in frames] == pytest.approx([index / 25 for index in range(21)])
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, originals[15:], strict=True))

@@ -1,0 +1,58 @@
+"""Packets of one stream through its decoder: what every reader of pictures goes through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import av
+from av.video.stream import VideoStream
+
+from .opening import OpenSource
+
+
+def decode_stream(
+    source: OpenSource,
+    stream: VideoStream,
+    *,
+    see: Callable[[av.Packet[VideoStream], float, float], object],
+    lose: Callable[[av.Packet[VideoStream] | None], None],
+) -> Iterator[av.VideoFrame]:
+    """The pictures of `stream` in display order, as the decoder gives them.
+
+    `see` is told of every packet with content, when it came (seconds of a monotonic clock) and how long it was waited
+    for, and gives what is to be the `opaque` of its picture (None: nothing). Empty packets (AVI's null frames) say that
+    nothing changes and are passed over. `lose` is told of packets that the decoder refuses (None when it is drained).
+    Raises what `source.failure` makes of a source that breaks off, after the pictures before that.
+    """
+    context = stream.codec_context
+    broken: Exception | None = None
+    is_over = False
+    packets = source.container.demux(stream)
+    while not is_over:
+        packet: av.Packet[VideoStream] | None = None  # None drains the decoder
+        begin = time.monotonic()
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):  # PyAV's demux stumbles at its end where streams appeared on the way
+            is_over = True
+        except av.FFmpegError as error:
+            is_over = True
+            if not (isinstance(error, av.error.InvalidDataError) and source.container.format.name == "mpjpeg"):
+                broken = source.failure(error)  # multipart JPEG has no other end than this error
+        else:
+            source.raise_reader_failure()
+            if not packet.size:  # PyAV's mark of the end as well; to the decoder it would mean just that
+                continue
+            now = time.monotonic()
+            tag = see(packet, now, now - begin)
+            if tag is not None:
+                packet.opaque = tag
+        try:
+            yield from context.decode(packet)
+        except av.error.EOFError:
+            is_over = True
+        except av.FFmpegError:
+            lose(packet)
+    if broken is not None:
+        raise broken
