@@ -39,7 +39,6 @@ from .writing import declared_frames as declared_frames
 from .writing import disk_errors as disk_errors
 from .writing import pictures_of_images as pictures_of_images
 from .writing import pictures_of_video as pictures_of_video
-from .writing import psnr_of as psnr_of
 from .writing import reencode as reencode
 from .writing import transcode as transcode
 from .writing import x264_version as x264_version

@@ -12,6 +12,5 @@ from .settings import EncodeSettings as EncodeSettings
 from .transcoding import PictureClock as PictureClock
 from .transcoding import Transcoded as Transcoded
 from .transcoding import disk_errors as disk_errors
-from .transcoding import psnr_of as psnr_of
 from .transcoding import transcode as transcode
 from .transcoding import x264_version as x264_version

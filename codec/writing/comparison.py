@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -10,6 +11,41 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 PLANES = ("y", "u", "v")
+
+
+class FrameErrors:
+    """Squared errors of Y, U and V over frames of `size_hw` in 4:2:0, and the frame that has the most."""
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        self._size_hw = size_hw
+        self._most = -1.0
+        self._sum: NDArray[np.float64] = np.zeros(3)
+        self.count = 0
+        self.worst_frame: dict[str, float] = {}
+        """Its `index`, the `psnr_db` of all its samples, and its `ssim` where that was given."""
+
+    def add(self, squared_errors: Sequence[float] | NDArray[np.float64] | None, ssim: float | None = None) -> None:
+        """Take the next frame's errors, and its SSIM where that is known; None counts as no error."""
+        errors = np.zeros(3) if squared_errors is None else np.asarray(squared_errors, np.float64)
+        self._sum += errors
+        if (total := float(errors.sum())) > self._most:
+            self._most = total
+            self.worst_frame = {"index": self.count, "psnr_db": self._psnr(errors, 1)["all"]}
+            if ssim is not None:
+                self.worst_frame["ssim"] = round(ssim, 6)
+        self.count += 1
+
+    @property
+    def psnr_db(self) -> dict[str, float]:
+        """PSNR in dB of "y", "u", "v" and "all" samples so far, from the mean squared error; 100 where it is 0."""
+        return self._psnr(self._sum, max(1, self.count))
+
+    def _psnr(self, squared_errors: NDArray[np.float64], frames: int) -> dict[str, float]:
+        luma = self._size_hw[0] * self._size_hw[1] * frames
+        samples = np.array([luma, luma / 4, luma / 4, luma * 1.5])
+        mean = np.append(squared_errors, squared_errors.sum()) / samples
+        values = [100.0 if error == 0 else float(10 * np.log10(255**2 / error)) for error in mean]
+        return dict(zip((*PLANES, "all"), (round(value, 4) for value in values), strict=True))
 
 
 class Comparison:
@@ -34,22 +70,22 @@ class Comparison:
         graph.configure()
         self._graph = graph
         self._samples = np.array([1, 0.25, 0.25]) * height * width
-        self.count = 0
-        self.squared_errors: NDArray[np.float64] = np.zeros(3)
+        self.errors = FrameErrors(size_hw)
+        """Of all pictures so far."""
         self._ssim = 0.0
 
     @property
     def ssim(self) -> float:
         """The mean over all pictures so far."""
-        return self._ssim / max(1, self.count)
+        return self._ssim / max(1, self.errors.count)
 
     def add(self, decoded: av.VideoFrame, reference: av.VideoFrame) -> None:
-        """Compare one pair; `squared_errors` (of all samples of Y, U and V) grows by its errors."""
+        """Compare one pair."""
         for node, picture in ((self._decoded, decoded), (self._reference, reference)):
             plain = av.VideoFrame.from_ndarray(picture.to_ndarray(), "yuv420p")
-            plain.pts, plain.time_base = self.count, Fraction(1)
+            plain.pts, plain.time_base = self.errors.count, Fraction(1)
             node.push(plain)
         facts = self._sink.pull().metadata
-        self.squared_errors += self._samples * [float(facts[f"lavfi.psnr.mse.{plane}"]) for plane in PLANES]
-        self._ssim += float(facts["lavfi.ssim.Y"])
-        self.count += 1
+        ssim = float(facts["lavfi.ssim.Y"])
+        self.errors.add(self._samples * [float(facts[f"lavfi.psnr.mse.{plane}"]) for plane in PLANES], ssim)
+        self._ssim += ssim

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-import numpy as np
 
 from ...errors import GopsegError
 from ...files import discard, part_of, publish, remove_abandoned
 from ..errors import EncodeError
+from .comparison import FrameErrors
 from .encoder import configure
 from .interleave import CodedPacket, InterleavedEncoder
 from .pictures import Pictures
@@ -27,8 +27,9 @@ class Transcoded:
     """What was written: one entry a frame, in display order; times in seconds, sizes in pixels and bytes.
 
     `psnr_db` (of Y, U, V and of all samples together, from the mean squared error over the whole video) and `ssim`
-    (mean over frames, luma, x264's 8x8 windows; Wang et al. 2004) compare what a decoder gives with the yuv420p
-    pictures that the encoder was given.
+    (mean over time, luma, x264's 8x8 windows; Wang et al. 2004) compare what a decoder gives with the yuv420p
+    pictures that the encoder was given. `worst_frame` is the one with the largest squared error: `index`, `psnr_db` of
+    all its samples, and `ssim` where the engine measures it frame by frame.
     """
 
     size_hw: tuple[int, int]
@@ -37,6 +38,7 @@ class Transcoded:
     packet_bytes: list[int] = field(default_factory=list)
     psnr_db: dict[str, float] = field(default_factory=dict)
     ssim: float | None = None
+    worst_frame: dict[str, float] = field(default_factory=dict)
     x264: str = "unknown"
 
     @property
@@ -72,7 +74,7 @@ def transcode(
         measure=True,
     )
     result = Transcoded(pictures.size_hw)
-    errors = np.zeros(3)
+    errors = FrameErrors(pictures.size_hw)
     try:
         try:
             clock = PictureClock(pictures.frame_rate, pictures.time_base)
@@ -84,14 +86,14 @@ def transcode(
                     file.write(coded)
                     types.append(coded.pict_type)
                     result.packet_bytes.append(coded.packet.size)
-                    errors += coded.squared_errors or 0
+                    errors.add(coded.squared_errors)
                     if on_frame is not None:
                         on_frame()
         finally:
             ssims = encoder.close()
         result.pict_types = "".join(types)
         result.duration_seconds = float(clock.ticks * pictures.time_base)
-        result.psnr_db = psnr_of(errors, len(types), pictures.size_hw)
+        result.psnr_db, result.worst_frame = errors.psnr_db, errors.worst_frame
         result.ssim = _mean(ssims, encoder.frames_of_slots)
         _check_gops(result.pict_types, settings.gop, path)
         if finish is not None:
@@ -192,15 +194,6 @@ def _check_gops(pict_types: str, gop: int, path: Path) -> None:
             raise EncodeError(
                 f"{path}: libx264 made frame {index} a {pict_type}-frame against gop={gop}; use another build of PyAV"
             )
-
-
-def psnr_of(squared_errors: np.ndarray, frames: int, size_hw: tuple[int, int]) -> dict[str, float]:
-    """PSNR in dB of Y, U, V and all samples of `frames` pictures in 4:2:0, from the sums of their squared errors."""
-    luma = size_hw[0] * size_hw[1] * frames
-    samples = np.array([luma, luma / 4, luma / 4, luma * 1.5])
-    mean = np.append(squared_errors, squared_errors.sum()) / samples
-    values = [100.0 if error == 0 else float(10 * np.log10(255**2 / error)) for error in mean]
-    return dict(zip(("y", "u", "v", "all"), (round(value, 4) for value in values), strict=True))
 
 
 def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:

@@ -1,4 +1,4 @@
-"""`FrameWatch`: frames on their way in, with a word on the first damage and on changes of size."""
+"""`FrameWatch`: frames on their way in, with a word on damage, on jumps of the clock and on changes of size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from ...codec import Frame
 
 
 class FrameWatch:
-    """Iterates `frames` as they are, and counts those that are marked as corrupt.
+    """Iterates `frames` as they are, and counts those that are marked as corrupt, and jumps of the source's clock.
 
-    `say` is told once that there are such frames, and each time that the size changes.
+    `say` is told once that there are such frames or jumps, and each time that the size changes.
     """
 
     def __init__(self, frames: Iterable[Frame], name: str, say: Callable[[str], None]) -> None:
         self._frames, self._name, self._say = frames, name, say
         self.corrupt_frames = 0
+        self.time_jumps: list[tuple[int, float]] = []
+        """Frames before which the source's clock jumped, and by how many seconds."""
         self.sizes: list[tuple[int, int]] = []
         """Height and width of each sequence, in order; a size that comes again counts again."""
 
@@ -27,6 +29,13 @@ class FrameWatch:
                     "are not to be trusted (--stats counts them)"
                 )
             self.corrupt_frames += frame.corrupt
+            if frame.time_jump is not None:
+                if not self.time_jumps:
+                    self._say(
+                        f"{self._name}: at frame {frame.index} its clock jumps {_way(frame.time_jump)}, as where "
+                        "recordings were joined; times go on without such jumps (--stats lists them)"
+                    )
+                self.time_jumps.append((frame.index, round(frame.time_jump, 6)))
             if not self.sizes or frame.size_hw != self.sizes[-1]:
                 if self.sizes:
                     (height, width), (h, w) = frame.size_hw, self.sizes[-1]
@@ -36,3 +45,7 @@ class FrameWatch:
                     )
                 self.sizes.append(frame.size_hw)
             yield frame
+
+
+def _way(seconds: float) -> str:
+    return f"{abs(seconds):.2f} s {'ahead' if seconds > 0 else 'back'}"

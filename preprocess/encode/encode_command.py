@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 ENGINE = "Engine"
+_BAD_PSNR_DB = 20.0  # a picture of which little is left, whatever the mean says
 
 
 @command(interrupted="finished files are kept, the others left no trace; --resume goes on.")
@@ -114,6 +115,13 @@ def _warnings(content: dict[str, Any]) -> list[str]:
         texts.append(f"ends after {content['frame_count']} of {declared} frames; the file is cut off")
     if source["repaired_timestamps"]:
         texts.append(f"{source['repaired_timestamps']} timestamps did not rise and were moved")
+    if jumps := source["time_jumps"]:
+        first = f"by {jumps[0]['seconds']:+.2f} s before frame {jumps[0]['index']}"
+        more = f" and {len(jumps) - 1} times more" if len(jumps) > 1 else ""
+        texts.append(f"its clock jumps {first}{more}; times go on without")
+    worst = content["worst_frame"]
+    if worst["psnr_db"] < _BAD_PSNR_DB:
+        texts.append(f"frame {worst['index']} has {worst['psnr_db']:.1f} dB only; look at it, or give more --bitrate")
     if any(content["padding"].values()):
         texts.append("its odd size was padded by one replicated row or column, as 4:2:0 asks")
     asked = content["settings"]["bitrate_bps"]

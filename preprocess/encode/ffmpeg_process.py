@@ -16,7 +16,7 @@ from typing import IO, Any
 import av
 from av.video.stream import VideoStream
 
-from ...codec import ColourTags, Comparison, EncodeError, Pictures, Transcoded, disk_errors, psnr_of, x264_version
+from ...codec import ColourTags, Comparison, EncodeError, Pictures, Transcoded, disk_errors, x264_version
 
 
 class FfmpegProcess:
@@ -191,7 +191,7 @@ class FfmpegProcess:
             finally:
                 with disk_errors(path):
                     target.close()
-        result.psnr_db = psnr_of(comparison.squared_errors, max(1, comparison.count), result.size_hw)
+        result.psnr_db, result.worst_frame = comparison.errors.psnr_db, comparison.errors.worst_frame
         result.ssim = round(comparison.ssim, 6)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gopseg.codec import Frame
 from gopseg.pipelines.outputs.video_output import _fitted
+from gopseg.pipelines.stream.watch import FrameWatch
 
 REFRESH = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=6:bframes=0:ref=1:weightp=0"}
 
@@ -97,6 +100,19 @@ def test_interlaced_video_is_refused_with_its_reason_or_encoded_anew(
     result = stream(path, "-o", "out.mp4", "--mode", "motion", "--save", "labels", "--stats", "s.json")
     assert result.exit_code == 0, result.stderr
     assert statistics(tmp_path)["reencode_reason"] == "the stream is coded as interlaced"
+
+
+def test_a_jump_of_the_clock_is_told_once() -> None:
+    def frame(index: int, jump: float | None) -> Frame:
+        return Frame(index, index, Fraction(1, 25), "I", True, 0, (48, 64), time_jump=jump)
+
+    said: list[str] = []
+    frames = [frame(0, None), frame(1, -1.6), frame(2, None), frame(3, 90.0)]
+    watch = FrameWatch(frames, "a.ts", said.append)
+    assert list(watch) == frames
+    assert watch.time_jumps == [(1, -1.6), (3, 90.0)]
+    assert len(said) == 1
+    assert said[0].startswith("a.ts: at frame 1 its clock jumps 1.60 s back")
 
 
 def test_fitted() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from click.testing import Result
@@ -49,12 +50,43 @@ def test_video_and_account(video: Path, tmp_path: Path, encode: Encode) -> None:
     assert content["bitrate_bps"] == pytest.approx(bits / 1.6, rel=1e-3)
     assert content["psnr_db"]["all"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
     assert 0.9 < content["ssim"] < 1
+    errors = np.mean((planes(target) - planes(video)) ** 2, (1, 2))
+    assert content["worst_frame"]["index"] == np.argmax(errors)
+    assert content["worst_frame"]["psnr_db"] == pytest.approx(10 * np.log10(255**2 / errors.max()), abs=1e-3)
+    assert (content["source"]["time_jumps"], content["source"]["start_seconds"]) == ([], 0)
     assert content["settings"]["gop"] == 10
     assert content["settings"]["bitrate_bps"] == 800_000
     assert content["settings"]["preset"] == "veryfast"
     assert set(content["versions"]) == {"gopseg", "av", "libavcodec", "x264"}
     assert content["versions"]["av"] == av.__version__
     assert "walk.mp4: 40 frames of 128x96" in result.stderr
+
+
+def test_a_jump_of_the_clock_is_told(video: Path, tmp_path: Path, encode: Encode, make: Any) -> None:
+    """Recordings joined to one file: the second begins at the first one's times."""
+    part = make.video(tmp_path / "part.ts", make.moving(24))
+    (tmp_path / "joined.ts").write_bytes(part.read_bytes() * 2)
+    result = encode(tmp_path / "joined.ts", "-o", tmp_path / "out", "--bitrate", "1M")
+    assert result.exit_code == 0, result.stderr
+    content = sidecar(tmp_path / "out" / "joined.json")
+    assert content["source"]["time_jumps"] == [{"index": 24, "seconds": pytest.approx(-0.96)}]
+    assert content["duration_seconds"] == pytest.approx(1.92)
+    assert content["worst_frame"]["psnr_db"] > 30
+    assert "its clock jumps by -0.96 s before frame 24; times go on without" in result.stderr
+
+
+def test_a_frame_of_which_nothing_is_left_is_told(tmp_path: Path, encode: Encode) -> None:
+    """The mean over the video would hide it."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "flash"
+    folder.mkdir()
+    for index in range(40):
+        image = rng.integers(0, 256, (96, 128, 3)) if index == 30 else np.full((96, 128, 3), 90)
+        cv2.imwrite(str(folder / f"{index:03d}.png"), image)
+    result = encode(folder, "-o", tmp_path / "out", "--bitrate", "20k")
+    assert result.exit_code == 0, result.stderr
+    assert sidecar(tmp_path / "out" / "flash.json")["worst_frame"]["index"] >= 30
+    assert "dB only; look at it" in result.stderr
 
 
 @pytest.mark.parametrize("gop", [1, 5, 12])
