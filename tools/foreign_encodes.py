@@ -11,6 +11,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from ..codec import file_url
+
 ONE_REFERENCE = "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"
 """x264 parameters of streams whose vectors mean the frame before; `keyint` is to be added."""
 
@@ -23,7 +25,7 @@ def encode_x264(
     One thread encodes, so that the bytes repeat.
     """
     reformatter = VideoReformatter()
-    with av.open(str(path), "w") as container:
+    with av.open(file_url(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(frame_rate), options=dict(options))
         stream.codec_context.thread_count = 1
         stream.pix_fmt = "yuv420p"

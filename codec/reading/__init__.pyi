@@ -2,6 +2,7 @@ from .colour import matrix_of as matrix_of
 from .decoding import decode_stream as decode_stream
 from .mvextractor import open_with_mvextractor as open_with_mvextractor
 from .opening import OpenSource as OpenSource
+from .opening import file_url as file_url
 from .orientation import Orientation as Orientation
 from .selection import choose_stream as choose_stream
 from .selection import shown_frames as shown_frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,9 @@ import av
 from av.video.stream import VideoStream
 
 from .opening import OpenSource
+
+_INVALID_DATA = 1094995529  # AVERROR_INVALIDDATA
+_ENDS = (errno.EIO, _INVALID_DATA)  # what FFmpeg's multipart JPEG has instead of an end
 
 
 def decode_stream(
@@ -38,12 +42,13 @@ def decode_stream(
             is_over = True
         except av.FFmpegError as error:
             is_over = True
-            if not (isinstance(error, av.error.InvalidDataError) and source.container.format.name == "mpjpeg"):
-                broken = source.failure(error)  # multipart JPEG has no other end than this error
+            if source.container.format.name != "mpjpeg" or error.errno not in _ENDS:
+                broken = source.failure(error)
         else:
             source.raise_reader_failure()
             if not packet.size:  # PyAV's mark of the end as well; to the decoder it would mean just that
                 continue
+            source.has_begun = True
             now = time.monotonic()
             tag = see(packet, now, now - begin)
             if tag is not None:

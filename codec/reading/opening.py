@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlparse
 
 import av
 from av.container import InputContainer
@@ -17,6 +20,11 @@ Source = str | os.PathLike[str] | BinaryIO
 _OPEN_TIMEOUT_SECONDS = 20.0
 
 
+def file_url(path: str | os.PathLike[str]) -> str:
+    """A path as FFmpeg is to be given it: without "file:" a colon in a file's name would name a protocol."""
+    return f"file:{os.fspath(path)}"
+
+
 class OpenSource:
     """FFmpeg's container for a source, with the source's name for messages.
 
@@ -25,6 +33,10 @@ class OpenSource:
 
     def __init__(self, source: Source, format: str | None, options: Mapping[str, str] | None) -> None:
         self._reader: _Reader | None = None
+        self.opened_at = time.monotonic()
+        """When opening began, by a clock that never goes back."""
+        self.has_begun = False
+        """Whether a packet was read."""
         self._options = dict(options or {})
         if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
             self.name = os.fspath(source)
@@ -32,8 +44,7 @@ class OpenSource:
             is_file = not is_address and format is None
             if is_file:
                 _check_file(Path(self.name))
-            # without "file:" a colon in a file's name would name a protocol
-            self.container = self._open(f"file:{self.name}" if is_file else self.name, format, is_address)
+            self.container = self._open(file_url(self.name) if is_file else self.name, format, is_address)
         else:
             file = sys.stdin.buffer if isinstance(source, str) else source
             if isinstance(file, os.PathLike) or not hasattr(file, "read"):
@@ -51,6 +62,12 @@ class OpenSource:
                 f"{self.name}: cannot be read as a stream ({cause}); an MP4 must have its index in front "
                 "(ffmpeg -movflags +faststart) or be given as a file"
             )
+        is_mp4 = "mp4" in self.container.format.name.split(",")
+        if "://" in self.name and is_mp4 and not self.has_begun and getattr(error, "errno", None) == errno.EIO:
+            return SourceError(
+                f"{self.name}: the MP4's index lies behind its data, and the server gives no parts of files (HTTP "
+                "range requests); download it first, or rewrite it there with ffmpeg -c copy -movflags +faststart"
+            )
         return SourceError(f"{self.name}: reading stopped ({cause}); check the source or the connection")
 
     def raise_reader_failure(self) -> None:
@@ -67,6 +84,11 @@ class OpenSource:
             container = av.open(file, "r", format=format, options=self._options, timeout=timeout)
         except av.error.InvalidDataError as error:
             self.raise_reader_failure()
+            if Path(urlparse(self.name).path).suffix.lower() == ".mpd":
+                raise InvalidDataError(
+                    f"{self.name}: is a DASH manifest, which this FFmpeg cannot follow; give the address of one of the "
+                    "files that it lists, or of an HLS playlist (.m3u8)"
+                ) from error
             raise InvalidDataError(f"{self.name}: FFmpeg finds no video in it; give a video file") from error
         except (av.FFmpegError, OSError, ValueError) as error:
             self.raise_reader_failure()

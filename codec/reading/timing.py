@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ _LONGEST_GAP_SECONDS = 30 * 3600  # FFmpeg's dts_error_threshold, for all others
 _PLAUSIBLE_RATES = (1, 500)
 _DEFAULT_RATE = Fraction(25)
 _ARRIVAL_UNIT = Fraction(1, 90000)
+_BURST_SECONDS = 0.02
 _KEPT = 64  # more than the packets between decoding and display
 _GUESSED_TIMES = frozenset({"h264", "hevc"})  # in AVI, FFmpeg makes up presentation times for these
 _B = 3
@@ -46,21 +48,28 @@ class TimeLine:
 
     The container's presentation times are kept as they are, save for these faults. *No times at all* (raw streams,
     multipart JPEG): pictures follow at `rate`, the user's, else the one that the stream's headers state, else 25 a
-    second; with `by_arrival` they get the clock times at which they arrived. *Decode times only* (AVI): the times
-    that pending packets have, in rising order. *A clock that jumps* back by a frame or more, or ahead by more than
-    ten seconds in a format whose clock may do so (MPEG-TS, HLS, Ogg, FLV; else 30 hours): the picture follows the one
-    before it by its duration, later ones move with it, and `jumps` tells. Wraps of the 33-bit clock of MPEG systems
-    are no jumps. A lone picture that does not rise is moved behind the last one, and counted in `repaired`.
+    second; where neither is known and `opened_at` is given, the clock's time when opening began, they get the times at
+    which they arrived after that. *Decode times only* (AVI): the times that pending packets have, in rising order. *A
+    clock that jumps* back by a frame or more, or ahead by more than ten seconds in a format whose clock may do so
+    (MPEG-TS, HLS, Ogg; else 30 hours): the picture follows the one before it by its duration, later ones move with it,
+    and `jumps` tells. Wraps of the 33-bit clock of MPEG systems are no jumps. A lone picture that does not rise is
+    moved behind the last one, and counted in `repaired`.
     """
 
     def __init__(
-        self, container: av.container.InputContainer, stream: VideoStream, rate: Fraction | None, by_arrival: bool
+        self,
+        container: av.container.InputContainer,
+        stream: VideoStream,
+        rate: Fraction | None,
+        opened_at: float | None = None,
     ) -> None:
         flags = container.format.flags
         self._context = stream.codec_context
         self.is_untimed = is_untimed(container)
         """Whether the source has no times of its own."""
-        self._by_arrival = self.is_untimed and by_arrival and rate is None
+        self._begin, self._ready = opened_at, time.monotonic()
+        is_unknown = self.is_untimed and rate is None and self.stated_rate is None
+        self._by_arrival = is_unknown and opened_at is not None
         self._rate = average_rate(stream) or _DEFAULT_RATE
         if self.is_untimed:
             self._rate = rate or self.stated_rate or _DEFAULT_RATE
@@ -81,7 +90,6 @@ class TimeLine:
         self._offset = 0
         self._last: int | None = None
         self._count = 0
-        self._first_arrival: float | None = None
         self.jumps: list[TimeJump] = []
         self.repaired = 0
 
@@ -106,8 +114,7 @@ class TimeLine:
         """Take packet `index` in decoding order, that came at `arrival` by the clock after `waited` seconds."""
         if self.is_untimed:
             if self._by_arrival:
-                self._first_arrival = arrival if self._first_arrival is None else self._first_arrival
-                at = round((arrival - self._first_arrival) / self.time_base)
+                at = self._ticks(self._arrived(index, arrival))
                 self._keep(_Packet(index, at, at, 0))
                 self._expect(index, at)
             return
@@ -126,6 +133,11 @@ class TimeLine:
         self._keep(_Packet(index, pts, dts, self._epoch))
         if not packet.is_discard:
             self._expect(index, dts if self._ignores_pts or pts is None else pts)
+
+    @property
+    def breaks(self) -> int:
+        """How often the decoding clock broke so far, as where recordings were joined."""
+        return self._epoch
 
     def place(self, picture: av.VideoFrame, index: int) -> TimeJump | None:
         """Set the pts of the next picture, that of packet `index`; the jump before it, if there is one."""
@@ -174,6 +186,13 @@ class TimeLine:
         """Whether the times at hand rise in decoding order though pictures are shown in another."""
         is_constant = self._ignores_pts or self._by_arrival or len(self._differences) < 2
         return is_constant and self._context.has_b_frames > 0
+
+    def _arrived(self, index: int, arrival: float) -> float:
+        """Seconds after the first picture; those that came while the source was opened share that time."""
+        begin = self._ready if self._begin is None else self._begin
+        if arrival - self._ready < _BURST_SECONDS:
+            return (self._ready - begin) * index / (index + 1)
+        return arrival - begin
 
     def _keep(self, packet: _Packet) -> None:
         self._packets[packet.index] = packet

@@ -32,6 +32,7 @@ from .settling import Settling
 from .sidedata import qp_map, raw_side_data, vectors_of
 from .timing import TimeJump, TimeLine
 
+_JOIN_PACKETS = 2  # from the packet that is called corrupt where MPEG-TS files are joined, to the first of the second
 _TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble
 
 
@@ -61,9 +62,9 @@ def open_video(
     that have no keyframes, every REFRESH_GOP frames (see `KeyframePolicy`).
     `threads` is "auto" (every core) or a number, of threads for slices. `stream` is the number of the video stream, as
     FFmpeg counts streams, where it is not to be the best one (see `choose_stream`). `frame_rate` is for sources that
-    store no times, as raw streams: frames a second, where the headers' own account is not to be used; with `by_arrival`
-    times are the clock's when such a source's pictures arrive. `format` names FFmpeg's demuxer where it cannot be
-    guessed (`v4l2`), and `options` are the demuxer's.
+    store no times, as raw streams: frames a second, where the headers' own account is not to be used; where that is
+    missing too, `by_arrival` makes times of the clock when such a source's pictures arrive. `format` names FFmpeg's
+    demuxer where it cannot be guessed (`v4l2`), and `options` are the demuxer's.
 
     Raises SourceError where the source cannot be opened, InvalidDataError where it holds no video that decodes.
     """
@@ -120,13 +121,15 @@ class CompressedVideo(Iterator[Frame]):
         self._index = 0
         self._keyframes = KeyframePolicy(gop_max)
         self._damage, self._settling = DamageWatcher(), Settling[av.VideoFrame]()
+        self._doubts: list[tuple[int, int]] = []
         self._orientation = Orientation()
         self._converter = RgbConverter()
         self._decode_errors = 0
         self._is_closed = False
         try:
             self._stream = self._configure(threads, stream)
-            self._times = TimeLine(self._source.container, self._stream, frame_rate, by_arrival)
+            opened_at = self._source.opened_at if by_arrival else None
+            self._times = TimeLine(self._source.container, self._stream, frame_rate, opened_at)
             self._structure = StructureWatcher(self._stream.codec_context)
             self._packets = 0
             self._slices = SliceReader(self._stream.codec_context.extradata)
@@ -313,9 +316,26 @@ class CompressedVideo(Iterator[Frame]):
                 self._settling.expect(index)
         else:
             self._damage.see(index, packet.is_keyframe)
+        self._judge_doubts(index, packet.is_keyframe)
         if packet.is_corrupt and is_reference:
-            self._damage.damage(index)
+            self._doubts.append((index, self._times.breaks))
         return _Tag(packet.size, index, is_reference, self._structure.crop_xy, coded)
+
+    def _judge_doubts(self, index: int | None, is_keyframe: bool = False) -> None:
+        """Whether packets that the demuxer calls corrupt are, now that packet `index` is here, or the end (None).
+
+        MPEG-TS counts its packets, and where recordings are joined the count breaks, though nothing is missing: the
+        packet before the last, of which that is said, is then followed by a jump of the clock to a keyframe.
+        """
+        waiting = []
+        for doubtful, breaks in self._doubts:
+            if self._times.breaks > breaks and is_keyframe:
+                continue
+            if index is None or index >= doubtful + _JOIN_PACKETS:
+                self._damage.damage(doubtful)
+            else:
+                waiting.append((doubtful, breaks))
+        self._doubts = waiting
 
     def _lose(self, packet: av.Packet[VideoStream] | None) -> None:
         """Note that the decoder refused `packet`, or with frame threads one of those before it."""
@@ -342,6 +362,9 @@ class CompressedVideo(Iterator[Frame]):
                 self._settling.put(index, picture)
             except StopIteration:
                 is_over = True
+                self._judge_doubts(None)
+            if self._doubts:
+                continue
             is_reordered = self._stream.codec_context.has_b_frames > 0
             while settled := self._settling.take(is_reordered=is_reordered, is_last=is_over):
                 for lost in settled[1]:

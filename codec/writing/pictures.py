@@ -56,7 +56,8 @@ class Pictures:
 
     `size_hw` is the even, upright size of the pictures and `source_size_hw` the upright size before padding: an odd
     side grows by one replicated row or column at its far end. `filters` is what was done, as an ffmpeg filter chain.
-    `pts` of the pictures count units of `time_base` and rise strictly. `counts` grows while they are read.
+    `pts` of the pictures count units of `time_base` and rise strictly. `counts` grows while they are read. Where ffmpeg
+    would read a video otherwise, `reading` are its options before `-i`, and `mapping` those after it.
     """
 
     source_size_hw: tuple[int, int]
@@ -68,6 +69,8 @@ class Pictures:
     frame_count: int | None
     frames: Iterator[av.VideoFrame] = field(repr=False)
     counts: Counts = field(repr=False)
+    reading: str = ""
+    mapping: str = ""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -96,7 +99,7 @@ def pictures_of_video(
     """
     source, video = _open(path, stream)
     video.thread_type = "AUTO"
-    times = TimeLine(source.container, video, frame_rate, False)
+    times = TimeLine(source.container, video, frame_rate)
     counts = Counts(time_jumps=times.jumps)
     decoded = _decode(source, video, times, counts)
     first = next(decoded, None)
@@ -112,7 +115,10 @@ def pictures_of_video(
         frames = _from_zero(frames)
     new_rate = None if times.is_untimed else frame_rate
     total = _count(video, times.rate, new_rate)
-    return _prepare(frames, source.name, orientation, times.rate, new_rate, times.time_base, aspect, total, counts)
+    made = _prepare(frames, source.name, orientation, times.rate, new_rate, times.time_base, aspect, total, counts)
+    made.reading = f"-framerate {times.rate}" if times.is_untimed else ""
+    made.mapping = f"-map 0:{video.index}" if len(source.container.streams.video) > 1 else ""
+    return made
 
 
 def declared_frames(
@@ -121,7 +127,7 @@ def declared_frames(
     """The number of pictures that `pictures_of_video` should give, by the container's account, or None."""
     source, video = _open(path, stream)
     with source.container:
-        return _count(video, TimeLine(source.container, video, frame_rate, False).rate, frame_rate)
+        return _count(video, TimeLine(source.container, video, frame_rate).rate, frame_rate)
 
 
 def _open(path: str | os.PathLike[str], stream: int | None) -> tuple[OpenSource, VideoStream]:

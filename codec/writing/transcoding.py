@@ -15,6 +15,7 @@ import av
 from ...errors import GopsegError
 from ...files import discard, part_of, publish, remove_abandoned
 from ..errors import EncodeError
+from ..reading import file_url
 from .comparison import FrameErrors
 from .encoder import configure
 from .interleave import CodedPacket, InterleavedEncoder
@@ -133,7 +134,7 @@ class _Mp4:
     def __init__(self, part: Path, path: Path, pictures: Pictures, settings: EncodeSettings) -> None:
         self._path, self._time_base = path, pictures.time_base
         with disk_errors(path):
-            self._container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(file_url(part), "w", format="mp4", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", rate=pictures.frame_rate)
             configure(
                 self._stream.codec_context,

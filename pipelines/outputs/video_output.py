@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...codec import Frame
+from ...codec import Frame, file_url
 from ..errors import StreamUsageError
 from ..prediction import Prediction
 from .overlay import Painter
@@ -64,7 +64,7 @@ class OverlayVideo(Output):
         if not (is_published and self.target.is_file()):
             return 0
         try:
-            with av.open(str(self.target)) as old:
+            with av.open(file_url(self.target)) as old:
                 return sum(packet.size > 0 for packet in old.demux(video=0))
         except (av.FFmpegError, IndexError):
             return 0
@@ -73,7 +73,7 @@ class OverlayVideo(Output):
         """Create the file; the frames to keep are copied, not encoded again, once the next one is there."""
         self.written, self._origin = keep, origin
         self.part.touch()  # FFmpeg would create it with the first frame
-        self._container = av.open(str(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
+        self._container = av.open(file_url(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Blend and encode one frame."""
@@ -134,7 +134,7 @@ class OverlayVideo(Output):
         """Take over the first `count` frames of the target."""
         if not count or self._stream is None:
             return
-        with av.open(str(self.target)) as old:
+        with av.open(file_url(self.target)) as old:
             track = old.streams.video[0]
             plain = BitStreamFilterContext("h264_mp4toannexb", track)  # as the encoder's own packets come
             packets = (packet for packet in old.demux(track) if packet.size)

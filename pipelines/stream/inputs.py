@@ -35,13 +35,15 @@ def open_source(
     source: str,
     *,
     motion: bool,
-    frame_rate: Fraction,
+    frame_rate: Fraction | None = None,
+    stream: int | None = None,
     patience: Patience = Patience(),
     references: bool = False,
     gop_max: int | None = None,
     qp: bool = False,
 ) -> FrameSource:
-    """Open SOURCE; `frame_rate` is for still images, which have none, and `patience` for live sources.
+    """Open SOURCE; `frame_rate` is for still images, 25 where it is None, and for video that stores no times, whose own
+    account it replaces; `patience` is for live sources, and `stream` the number of the video stream, None for the best.
 
     `motion` asks for vectors, `qp` for quantisers, `references` for the pictures that vectors point to where that is
     not the previous one, and `gop_max` for a keyframe after so many frames at most.
@@ -56,7 +58,16 @@ def open_source(
 
         def connect() -> CompressedVideo:
             return open_video(
-                target, motion=motion, qp=qp, references=references, gop_max=gop_max, format=format, options=options
+                target,
+                motion=motion,
+                qp=qp,
+                references=references,
+                gop_max=gop_max,
+                stream=stream,
+                frame_rate=frame_rate,
+                by_arrival=source != "-",
+                format=format,
+                options=options,
             )
 
         return LiveVideo(
@@ -66,8 +77,16 @@ def open_source(
             waits="://" not in source,
         )
     if path.is_dir() or (_GLOB & set(source) and not path.exists()):
-        return open_frames(source, frame_rate=frame_rate)
-    return open_video(source, motion=motion, qp=qp, references=references, gop_max=gop_max)
+        return open_frames(source) if frame_rate is None else open_frames(source, frame_rate=frame_rate)
+    return open_video(
+        source,
+        motion=motion,
+        qp=qp,
+        references=references,
+        gop_max=gop_max,
+        stream=stream,
+        frame_rate=frame_rate,
+    )
 
 
 def is_live(source: str) -> bool:

@@ -14,6 +14,7 @@ from ...codec import (
     Transcoded,
     declared_frames,
     disk_errors,
+    file_url,
     pictures_of_images,
     pictures_of_video,
 )
@@ -80,16 +81,19 @@ class EncodeJob:
         files = self.source.files
         return sha256_of(self.source.path) if files is None else sha256_of_frames(files)
 
-    def ffmpeg_command(self, frame_rate: Fraction, filters: str) -> str:
+    def ffmpeg_command(self, pictures: Pictures) -> str:
         """The equivalent ffmpeg command line (without frame files that a glob in name order would mix up)."""
+        filters = pictures.filters
         if self.source.files is None:
             rotated = "transpose" in filters or "flip" in filters
-            before, source = "-noautorotate" if rotated else "", str(self.source.path)
-            after = "" if self.frame_rate else "-fps_mode passthrough"
+            before = f"{'-noautorotate' if rotated else ''} {pictures.reading}".strip()
+            source = _for_ffmpeg(self.source.path)
+            after = f"{'' if self.frame_rate else '-fps_mode passthrough'} {pictures.mapping}".strip()
         else:
             before = f"-framerate {self.frame_rate or FOLDER_RATE} -pattern_type glob"
             source, after = str(self.source.path / f"*{self.source.files[0].suffix}"), ""
-        return self.engine.command(self.settings, source, str(self.video), frame_rate, filters, before, after)
+        video, rate = _for_ffmpeg(self.video), pictures.frame_rate
+        return self.engine.command(self.settings, source, video, rate, filters, before, after)
 
     @property
     def source_path(self) -> Path:
@@ -154,6 +158,12 @@ class EncodeJob:
         return bool(content["sha256"] == sha256_of(self.video) and content["source"]["sha256"] == self.source_sha256())
 
 
+def _for_ffmpeg(path: Path) -> str:
+    """A path on ffmpeg's command line, where a colon or a dash may mean something else."""
+    name = str(path)
+    return file_url(path) if ":" in name or name.startswith("-") else name
+
+
 def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path) -> dict[str, Any]:
     bottom, right = pictures.padding
     frame_count = len(result.packet_bytes)
@@ -175,7 +185,7 @@ def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path)
         },
         "settings": job.settings_record(),
         "encoder_options": job.engine.options(job.settings, pictures.frame_rate),
-        "ffmpeg_command": job.ffmpeg_command(pictures.frame_rate, pictures.filters),
+        "ffmpeg_command": job.ffmpeg_command(pictures),
         "size_hw": list(result.size_hw),
         "padding": {"bottom": bottom, "right": right},
         "frame_rate": str(pictures.frame_rate),

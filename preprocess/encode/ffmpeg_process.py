@@ -16,7 +16,7 @@ from typing import IO, Any
 import av
 from av.video.stream import VideoStream
 
-from ...codec import ColourTags, Comparison, EncodeError, Pictures, Transcoded, disk_errors, x264_version
+from ...codec import ColourTags, Comparison, EncodeError, Pictures, Transcoded, disk_errors, file_url, x264_version
 
 
 class FfmpegProcess:
@@ -157,7 +157,7 @@ class FfmpegProcess:
             stream.thread_type = "SLICE"  # frames come at once, so that few pictures wait to be compared
             comparison, shown = Comparison(result.size_hw), deque[av.VideoFrame]()
             with disk_errors(path):
-                target = av.open(f"file:{self._part}", "w", format="mp4", options={"movflags": "+faststart"})
+                target = av.open(file_url(self._part), "w", format="mp4", options={"movflags": "+faststart"})
             first_pts: tuple[Fraction, int] | None = None
             try:
                 track = target.add_stream_from_template(stream, opaque=False)

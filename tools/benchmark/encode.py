@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import click
 
-from ...codec import EncodeSettings, pictures_of_video, transcode
+from ...codec import EncodeSettings, file_url, pictures_of_video, transcode
 from ...preprocess import EncodeJob, SequenceSource
 
 RATES = (1_000_000, 3_000_000, 5_000_000)
@@ -67,7 +67,7 @@ def _timed(work: Callable[[], int]) -> tuple[float, float]:
 
 def _libx264_alone(source: Path, target: Path, settings: EncodeSettings) -> int:
     """What a user of PyAV would write: decode with all threads, encode with the same options, write an MP4."""
-    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+    with av.open(file_url(source)) as reader, av.open(file_url(target), "w") as writer:
         stream = reader.streams.video[0]
         stream.thread_type = "AUTO"
         rate = Fraction(stream.average_rate or 25)

@@ -128,6 +128,22 @@ def test_an_address(address: str, sliding_clip: Path) -> None:
     assert "absent.mp4" in str(error)
 
 
+def test_an_mp4_at_an_address_without_parts_of_files(address: str, sliding_clip: Path, make: Any) -> None:
+    """Python's server knows no ranges; the index of an MP4 that FFmpeg wrote lies behind the data."""
+    behind = sliding_clip.with_name("behind.mp4")
+    path = make.clip("long.mp4", make.sliding(144, 176, 96, (3, 2)), profile="ippp", options={"qp": "14"})
+    behind.write_bytes(path.read_bytes())
+    error = error_of(f"{address}/behind.mp4")
+    assert isinstance(error, SourceError)
+    assert "index lies behind its data" in str(error)
+
+
+def test_a_dash_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "live.mpd"
+    path.write_text('<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period/></MPD>\n')
+    assert "DASH manifest" in str(error_of(path))
+
+
 def test_an_unknown_protocol_and_a_closed_port() -> None:
     assert "Protocol not found" in str(error_of("foo://camera"))
     assert "refused" in str(error_of("http://127.0.0.1:9/x.mp4"))

@@ -71,8 +71,7 @@ def test_a_clock_that_begins_anew(clip: Path, tmp_path: Path) -> None:
     assert [float(time) for time in seconds(frames)] == uniform(72)
     assert [(jump.index, round(jump.seconds, 3)) for jump in jumps] == [(24, -1.6), (48, -1.6)]
     assert [frame.index for frame in frames if frame.time_jump is not None] == [24, 48]
-    # where files are joined the packets' counters break, which says that bytes are missing
-    assert all(frame.index % 24 > 20 for frame in frames if frame.corrupt)
+    assert not any(frame.corrupt for frame in frames)  # though the packets' counters break at the joints
 
 
 @pytest.mark.parametrize("ahead", [RATE * 60, RATE * 3600 * 20])

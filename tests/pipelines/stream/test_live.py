@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -374,3 +375,48 @@ def test_ffmpeg_piped_in(model_file: Path, tmp_path: Path, square_clip: Path) ->
     assert (feeder.wait(), run.returncode) == (0, 0), run.stderr
     with av.open(str(tmp_path / "x.mp4")) as container:
         assert len(list(container.decode(video=0))) == 12
+
+
+class Pictures(BaseHTTPRequestHandler):
+    """Multipart JPEG, as cameras send it: twelve pictures, five a second, no word on times."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        for index in range(12):
+            picture = cv2.imencode(".jpg", np.full((48, 64, 3), 10 * index, np.uint8))[1].tobytes()
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            self.wfile.write(head.encode() + picture + b"\r\n")
+            self.wfile.flush()
+            time.sleep(0.2)
+        self.wfile.write(b"--next--\r\n")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def camera() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/video.mjpg"
+    server.shutdown()
+    server.server_close()
+
+
+def test_pictures_without_times_get_those_of_their_arrival(camera: str) -> None:
+    begin = time.monotonic()
+    with open_source(camera, motion=False) as source:
+        frames = list(source)
+    took = time.monotonic() - begin
+    times = [float(frame.pts * frame.time_base) for frame in frames if frame.pts is not None]
+    assert len(times) == 12
+    assert all(b > a for a, b in pairwise(times))
+    assert 1.7 < times[-1] < took
+    assert all(b - a > 0.05 for a, b in pairwise(times[3:]))
+
+
+def test_a_rate_that_is_given_goes_before_the_clock(camera: str) -> None:
+    with open_source(camera, motion=False, frame_rate=Fraction(4)) as source:
+        assert [frame.pts * frame.time_base for frame in source] == [Fraction(index, 4) for index in range(12)]
