@@ -57,7 +57,7 @@ def _is_paletted(path: Path) -> bool:
 
 def _read_indices(path: Path) -> NDArray[np.uint8] | None:
     try:
-        with path.open("rb") as file, av.open(file) as container:  # by name, a % would stand for a number
+        with path.open("rb") as file, av.open(file, "r") as container:  # by name, a % would stand for a number
             frame = next(container.decode(video=0))
     except (av.error.FFmpegError, StopIteration):
         return None

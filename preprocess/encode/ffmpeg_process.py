@@ -150,14 +150,15 @@ class FfmpegProcess:
             self._process.kill()
 
     def _mux(self, pipe: IO[bytes]) -> None:
-        result, path = self._result, self._path
+        result, path, part = self._result, self._path, self._part
+        assert part is not None
         with av.open(pipe, "r", format="nut") as coded:
             stream = coded.streams.video[0]
             unit = stream.time_base or Fraction(1)
             stream.thread_type = "SLICE"  # frames come at once, so that few pictures wait to be compared
             comparison, shown = Comparison(result.size_hw), deque[av.VideoFrame]()
             with disk_errors(path):
-                target = av.open(file_url(self._part), "w", format="mp4", options={"movflags": "+faststart"})
+                target = av.open(file_url(part), "w", format="mp4", options={"movflags": "+faststart"})
             first_pts: tuple[Fraction, int] | None = None
             try:
                 track = target.add_stream_from_template(stream, opaque=False)
