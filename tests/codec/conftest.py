@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
 
+from gopseg.data import SyntheticStreet
+
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 PROFILES = {
     "ippp": {"x264-params": "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"},
@@ -130,6 +132,12 @@ def shared_video() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: the shared videos are not part of the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def street() -> list[np.ndarray]:
+    """A GOP of 12 frames of 480x360 from a rendered drive at 15 frames/s, RGB: what shows what real video shows."""
+    return [image for image, _ in SyntheticStreet(3, (360, 480), 15).frames(12)]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
-"""Fingerprints: networks filled, and inputs drawn, by the rules of specs/fingerprints.md, section 1."""
+"""Fingerprints: networks filled, inputs drawn and outputs compared by the rules in fingerprints/*.json."""
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
 UNTOUCHED = ("num_batches_tracked", "img_mean", "img_std", "filter_copy_s")
+FINGERPRINTS = Path(__file__).parent / "fingerprints"
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "checkpoints"
 
 
@@ -69,6 +71,37 @@ def matches() -> Callable[..., None]:
         np.testing.assert_allclose(np.array([float(f) for f in found]), expected, rtol=rtol, atol=rtol * scale)
 
     return compare
+
+
+class Fingerprints:
+    """The measured numbers of one file, whose `source` says where they are from."""
+
+    def __init__(self, name: str) -> None:
+        self.content: dict[str, Any] = json.loads((FINGERPRINTS / f"{name}.json").read_text())
+
+    def __call__(self, tensor: Tensor, *path: str) -> None:
+        """Compare with the row at `path` in the file's tensors."""
+        row = self.content["tensors"]
+        for key in path:
+            row = row[key]
+        assert list(tensor.shape) == row["shape"]
+        values = tensor.double().flatten()
+        expected = [row["mean"], row["std"], row["min"], row["max"], *row["first"], *row["last"]]
+        found = [values.mean(), values.std(), values.min(), values.max(), *values[:3], *values[-3:]]
+        tolerance = max(1e-4 * row["std"], 10 * row["noise"])
+        np.testing.assert_allclose(
+            [float(v) for v in found], expected, rtol=5e-6, atol=tolerance, err_msg=" ".join(path)
+        )
+
+    @staticmethod
+    def keys(name: str) -> list[tuple[str, list[int]]]:
+        """Names and shapes of a published state dict, in its order."""
+        return [(key, shape) for key, shape in json.loads((FINGERPRINTS / "keys" / f"{name}.json").read_text())]
+
+
+@pytest.fixture(scope="session")
+def fingerprints() -> type[Fingerprints]:
+    return Fingerprints
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from gopseg.codec import Frame, MotionChain, MotionField, filled, open_video
 from gopseg.codec.motion.frame_references import with_references
-from gopseg.tools.benchmark.known_references import LayeredClip
+from gopseg.tools.benchmark.codec.known_references import LayeredClip
 
 STREAMS = {
     "veryfast": {"preset": "veryfast"},
@@ -244,19 +244,28 @@ def test_pixels_and_vectors_are_needed(sliding_clip: Path) -> None:
         open_video(sliding_clip, references=True, motion=False)
 
 
-def test_street_video_of_x264s_defaults_warps_as_well_as_our_own(make: Any, camvid_val: list[np.ndarray]) -> None:
-    """Measured: worst -0.4 dB against one reference; 5 dB and more gained over 'the previous frame' at d = 6."""
-    own = make.clip("camvid.mp4", camvid_val, profile="ippp", rate=15, gop=12, bit_rate=750_000)
-    foreign = make.clip("camvid defaults.mp4", camvid_val, rate=15, gop=12, bit_rate=750_000)
+def assert_defaults_warp_as_well_as_our_own(make: Any, name: str, images: list[np.ndarray], within: float) -> None:
+    """Measured against one reference: worst -0.4 dB on CamVid, -2.4 on a rendered drive, whose edges are sharper; 5 dB
+    and more gained over 'the previous frame' at d = 6."""
+    own = make.clip(f"{name}.mp4", images, profile="ippp", rate=15, gop=12, bit_rate=750_000)
+    foreign = make.clip(f"{name} defaults.mp4", images, rate=15, gop=12, bit_rate=750_000)
     frames = read(foreign)
     assert frames[0].coded is not None
     assert {"B", "P"} <= {f.pict_type for f in frames}
     ours, found = keyframe_psnr(make, read(own)), keyframe_psnr(make, frames)
     plain = keyframe_psnr(make, read(foreign, references=False))
     for distance, psnr in ours.items():
-        assert found[distance] > psnr - 1
+        assert found[distance] > psnr - within
         assert found[distance] > plain[distance] + 1
     assert found[6] > plain[6] + 5
+
+
+def test_a_drive_of_x264s_defaults_warps_as_well_as_our_own(make: Any, street: list[np.ndarray]) -> None:
+    assert_defaults_warp_as_well_as_our_own(make, "street", street, within=3)
+
+
+def test_street_video_of_x264s_defaults_warps_as_well_as_our_own(make: Any, camvid_val: list[np.ndarray]) -> None:
+    assert_defaults_warp_as_well_as_our_own(make, "camvid", camvid_val, within=1)
 
 
 def test_a_picture_of_intra_blocks_only_is_where_ways_end(make: Any) -> None:

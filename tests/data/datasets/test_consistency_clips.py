@@ -1,4 +1,4 @@
-import re
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from gopseg.data.datasets.consistency_clips import clip_around
 from gopseg.data.sample import DatasetError
 
-SPEC = Path(__file__).resolve().parents[4] / "shared" / "specs" / "etc.md"
+SAMPLED = Path(__file__).parent / "etc_sampled_frames.json"
 
 
 def test_the_frames_around_an_annotated_one():
@@ -27,16 +27,9 @@ def test_what_cannot_be_is_refused():
         clip_around(Path("0001TP_008550.png"))
 
 
-@pytest.mark.skipif(not SPEC.is_file(), reason=f"{SPEC} is absent: ETC's list of frames is not in here")
 def test_etcs_clips():
     """108 clips with 3132 pairs of the sampled list; 500 annotated frames give 14 500."""
-    section = SPEC.read_text().partition("Sampled annotated frames:")[2].partition("Generate lists")[0]
-    annotated = []
-    for entry in section.split("\n- ")[1:]:
-        head, _, rest = entry.partition(")")
-        numbers = re.findall(r"\b\d{6}\b", rest)
-        name = head.split(" ")[0]
-        annotated += [name.replace("SEQ", number) if "SEQ" in name else f"{name}_{number}" for number in numbers]
+    annotated = json.loads(SAMPLED.read_text())["frames"]
     clips = [clip_around(Path(f"{stem}_leftImg8bit.png")) for stem in annotated]
     assert len(set(annotated)) == len(clips) == 108
     assert len({path for clip in clips for path in clip}) == 3240

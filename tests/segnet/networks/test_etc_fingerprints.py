@@ -1,12 +1,8 @@
-"""ETC's network and losses reproduce the numbers of ../shared/specs/fingerprints.md, section 4."""
+"""ETC's network and losses reproduce the numbers of fingerprints/etc.json."""
 
 from __future__ import annotations
 
-import json
-import re
 import zlib
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,8 +22,6 @@ from gopseg.segnet.losses.temporal import published_motion_loss, published_visib
 from gopseg.segnet.resize import resize_aligned
 from gopseg.segnet.warp import warp_features
 
-SPECS = Path(__file__).resolve().parents[4] / "shared" / "specs"
-pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=f"{SPECS} is absent: the measured numbers are not in here")
 LOGITS, PICTURE = (2, 19, 5, 6), (2, 3, 33, 41)
 CLASS_WEIGHTS = (
     0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023,
@@ -41,67 +35,66 @@ def no_gradients():
         yield
 
 
-@lru_cache
-def rows():
-    text = (SPECS / "fingerprints.md").read_text().partition("\n## 4.")[2].partition("\n## 5.")[0]
-    lines = [line for line in text.splitlines() if re.match(r"\|[^-]", line)]
-    return {cells[0]: cells[1:] for cells in ([c.strip() for c in line.strip("|").split("|")] for line in lines)}
+@pytest.fixture(scope="module")
+def expect(fingerprints):
+    return fingerprints("etc")
 
 
-def assert_row(tensor, name):
-    shape, mean, std, low, high, first, last, noise = rows()[name]
-    assert tuple(tensor.shape) == tuple(int(n) for n in shape.split("x"))
-    values = tensor.double().flatten()
-    expected = [float(n) for n in [mean, std, low, high, *first.split(), *last.split()]]
-    found = [values.mean(), values.std(), values.min(), values.max(), *values[:3], *values[-3:]]
-    tolerance = max(1e-4 * float(std), 10 * float(noise))
-    np.testing.assert_allclose([float(v) for v in found], expected, rtol=5e-6, atol=tolerance, err_msg=name)
+@pytest.fixture(scope="module")
+def expect_loss(expect):
+    def compare(value, name):
+        row = expect.content["losses"][name]
+        assert float(value) == pytest.approx(row["value"], rel=1e-5, abs=10 * row["noise"])
 
-
-def assert_loss(value, name):
-    _, expected, noise = rows()[name]
-    assert float(value) == pytest.approx(float(expected), rel=1e-5, abs=10 * float(noise))
+    return compare
 
 
 def draw(seed, shape, times=1.0):
     return torch.from_numpy(times * np.random.RandomState(seed).uniform(-1, 1, shape)).float()
 
 
-def published(name):
-    state = {}
-    for key, shape in json.loads((SPECS / "keys" / f"{name}.json").read_text()):
-        if key.endswith("num_batches_tracked"):
-            state[key] = torch.zeros((), dtype=torch.int64)
-            continue
-        u = np.random.RandomState(zlib.crc32(key.encode()) & 0x7FFFFFFF).uniform(-1, 1, int(np.prod(shape)))
-        u = u.reshape(shape)
-        rules = {"running_var": 1 + 0.2 * u, "running_mean": 0.05 * u, "bias": 0.1 * u}
-        value = u * np.sqrt(6 / np.prod(shape[1:])) if u.ndim > 1 else rules.get(key.rpartition(".")[2], 1 + 0.1 * u)
-        state[key] = torch.from_numpy(value).float()
-    return state
+@pytest.fixture(scope="module")
+def published(fingerprints):
+    """A state dict as the authors' files hold it, filled by its keys."""
+
+    def filled(name):
+        state = {}
+        for key, shape in fingerprints.keys(name):
+            if key.endswith("num_batches_tracked"):
+                state[key] = torch.zeros((), dtype=torch.int64)
+                continue
+            u = np.random.RandomState(zlib.crc32(key.encode()) & 0x7FFFFFFF).uniform(-1, 1, int(np.prod(shape)))
+            u = u.reshape(shape)
+            rules = {"running_var": 1 + 0.2 * u, "running_mean": 0.05 * u, "bias": 0.1 * u}
+            matrix = u * np.sqrt(6 / np.prod(shape[1:]))
+            value = matrix if u.ndim > 1 else rules.get(key.rpartition(".")[2], 1 + 0.1 * u)
+            state[key] = torch.from_numpy(value).float()
+        return state
+
+    return filled
 
 
-def test_network():
+def test_network(expect, published):
     network, _ = import_network(published("etc-psp18"), "etc-psp18")
     assert parameter_count(network) == 14_399_590
     image = draw(1, (1, 3, 73, 97))
     logits, auxiliary, pyramid = network.published_outputs(image)
     torch.testing.assert_close(network(image), logits)
-    assert_row(logits, "logits (1/8)")
-    assert_row(auxiliary, "aux logits (1/8)")
-    assert_row(pyramid, "pyramid feature (1/8)")
-    assert_row(resize_aligned(logits, (73, 97)), "logits at input size")
+    expect(logits, "logits (1/8)")
+    expect(auxiliary, "aux logits (1/8)")
+    expect(pyramid, "pyramid feature (1/8)")
+    expect(resize_aligned(logits, (73, 97)), "logits at input size")
 
 
-def test_motion_loss():
+def test_motion_loss(expect, expect_loss):
     image, neighbour, flow = draw(2, PICTURE), draw(3, PICTURE), draw(6, (2, 2, 33, 41), 4).permute(0, 2, 3, 1)
-    assert_row(warp_features(neighbour, flow), "warped neighbour image")
-    assert_row(published_visibility(image, neighbour, flow), "visibility weight V")
+    expect(warp_features(neighbour, flow), "warped neighbour image")
+    expect(published_visibility(image, neighbour, flow), "visibility weight V")
     loss = published_motion_loss(image, neighbour, flow, draw(4, LOGITS, 3), draw(5, LOGITS, 3))
-    assert_loss(loss, "motion loss, weight 1")
+    expect_loss(loss, "motion loss, weight 1")
 
 
-def test_supervised_loss():
+def test_supervised_loss(expect_loss):
     labels = torch.from_numpy(np.random.RandomState(7).randint(0, 20, (2, 33, 41)))
     labels[labels == 19] = 255
     main, auxiliary = (
@@ -110,40 +103,40 @@ def test_supervised_loss():
         )
         for seed in (4, 8)
     )
-    assert_loss(main + 0.4 * auxiliary, "supervised loss")
+    expect_loss(main + 0.4 * auxiliary, "supervised loss")
 
 
-def test_single_frame_distillation():
+def test_single_frame_distillation(expect_loss):
     labelled, before, after = (
         single_frame_distillation(draw(seed, (2, 19, 9, 12), 3), draw(seed + 3, (2, 19, 12, 16), 3), compat=True)
         for seed in (10, 11, 12)
     )
-    assert_loss(labelled, "SF, one frame")
-    assert_loss(labelled + before, "SF, pair")
-    assert_loss(labelled + 0.4 * (before + after), "SF, triplet")
+    expect_loss(labelled, "SF, one frame")
+    expect_loss(labelled + before, "SF, pair")
+    expect_loss(labelled + 0.4 * (before + after), "SF, triplet")
 
 
-def test_pair_distillation():
+def test_pair_distillation(expect, expect_loss):
     student = draw(16, (2, 19, 6, 8)), draw(17, (2, 19, 6, 8))
     teacher = draw(18, (2, 23, 6, 8)), draw(19, (2, 23, 6, 8))
-    assert_row(affinity(*student, compat=True), "PF student affinity, as implemented")
-    assert_loss(pair_distillation(student, teacher, pool=1, compat=True), "PF as implemented")
-    assert_loss(pair_distillation(student, teacher, pool=1), "PF with true cosine (ours, not official)")
+    expect(affinity(*student, compat=True), "PF student affinity, as implemented")
+    expect_loss(pair_distillation(student, teacher, pool=1, compat=True), "PF as implemented")
+    expect_loss(pair_distillation(student, teacher, pool=1), "PF with true cosine (ours, not official)")
 
 
-def test_self_affinity_distillation():
+def test_self_affinity_distillation(expect_loss):
     student = [draw(seed, (2, 32, 12, 16)) for seed in (20, 21, 22)]
     teacher = [draw(seed, (2, 48, 12, 16)) for seed in (23, 24, 25)]
-    assert_loss(self_affinity_distillation(student, teacher, (0.4, 1, 0.4)), "self-affinity, triplet")
+    expect_loss(self_affinity_distillation(student, teacher, (0.4, 1, 0.4)), "self-affinity, triplet")
 
 
-def test_multi_frame_distillation():
+def test_multi_frame_distillation(expect, expect_loss, published):
     module = MultiFrameDistillation()
     module.load_state_dict(published("etc-mf"))
     assert parameter_count(module) == 736
     student = [draw(seed, (2, 32, 48, 64)) for seed in (26, 27, 28)]
     teacher = [draw(seed, (2, 48, 48, 64)) for seed in (29, 30, 31)]
     hidden, cell = module.encode(student)
-    assert_row(hidden, "MF final hidden state, student")
-    assert_row(cell, "MF final cell state, student")
-    assert_loss(module(student, teacher), "MF")
+    expect(hidden, "MF final hidden state, student")
+    expect(cell, "MF final cell state, student")
+    expect_loss(module(student, teacher), "MF")

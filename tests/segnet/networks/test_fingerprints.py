@@ -1,15 +1,9 @@
-"""AR-Seg's networks and modules reproduce the numbers of ../shared/specs/fingerprints.md, through the importer.
-
-The numbers are read from that file, and the layouts of the published state dicts from its key lists.
-"""
+"""AR-Seg's networks and modules reproduce the numbers of fingerprints/arseg.json, through the importer."""
 
 from __future__ import annotations
 
-import json
-import re
 import zlib
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,13 +16,10 @@ from gopseg.segnet.importing.published import import_network
 from gopseg.segnet.resize import resize_aligned
 from gopseg.segnet.warp import motion_on_grid, warp_features
 
-SPECS = Path(__file__).resolve().parents[4] / "shared" / "specs"
-pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=f"{SPECS} is absent: the measured numbers are not in here")
-
 MODELS = {
-    "psp18-camvid": ("camvid-psp18", "3.2", 2**-14),
-    "psp18-cityscapes": ("cityscapes-psp18", "3.3", 2**-11),
-    "bisenet18-camvid": ("camvid-bise18", "3.4", 2**-11),
+    "psp18-camvid": ("camvid-psp18", "psp18-camvid", 2**-14),
+    "psp18-cityscapes": ("cityscapes-psp18", "psp18-cityscapes", 2**-11),
+    "bisenet18-camvid": ("camvid-bise18", "bisenet18", 2**-11),
 }
 IMAGE, SMALL = (1, 3, 144, 192), (1, 3, 72, 96)
 
@@ -39,27 +30,9 @@ def no_gradients():
         yield
 
 
-@lru_cache
-def tables():
-    """{section: {tensor: cells}} of fingerprints.md."""
-    found, section = {}, ""
-    for line in (SPECS / "fingerprints.md").read_text().splitlines():
-        if heading := re.match(r"#+ (\d+(\.\d+)?)", line):
-            section = heading[1]
-        elif line.startswith("|") and not line.startswith("|--"):
-            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-            found.setdefault(section, {})[name.replace("`", "")] = cells
-    return found
-
-
-def assert_row(tensor, section, name):
-    shape, mean, std, low, high, first, last, noise = tables()[section][name]
-    assert tuple(tensor.shape) == tuple(int(n) for n in shape.split("x"))
-    values = tensor.double().flatten()
-    expected = [float(n) for n in [mean, std, low, high, *first.split(), *last.split()]]
-    found = [values.mean(), values.std(), values.min(), values.max(), *values[:3], *values[-3:]]
-    tolerance = max(1e-4 * float(std), 10 * float(noise))
-    np.testing.assert_allclose([float(v) for v in found], expected, rtol=5e-6, atol=tolerance, err_msg=name)
+@pytest.fixture(scope="module")
+def expect(fingerprints):
+    return fingerprints("arseg")
 
 
 def draw(seed, shape, times=1.0):
@@ -81,68 +54,73 @@ ALIASES = {
 }
 
 
-def published(name, salt=0):
+@pytest.fixture(scope="module")
+def published(fingerprints):
     """A state dict as the authors' files hold it, filled by its keys."""
-    aliases = next((a for start, a in ALIASES.items() if name.startswith(start)), {})
-    state = {}
-    for key, shape in json.loads((SPECS / "keys" / f"{name}.json").read_text()):
-        source = next((new + key.removeprefix(old) for old, new in aliases.items() if key.startswith(old)), key)
-        counter = key.endswith("num_batches_tracked")
-        state[key] = torch.zeros((), dtype=torch.int64) if counter else fill(source, shape, salt)
-    return state
+
+    def filled(name, salt=0):
+        aliases = next((a for start, a in ALIASES.items() if name.startswith(start)), {})
+        state = {}
+        for key, shape in fingerprints.keys(name):
+            source = next((new + key.removeprefix(old) for old, new in aliases.items() if key.startswith(old)), key)
+            counter = key.endswith("num_batches_tracked")
+            state[key] = torch.zeros((), dtype=torch.int64) if counter else fill(source, shape, salt)
+        return state
+
+    return filled
 
 
-@lru_cache
-def model(name):
+@pytest.fixture(scope="module")
+def model(published):
     """Network and CReFF, filled with salt 0; the frame model of the same name has the same values."""
-    return import_network(published(f"arseg-{name}-creff"), MODELS[name][0])
+    return lru_cache(lambda name: import_network(published(f"arseg-{name}-creff"), MODELS[name][0]))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_frame_models(name):
+def test_frame_models(name, expect, model):
     section = MODELS[name][1]
     network = model(name)[0]
     outputs = network.published_outputs(draw(1, IMAGE))
     small = network.published_outputs(draw(2, SMALL))
     torch.testing.assert_close(network.features(draw(2, SMALL)), small[-1])
-    assert_row(outputs[-1], section, "p, s1 144x192")
-    assert_row(small[-1], section, "p, s2 72x96")
+    expect(outputs[-1], section, "p, s1 144x192")
+    expect(small[-1], section, "p, s2 72x96")
     if name == "psp18-camvid":
-        assert_row(outputs[0], section, "log-probabilities, s1")
-        assert_row(outputs[1], section, "image-level scores, s1")
-        assert_row(small[1], section, "image-level scores, s2")
+        expect(outputs[0], section, "log-probabilities, s1")
+        expect(outputs[1], section, "image-level scores, s1")
+        expect(small[1], section, "image-level scores, s2")
     elif name == "psp18-cityscapes":
-        assert_row(outputs[0], section, "logits at input size, s1")
-        assert_row(outputs[1], section, "aux logits at input size, s1")
+        expect(outputs[0], section, "logits at input size, s1")
+        expect(outputs[1], section, "aux logits at input size, s1")
     else:
-        assert_row(outputs[0], section, "logits, s1")
-        assert_row(outputs[1], section, "aux head on the 1/8 context map, s1")
-        assert_row(outputs[2], section, "aux head on the 1/16 context map, s1")
-        assert_row(small[1], section, "aux (1/8), s2")
-        assert_row(small[2], section, "aux (1/16), s2")
+        expect(outputs[0], section, "logits, s1")
+        expect(outputs[1], section, "aux head on the 1/8 context map, s1")
+        expect(outputs[2], section, "aux head on the 1/16 context map, s1")
+        expect(small[1], section, "aux (1/8), s2")
+        expect(small[2], section, "aux (1/16), s2")
 
 
-def test_bisenet_for_cityscapes():
+def test_bisenet_for_cityscapes(expect, published):
     network, fusion = import_network(published("arseg-bisenet18-cityscapes"), "cityscapes-bise18")
     assert fusion is None
-    assert_row(network.published_outputs(draw(1, IMAGE))[0], "3.4", "19 classes: logits, s1")
-    assert_row(network.published_outputs(draw(2, SMALL))[0], "3.4", "19 classes: logits, s2 72x96")
+    expect(network.published_outputs(draw(1, IMAGE))[0], "bisenet18", "19 classes: logits, s1")
+    expect(network.published_outputs(draw(2, SMALL))[0], "bisenet18", "19 classes: logits, s2 72x96")
 
 
 @pytest.mark.parametrize(("name", "times"), [("psp18-camvid", 1), ("psp18-cityscapes", 0.5), ("bisenet18-camvid", 0.7)])
-def test_fusion_of_small_random_features(name, times):
+def test_fusion_of_small_random_features(name, times, expect, model):
     section = MODELS[name][1]
     network, creff = model(name)
     suffix = "" if times == 1 else f" {times}"
     p_hw, low_hw = (network.features(torch.zeros(size)).shape for size in (IMAGE, SMALL))
     fused = creff(draw(4, p_hw, times), draw(3, low_hw, times))
-    assert_row(fused, section, f"phase 2 fused; LR{suffix} s3, ref{suffix} s4")
+    expect(fused, section, f"phase 2 fused; LR{suffix} s3, ref{suffix} s4")
     scores = {"psp18-camvid": "log-probabilities", "psp18-cityscapes": "logits (1/8)", "bisenet18-camvid": "logits"}
-    assert_row(network.published_scores(fused), section, f"phase 2 {scores[name]}")
+    expect(network.published_scores(fused), section, f"phase 2 {scores[name]}")
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_complete_step_between_keyframes(name):
+def test_a_complete_step_between_keyframes(name, expect, published, model):
     architecture, section, query_scale = MODELS[name]
     hr = import_network(published(f"arseg-{name}{'-creff' * (name == 'psp18-cityscapes')}", salt=1), architecture)[0]
     network, creff = model(name)
@@ -151,40 +129,40 @@ def test_a_complete_step_between_keyframes(name):
         creff.lr_query_conv.weight *= query_scale
         creff.lr_query_conv.bias *= query_scale
         low_p = network.features(resize_aligned(draw(6, IMAGE), SMALL[2:]))
-        assert_row(low_p, section, "LR p of the frame")
+        expect(low_p, section, "LR p of the frame")
         p = hr.features(draw(5, IMAGE))
         motion = motion_on_grid(draw(7, (1, 144, 192, 2), 6), (144, 192), tuple(p.shape[-2:]), compat=True)
         for form, options in (("as called", {"compat": True}), ("corner", {"padding": "zeros"})):
             warped = warp_features(p, motion, **options)
-            assert_row(warped, section, f"warped reference p, {form}")
+            expect(warped, section, f"warped reference p, {form}")
             fused = creff(warped, low_p)
-            assert_row(fused, section, f"fused, {form}")
+            expect(fused, section, f"fused, {form}")
             result = resize_aligned(network.published_scores(fused), (144, 192))
-            assert_row(result, section, f"result, {form}")
+            expect(result, section, f"result, {form}")
     finally:
         creff.load_state_dict(unscaled)
 
 
-def test_creff_alone():
+def test_creff_alone(expect, published):
     module = CReFF(64)
     module.load_state_dict(published("arseg-creff64"))
-    assert_row(module(draw(1, (1, 64, 24, 32)), draw(2, (1, 64, 12, 16))), "3.5", "CReFF alone")
+    expect(module(draw(1, (1, 64, 24, 32)), draw(2, (1, 64, 12, 16))), "modules", "CReFF alone")
 
 
-def test_scores_alone():
-    assert_row(local_scores(draw(3, (1, 8, 12, 16)), draw(4, (1, 8, 12, 16))), "3.5", "scores")
+def test_scores_alone(expect):
+    expect(local_scores(draw(3, (1, 8, 12, 16)), draw(4, (1, 8, 12, 16))), "modules", "scores")
 
 
 @pytest.mark.parametrize("attend", [local_attention, local_attention_by_definition])
-def test_attention_alone(attend):
+def test_attention_alone(attend, expect):
     query, key, value = (draw(seed, (1, 8, 12, 16)) for seed in (3, 4, 5))
-    assert_row(attend(query, key, value), "3.5", "weighted values")
+    expect(attend(query, key, value), "modules", "weighted values")
 
 
-def test_warp_alone():
+def test_warp_alone(expect):
     feature, flow = draw(8, (1, 8, 24, 32)), draw(9, (1, 24, 32, 2), 4)
-    assert_row(warp_features(feature, flow, compat=True), "3.5", "warp as called")
-    assert_row(warp_features(feature, flow, padding="zeros"), "3.5", "warp, corner-aligned")
+    expect(warp_features(feature, flow, compat=True), "modules", "warp as called")
+    expect(warp_features(feature, flow, padding="zeros"), "modules", "warp, corner-aligned")
 
 
 @pytest.mark.parametrize(
@@ -192,18 +170,17 @@ def test_warp_alone():
     [
         (f"arseg-{network}{creff}", architecture)
         for network, architecture in [
-            *((name, model[0]) for name, model in MODELS.items()),
+            *((name, built[0]) for name, built in MODELS.items()),
             ("bisenet18-cityscapes", "cityscapes-bise18"),
         ]
         for creff in ("", "-creff")
     ],
 )
-def test_sizes_of_the_published_models(name, architecture):
-    keys = json.loads((SPECS / "keys" / f"{name}.json").read_text())
-    parameters, tensors = next(row[1:] for key, row in tables()["2"].items() if key == name)
-    assert len(keys) == int(tensors)
+def test_sizes_of_the_published_models(name, architecture, fingerprints):
+    keys, sizes = fingerprints.keys(name), fingerprints("arseg").content["models"][name]
+    assert len(keys) == sizes["tensors"]
     state = {key: torch.zeros(shape) for key, shape in keys}
     network, fusion = import_network(state, architecture)
     count = parameter_count(network) + (parameter_count(fusion) if fusion else 0)
-    assert count == int(parameters.replace(",", ""))
+    assert count == sizes["parameters"]
     assert (fusion is not None) == name.endswith("creff")
