@@ -8,6 +8,7 @@ from .frame import MotionAbsence as MotionAbsence
 from .frame import MotionVectors as MotionVectors
 from .motion import BLOCK as BLOCK
 from .motion import CUT_ABOVE as CUT_ABOVE
+from .motion import CellMotion as CellMotion
 from .motion import FrameReferences as FrameReferences
 from .motion import Grid as Grid
 from .motion import MotionChain as MotionChain
@@ -18,8 +19,11 @@ from .motion import block_energy as block_energy
 from .motion import compensate as compensate
 from .motion import filled as filled
 from .motion import grid_positions as grid_positions
+from .motion import intra_cells as intra_cells
 from .motion import mix_with_nearest as mix_with_nearest
+from .motion import quarter_pixels as quarter_pixels
 from .motion import residual_of as residual_of
+from .motion import with_references as with_references
 from .protocol import FrameSource as FrameSource
 from .reading import CompressedVideo as CompressedVideo
 from .reading import Orientation as Orientation

@@ -5,11 +5,14 @@ from .field import BLOCK as BLOCK
 from .field import MotionField as MotionField
 from .filling import filled as filled
 from .filling import mix_with_nearest as mix_with_nearest
+from .frame_references import CellMotion as CellMotion
 from .frame_references import FrameReferences as FrameReferences
 from .frame_references import with_references as with_references
+from .reference_matching import quarter_pixels as quarter_pixels
 from .residual import block_energy as block_energy
 from .residual import compensate as compensate
 from .residual import residual_of as residual_of
 from .signals import CUT_ABOVE as CUT_ABOVE
 from .signals import SignalReader as SignalReader
 from .signals import Signals as Signals
+from .signals import intra_cells as intra_cells

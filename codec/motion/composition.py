@@ -29,9 +29,10 @@ class TracedPicture:
     decoding order the picture lies that the cell refers to, 0 where it refers to none; `is_lost` (cells,) marks cells
     without a reference of their own, or whose ways end elsewhere than most, which move like a neighbour. `root`
     (cells,) int32 is the intra-coded picture at the end of the way, by its place in decoding order, -1 where there is
-    none, and `error` (cells,) float32 the sum of mean absolute differences on that way. All five are None in a picture
-    where ways end. `key` is the picture where the frame's ways are meant to end. `index` is the picture's place in
-    display order, `decode_index` in decoding order.
+    none, and `error` (cells,) float32 the sum of mean absolute differences on that way. `confidence` (cells,) uint8
+    says in 255ths how sure the reference is, 0 where `is_lost`. All six are None in a picture where ways end. `key` is
+    the picture where the frame's ways are meant to end. `index` is the picture's place in display order,
+    `decode_index` in decoding order.
     """
 
     index: int
@@ -43,6 +44,7 @@ class TracedPicture:
     is_lost: NDArray[np.bool_] | None = None
     root: NDArray[np.int32] | None = None
     error: NDArray[np.float32] | None = None
+    confidence: NDArray[np.uint8] | None = None
 
 
 def trace(
@@ -79,8 +81,10 @@ def trace(
     moved, behind = moved[like], behind[like]
     rest, ends = _look_up(moved, behind, decode_index, size_hw, pictures)
     total = np.where(is_lost, rest + np.float32(_LOST), error[best, cells])
+    sure = np.where(is_lost, 0, np.rint(255 * matches.confidence[vectors[best, cells]])).astype(np.uint8)
+    back16 = behind.astype(np.int16)
     return TracedPicture(
-        frame.index, decode_index, size_hw, key, moved.astype(np.int16), behind.astype(np.int16), is_lost, ends, total
+        frame.index, decode_index, size_hw, key, moved.astype(np.int16), back16, is_lost, ends, total, sure
     )
 
 

@@ -14,12 +14,27 @@ from ..bitstream import Hypothesis
 from ..frame import Frame, MotionVectors
 from .chain import Grid, GridPositions, grid_positions
 from .composition import TracedPicture, follow, trace
-from .field import MotionField
+from .field import BLOCK, MotionField
 from .prediction import SubpixelPlanes
 from .reference_matching import block_grid, match
 
 _MOST_DELAYED = 16  # frames that a decoder may hold back to put them in order (H.264, A.3.1)
 _MOST_TRACED = 512  # pictures through which motion is followed; where a way is longer, another keyframe takes over
+
+
+@dataclass(frozen=True, eq=False)
+class CellMotion:
+    """The one vector for each 8x8 cell of a frame that composition goes by, and the picture it points to.
+
+    `displacement` is (h, w, 2) int16 in quarter pixels, x before y, backward: what the cell shows, the picture shows at
+    `x + displacement / 4`. `picture` is (h, w) int32, that picture's display index, -1 where it is not known.
+    `confidence` is (h, w) uint8, in 255ths how sure that is. It is 0 where the cell has no reference of its own, or one
+    whose way does not lead to the frame's `key_index`: such a cell moves like the neighbour that fits best.
+    """
+
+    displacement: NDArray[np.int16]
+    picture: NDArray[np.int32]
+    confidence: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +64,21 @@ class FrameReferences:
     def index(self) -> int:
         """The frame's own display index in its stream, whatever a reader that joins streams made of it."""
         return self.pictures[-1].index
+
+    def cells(self) -> CellMotion | None:
+        """What `compose` goes by in this frame's own step; None on a picture where ways end."""
+        own = self.pictures[-1]
+        if own.shift is None or own.back is None or own.confidence is None:
+            return None
+        rows, cols = (-(-size // BLOCK) for size in own.size_hw)
+        picture = np.full(len(own.back), -1, np.int32)
+        shown = {each.decode_index: each.index for each in self.pictures}
+        for back in np.flatnonzero(np.bincount(own.back)):
+            if back:
+                picture[own.back == back] = shown.get(own.decode_index - int(back), -1)
+        return CellMotion(
+            own.shift.reshape(rows, cols, 2), picture.reshape(rows, cols), own.confidence.reshape(rows, cols)
+        )
 
     def compose(self, grid: Grid = 4, to: int | None = None) -> MotionField:
         """The motion from this frame to the picture with the display index `to` (`key_index` if None).

@@ -86,7 +86,7 @@ class SignalReader:
     def update(self, frame: Frame) -> Signals:
         """The signals of the next frame."""
         coded = _field_of(frame)
-        intra = _intra_of(frame) if coded is None else coded.unreferenced
+        intra = intra_cells(frame) if coded is None else coded.unreferenced
         if frame.load_luma is None and frame.load_image is None:
             is_predicted = intra is not None and frame.pict_type != "I"
             is_cut = bool(intra.mean() > CUT_ABOVE_INTRA) if intra is not None and is_predicted else None
@@ -137,8 +137,11 @@ def _field_of(frame: Frame) -> MotionField | None:
     return MotionField.from_vectors(frame.motion)
 
 
-def _intra_of(frame: Frame) -> NDArray[np.bool_] | None:
-    """Cells that no vector of either direction covers; all of an I-frame's; None where vectors are not exported."""
+def intra_cells(frame: Frame) -> NDArray[np.bool_] | None:
+    """Cells of 8x8 pixels that no vector of either list covers, (ceil(H / 8), ceil(W / 8)) bool.
+
+    All of an I-frame's; None where vectors are not exported.
+    """
     if frame.pict_type == "I":
         height, width = frame.size_hw
         return np.ones((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)

@@ -19,13 +19,30 @@ from numpy.typing import NDArray
 from ...codec import BLOCK, InvalidDataError, MotionField, SourceError
 from .array_names import ARRAYS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 QUARTER = 4
 """Steps of displacement in a pixel."""
 GRID = 4
 """Side in pixels of the cells of `composed`."""
 UNKNOWN_PTS = int(np.iinfo(np.int64).min)
 UNKNOWN_QP = -128
+NO_PICTURE = -1
+"""In `reference`: no picture, or one that is not known."""
+VECTOR_DTYPE = np.dtype(
+    [
+        ("frame", "<i4"),
+        ("list", "u1"),
+        ("width", "u1"),
+        ("height", "u1"),
+        ("x", "<i2"),
+        ("y", "<i2"),
+        ("motion_x", "<i2"),
+        ("motion_y", "<i2"),
+        ("reference", "<i4"),
+        ("confidence", "u1"),
+    ]
+)
+"""A row of `vectors`; see CONVENTIONS."""
 
 CONVENTIONS = MappingProxyType(
     {
@@ -33,10 +50,18 @@ CONVENTIONS = MappingProxyType(
         "pict_type": "(N,) one letter: I, P or B",
         "pts": f"(N,) int64 presentation time in units of time_base seconds; {UNKNOWN_PTS} where unknown",
         "packet_bytes": "(N,) int64 size of the coded frame",
-        "key_index": "(N,) int64 index of the last keyframe at or before the frame",
+        "key_index": "(N,) int64 index of the last keyframe at or before the frame; with recovered references the "
+        "intra-coded picture to which most of its motion leads, the frame itself where none is known",
         "qp": f"(N, ceil(H/16), ceil(W/16)) int8 quantiser of each macroblock; {UNKNOWN_QP} where unknown",
         "motion": "(N, ceil(H/8), ceil(W/8), 2) int16 backward displacement to the previous frame in quarter pixels, "
-        "x then y: x_ref = x + motion[..., 0] / 4; 0 where intra",
+        "x then y: x_ref = x + motion[..., 0] / 4; 0 where intra; with `reference` to the picture that it names",
+        "reference": "(N, ceil(H/8), ceil(W/8)) int32 index of the picture to which motion leads; "
+        f"{NO_PICTURE} where there is none",
+        "confidence": "(N, ceil(H/8), ceil(W/8)) uint8 how sure the reference is, in 255ths; 0 where the cell has none "
+        "of its own that leads to key_index, and moves like a neighbour",
+        "vectors": "(V,) records, in the order of frames: frame (index), list (0 or 1), width, height, x, y (the "
+        "block's size and first pixel), motion_x, motion_y (backward, quarter pixels), reference (index of the "
+        f"picture, {NO_PICTURE} where the vector is not used or its picture not known), confidence (255ths)",
         "composed": "(N, ceil(H/4), ceil(W/4), 2) int16 the same to the frame key_index, for the cells' centres",
         "intra": "(N, ceil(H/8), ceil(W/8)) bool: no vector covers the cell's centre; true all over on I-frames",
         "residual": "(N, ceil(H/8), ceil(W/8)) uint8 root of the mean squared luma residual stand-in, in grey levels; "
@@ -46,8 +71,8 @@ CONVENTIONS = MappingProxyType(
 )
 
 
-def fields_of(size_hw: tuple[int, int]) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
-    """Name, dtype and shape for one frame of every array, for pictures of this size."""
+def fields_of(size_hw: tuple[int, int]) -> dict[str, tuple[np.dtype[Any], tuple[int, ...] | None]]:
+    """Name, dtype and shape for one frame of every array, for pictures of this size; None: any number of rows."""
 
     def grid(cell: int) -> tuple[int, int]:
         return -(-size_hw[0] // cell), -(-size_hw[1] // cell)
@@ -59,6 +84,9 @@ def fields_of(size_hw: tuple[int, int]) -> dict[str, tuple[np.dtype[Any], tuple[
         "key_index": (np.dtype("<i8"), ()),
         "qp": (np.dtype("i1"), grid(16)),
         "motion": (np.dtype("<i2"), (*grid(BLOCK), 2)),
+        "reference": (np.dtype("<i4"), grid(BLOCK)),
+        "confidence": (np.dtype("u1"), grid(BLOCK)),
+        "vectors": (VECTOR_DTYPE, None),
         "composed": (np.dtype("<i2"), (*grid(GRID), 2)),
         "intra": (np.dtype("?"), grid(BLOCK)),
         "residual": (np.dtype("u1"), grid(BLOCK)),
@@ -80,6 +108,9 @@ class Metadata:
     key_index: NDArray[np.int64] = field(repr=False)
     qp: NDArray[np.int8] | None = field(default=None, repr=False)
     motion: NDArray[np.int16] | None = field(default=None, repr=False)
+    reference: NDArray[np.int32] | None = field(default=None, repr=False)
+    confidence: NDArray[np.uint8] | None = field(default=None, repr=False)
+    vectors: NDArray[np.void] | None = field(default=None, repr=False)
     composed: NDArray[np.int16] | None = field(default=None, repr=False)
     intra: NDArray[np.bool_] | None = field(default=None, repr=False)
     residual: NDArray[np.uint8] | None = field(default=None, repr=False)
@@ -110,11 +141,22 @@ class Metadata:
         """The unit in seconds of `pts`."""
         return Fraction(self.info["time_base"])
 
+    @property
+    def is_recovered(self) -> bool:
+        """Whether vectors point to several pictures, which `reference` names, instead of to the frame before."""
+        return bool(self.info["references"] == "recovered")
+
     def motion_field(self, index: int) -> MotionField:
         """Frame `index`'s field as the codec front end gives it, in pixels; what `MotionChain.push` takes.
 
-        Raises ValueError where `motion` or `intra` was left out or not loaded.
+        Raises ValueError where `motion` or `intra` was left out or not loaded, and where motion does not lead to the
+        frame before.
         """
+        if self.is_recovered:
+            raise ValueError(
+                "motion_field is for motion to the frame before; these vectors point to several pictures: take "
+                "`composed`, or follow `motion` to the picture in `reference`"
+            )
         if self.motion is None or self.intra is None:
             raise ValueError("motion_field needs the arrays motion and intra; extract and load both")
         displacement = self.motion[index].astype(np.float32) / np.float32(QUARTER)
@@ -166,10 +208,10 @@ def _read(name: str, loaded: np.lib.npyio.NpzFile, arrays: Collection[str]) -> M
         if field_name in ARRAYS and (field_name not in arrays or field_name not in info["arrays"]):
             continue
         array = loaded[field_name]
-        if array.shape != (count, *shape) or array.dtype != dtype:
+        due = array.shape[:1] if shape is None else (count, *shape)
+        if array.shape != due or array.dtype != dtype:
             raise InvalidDataError(
-                f"{name}: its {field_name} is {array.dtype} {array.shape} where {dtype} {(count, *shape)} is due; "
-                "extract it again"
+                f"{name}: its {field_name} is {array.dtype} {array.shape} where {dtype} {due} is due; extract it again"
             )
         values[field_name] = array
     return Metadata(info, **values)

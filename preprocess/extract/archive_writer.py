@@ -27,17 +27,17 @@ class ArchiveWriter:
     member's header needs the number of frames; `finish` packs them and renames the whole to `file` (with `replace`
     false, unless it is there by then). Without `finish` nothing is left. Displacements are packed by LZMA, a third
     smaller than by deflate, the others by deflate; NumPy reads both. `fields` gives name, dtype and shape for one frame
-    of each array.
+    of each array, None for the shape of one that has any number of rows a frame.
     """
 
     def __init__(
-        self, file: Path, fields: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], *, replace: bool = True
+        self, file: Path, fields: Mapping[str, tuple[np.dtype[Any], tuple[int, ...] | None]], *, replace: bool = True
     ) -> None:
         self._file, self._fields, self._replace = file, dict(fields), replace
         remove_abandoned(file)
         self._folder = part_of(file)
         self._folder.mkdir()
-        self._count = 0
+        self._rows = dict.fromkeys(self._fields, 0)
         self._spools: dict[str, IO[bytes]] = {}
         try:
             for name in self._fields:
@@ -77,21 +77,22 @@ class ArchiveWriter:
     @property
     def total_bytes(self) -> int:
         """Bytes of all arrays so far, unpacked."""
-        return self._count * sum(self._frame_bytes(name) for name in self._fields)
+        return sum(self._rows[name] * self._row_bytes(name) for name in self._fields)
 
-    def _frame_bytes(self, name: str) -> int:
+    def _row_bytes(self, name: str) -> int:
         dtype, shape = self._fields[name]
-        return dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        return dtype.itemsize * int(np.prod(shape or (), dtype=np.int64))
 
     def append(self, values: Mapping[str, NDArray[Any]]) -> None:
         """Add one frame; ValueError if an array is not of the dtype and shape agreed on, OSError from the disk."""
         for name, (dtype, shape) in self._fields.items():
             value = values[name]
-            if value.dtype != dtype or value.shape != shape:
-                raise ValueError(f"{name} is {value.dtype} {value.shape}; it must be {dtype} {shape}")
+            due = value.shape[:1] if shape is None else shape
+            if value.dtype != dtype or value.shape != due:
+                raise ValueError(f"{name} is {value.dtype} {value.shape}; it must be {dtype} {due}")
         for name, spool in self._spools.items():
             spool.write(values[name].tobytes())
-        self._count += 1
+            self._rows[name] += len(values[name]) if self._fields[name][1] is None else 1
 
     def finish(self, meta: str, on_bytes: Callable[[int], object] | None = None) -> None:
         """Pack everything, with `meta` as a 0-d string array, into `file`; `on_bytes` is told of bytes as they go.
@@ -102,7 +103,7 @@ class ArchiveWriter:
         packed = self._folder / "archive"
         with zipfile.ZipFile(packed, "w") as archive:
             for name in self._fields:
-                with _member(archive, name, self._frame_bytes(name)) as member:
+                with _member(archive, name, self._row_bytes(name)) as member:
                     self._copy(name, member, on_bytes)
             with _member(archive, "meta", 0) as member:
                 member.write(_header(np.array(meta).dtype, ()))
@@ -111,7 +112,7 @@ class ArchiveWriter:
 
     def _copy(self, name: str, member: IO[bytes], on_bytes: Callable[[int], object] | None) -> None:
         dtype, shape = self._fields[name]
-        member.write(_header(dtype, (self._count, *shape)))
+        member.write(_header(dtype, (self._rows[name], *(shape or ()))))
         with gzip.open(self._spool_path(name), "rb") as spool:
             while chunk := spool.read(_CHUNK_BYTES):
                 member.write(chunk)
@@ -120,9 +121,9 @@ class ArchiveWriter:
         self._spool_path(name).unlink()
 
 
-def _member(archive: zipfile.ZipFile, name: str, frame_bytes: int) -> IO[bytes]:
+def _member(archive: zipfile.ZipFile, name: str, row_bytes: int) -> IO[bytes]:
     info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-    is_large = name in ("motion", "composed") and frame_bytes >= _LZMA_FROM_BYTES
+    is_large = name in ("motion", "composed") and row_bytes >= _LZMA_FROM_BYTES
     info.compress_type = zipfile.ZIP_LZMA if is_large else zipfile.ZIP_DEFLATED
     info.external_attr = 0o644 << 16
     return archive.open(info, "w", force_zip64=True)

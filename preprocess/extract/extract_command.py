@@ -58,9 +58,10 @@ def extract(
     """Write the codec's metadata of each video SOURCE to one NumPy archive.
 
     Over the N frames in display order: pict_type, pts, packet_bytes, key_index, qp for each macroblock, motion to the
-    previous frame, composed motion to the keyframe, intra, and meta, a JSON string. docs/extract.md has the schema;
-    gopseg.preprocess.load_metadata reads it. SOURCE is one whose vectors mean the frame before, such as
-    `preprocess encode` writes.
+    previous frame, composed motion to the keyframe, intra, and meta, a JSON string. Where vectors point to several
+    pictures (B-frames, several references) these are found by comparing pictures: motion then leads to `reference`,
+    with a `confidence`, and `vectors` has all of them. docs/extract.md has the schema; gopseg.preprocess.load_metadata
+    reads it.
     """
     from ..jobs import Execution, check_video, make_folder
     from .extract_job import ExtractJob
@@ -173,6 +174,16 @@ def _summary(output: Path, meta: dict[str, Any]) -> list[str]:
     lines = [f"{output}: {meta['frame_count']} frames of {width}x{height}, {size:,} bytes{share}"]
     if video_bytes and size > video_bytes and "composed" in meta["arrays"]:
         lines.append("Larger than the video: --without composed is much smaller, and motion can be composed from it.")
+    if meta["references"] == "recovered" and meta["confidence_mean"] is not None:
+        lines.append(
+            "Its vectors point to several pictures, which were found by comparing them, with a confidence of "
+            f"{meta['confidence_mean']:.2f} on average."
+        )
+    if meta["motion_absence"] == "B_VECTORS":
+        lines.append(
+            f"Warning: {meta['source']['name']}: its codec's decoder exports no vectors of B-frames, so they have no "
+            "motion; run `preprocess encode` on it for motion of every frame"
+        )
     if broken := meta["damaged_frames"] + meta["refused_packets"]:
         lines.append(f"Warning: {meta['source']['name']}: {broken} damaged packets or frames; their motion is a guess")
     return lines

@@ -11,7 +11,7 @@ from ...codec import InvalidDataError, declared_frames
 from ..errors import OutputError
 from ..jobs import sha256_of, stamp_of
 from .archive import SCHEMA_VERSION, load_metadata
-from .array_names import ARRAYS, OPTIONAL
+from .array_names import OPTIONAL, in_order
 from .extraction import extract
 
 
@@ -38,9 +38,8 @@ class ExtractJob:
         return (self.output,)
 
     def settings_record(self) -> dict[str, Any]:
-        """The schema, the arrays that the archive holds, and the reader."""
-        arrays = [name for name in ARRAYS if name in self.arrays]
-        return {"schema_version": SCHEMA_VERSION, "arrays": arrays, "reader": self.reader}
+        """The schema, the arrays that are asked for, and the reader."""
+        return {"schema_version": SCHEMA_VERSION, "arrays": in_order(self.arrays), "reader": self.reader}
 
     def source_stamp(self) -> list[int]:
         """Bytes and last change of the video."""
@@ -60,9 +59,9 @@ class ExtractJob:
         except InvalidDataError as error:
             raise OutputError(f"{self.output}: exists and is no archive of this gopseg; {way_out}") from error
         record = self.settings_record()
-        if (info["arrays"], info["reader"]) != (record["arrays"], record["reader"]):
+        if (info["asked"], info["reader"]) != (record["arrays"], record["reader"]):
             raise OutputError(
-                f"{self.output}: was written with the arrays {', '.join(info['arrays'])} by the reader "
+                f"{self.output}: was written with the arrays {', '.join(info['asked'])} by the reader "
                 f"{info['reader']}; {way_out}"
             )
         return bool(info["source"]["sha256"] == sha256_of(self.source_path))

@@ -123,6 +123,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         codec, options = {
             "bframes": ("libx264", {"x264-params": "bframes=3:b-adapt=0:keyint=10"}),
             "references": ("libx264", {"x264-params": "bframes=0:ref=3:keyint=10"}),
+            "interlaced": ("libx264", {"x264-params": "interlaced=1:bframes=0:ref=1:keyint=10"}),
             "hevc": ("libx265", {"x265-params": "log-level=none:keyint=10:bframes=0"}),
         }[name]
         path = folder / f"{name}.mp4"

@@ -103,7 +103,8 @@ def test_composed_follows_each_position_through_motion(archive: Path) -> None:
 
 def test_meta_names_schema_size_and_source(archive: Path, corpus_video: Path) -> None:
     meta = json.loads(str(np.load(archive)["meta"]))
-    assert meta["schema_version"] == 2
+    assert meta["schema_version"] == 3
+    assert (meta["references"], meta["motion_absence"], meta["confidence_mean"]) == ("previous", None, None)
     assert meta["size_hw"] == [96, 128]
     assert meta["frame_count"] == 40
     assert meta["source"] == {
@@ -158,7 +159,7 @@ def test_without_leaves_arrays_out(extract: Command, corpus_video: Path, archive
     np.testing.assert_array_equal(data.motion, whole.motion)
     bad = extract(corpus_video, "-o", file, "--without", "flow")
     assert bad.exit_code == 2
-    assert "'flow' is not one of qp, motion, composed, intra" in bad.stderr
+    assert "'flow' is not one of qp, motion, reference, confidence, vectors, composed, intra" in bad.stderr
 
 
 @pytest.mark.parametrize("size_hw", [(50, 70), (36, 130)])
@@ -196,8 +197,7 @@ def test_an_existing_file_is_refused_kept_or_replaced(extract: Command, corpus_v
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("bframes", "the stream has B-frames"),
-        ("references", "the stream predicts from several reference frames"),
+        ("interlaced", "the stream is coded as interlaced"),
         ("hevc", "FFmpeg exports no motion vectors for this codec"),
     ],
 )
@@ -215,8 +215,20 @@ def test_streams_without_usable_motion_are_refused_with_the_reason(
     data = load_metadata(file)
     assert len(data) == 20
     assert data.motion is None
-    assert ("B" in data.pict_type) == (name == "bframes")
+    assert data.vectors is None
     assert (data.qp == -128).all() == (name == "hevc")  # whose quantisers FFmpeg does not export
+
+
+@pytest.mark.parametrize("name", ["bframes", "references"])
+def test_without_motion_nothing_is_recovered(
+    extract: Command, foreign: Callable[[str], Path], name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.npz"
+    assert extract(foreign(name), "-o", file, "--without", "motion,composed,intra").exit_code == 0
+    data = load_metadata(file)
+    assert data.info["arrays"] == ["qp"]
+    assert (data.info["references"], data.reference, data.vectors) == (None, None, None)
+    assert ("B" in data.pict_type) == (name == "bframes")
 
 
 def test_bad_sources_leave_nothing(extract: Command, make, tmp_path: Path) -> None:
@@ -293,14 +305,14 @@ def test_archives_of_another_kind_are_refused(archive: Path, tmp_path: Path) -> 
     flipped, where = bytearray(archive.read_bytes()), zipfile.ZipFile(archive).getinfo("motion.npy").header_offset
     flipped[where + 300] ^= 0xFF
     (tmp_path / "flipped.npz").write_bytes(flipped)
-    newer = np.array(json.dumps(meta | {"schema_version": 3}))
+    newer = np.array(json.dumps(meta | {"schema_version": 4}))
     for file, cause in (
         (text, "is no archive of `preprocess extract`"),
         (tmp_path / "single.npy", "is a single array"),
         (cut, "is no archive of `preprocess extract`"),
         (tmp_path / "flipped.npz", "is damaged"),
         (rewritten(archive, tmp_path / "a.npz", meta=None), "has no `meta`"),
-        (rewritten(archive, tmp_path / "b.npz", meta=newer), "is of schema version 3, and this gopseg reads 2"),
+        (rewritten(archive, tmp_path / "b.npz", meta=newer), "is of schema version 4, and this gopseg reads 3"),
         (rewritten(archive, tmp_path / "c.npz", motion=np.zeros((40, 12, 16, 2))), r"its motion is float64 \(40"),
         (rewritten(archive, tmp_path / "d.npz", qp=np.zeros((39, 6, 8), np.int8)), r"its qp is int8 \(39, 6, 8\)"),
         (rewritten(archive, tmp_path / "e.npz", intra=None), "is damaged"),
