@@ -71,7 +71,7 @@ def test_a_limit_counts_labelled_frames():
     ],
 )
 def test_annotations_are_found_in_the_extracted_videos(name, frame):
-    """The mapping of AR-Seg's specification, section 2.4."""
+    """The mapping of AR-Seg's pre-processing (Hu et al., CVPR 2023)."""
     assert extracted_frame(name) == frame
 
 
@@ -137,7 +137,7 @@ def test_the_shared_val_is_dense_and_test_is_not():
 
 
 def test_twelve_classes_score_void_and_ignore_what_is_merged_into_the_eleven(tmp_path):
-    """AR-Seg's label set: twelve exact colours, everything else ignored (specification, section 2.5)."""
+    """AR-Seg's label set: twelve exact colours, everything else ignored."""
     row = np.array([colour for colour, _ in CAMVID_AUTHORS.values()] + [(1, 2, 3)], np.uint8)
     for folder, name in (("val", "a"), ("val_labels", "a_L")):
         (tmp_path / folder).mkdir()

@@ -144,7 +144,7 @@ def test_intervals_are_what_the_first_distances_give():
 
 
 def test_gflops_of_swiftnet_are_the_published_ones():
-    """gsvnet.md, section 9: 19.35 GMAC for 540x720, whose share at 360x480 is 4/9 (odd sizes round up)."""
+    """GSVNet (Lee et al., ICME 2021): 19.35 GMAC for 540x720, whose share at 360x480 is 4/9 (odd sizes round up)."""
     gmac = network_gflops(SwiftNet(11).to("meta"), (540, 720)) / 2
     assert gmac == pytest.approx(19.35, rel=0.01)
 
@@ -218,7 +218,7 @@ def test_the_command_writes_its_reports(clip, tmp_path):
 
 
 def test_the_text_file_is_as_ar_segs(clip, tmp_path):
-    """AR-Seg's specification, section 7.3: name, L + 1 lines in %.18e, the mean last."""
+    """Of AR-Seg's evaluation: name, L + 1 lines in %.18e, the mean last."""
     root, weights = clip
     arguments = ("--root", root, "--model", weights, "--gop", 2, "--bitrate", "750k", "--limit", 3, "-o", tmp_path)
     assert call(*arguments, "--modes", "hr", "--precision", "fp32").exit_code == 0
