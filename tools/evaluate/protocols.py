@@ -13,7 +13,7 @@ from typing import Literal
 
 from ...codec import Frame, open_video
 from ...data import Clip, LabelledSequence, ProcessedFrame, ProcessedFrames, dense_clips, sparse_clips
-from ...segnet import FLOWS
+from ...segnet import FLOWS, Flow
 from .correspondence import FlowMatcher, Matcher, PairMotion, follow_codec, no_match
 from .processed_frames import frames_of
 from .scoring import Evaluation, Labels, encode_clip
@@ -64,9 +64,13 @@ class ClipProtocol:
 
     def run(self, evaluation: Evaluation, gop: int, bitrate_bps: int, on_scored: Callable[[int], object]) -> None:
         """Encode every clip and show it to `evaluation`."""
-        matchers = {id(sequence): self._matcher(sequence) for sequence in self.sequences}
+        flow = FLOWS["raft"]() if self.is_dense and self.consistency == "raft" else None
+        matcher: Matcher = no_match
+        matched: LabelledSequence | None = None
         with tempfile.TemporaryDirectory() as folder:
             for i, clip in enumerate(self.clips(gop)):
+                if clip.sequence is not matched:  # only one sequence's motion is kept: 12 bytes a pixel and frame
+                    matcher, matched = self._matcher(clip.sequence, flow), clip.sequence
                 file = Path(folder) / "clip.mp4"
                 encode_clip(clip, file, bitrate_bps=bitrate_bps, frame_rate=self.frame_rate)
                 if i == 0:
@@ -76,19 +80,24 @@ class ClipProtocol:
                     evaluation.run(
                         frames,
                         partial(_labels_of, clip, frozenset(clip.scored)),
-                        name=partial(_name_of, clip),
-                        match=partial(_match_of, clip, matchers[id(clip.sequence)]),
+                        name=partial(self._name_of, clip),
+                        match=partial(_match_of, clip, matcher),
                         every_frame=self.is_dense,
                         size_hw=_size_hw(clip.sequence),
                     )
                 on_scored(len(clip.scored))
 
-    def _matcher(self, sequence: LabelledSequence) -> Matcher:
+    def _name_of(self, clip: Clip, index: int) -> str:
+        """The frame's name; with its sequence's, where it is not the subject's, since many have equal names (VSPW)."""
+        name = clip.sequence.frame_name(clip.start + index)
+        return name if clip.sequence is self.sequences[0] else f"{clip.sequence.name}/{name}"
+
+    def _matcher(self, sequence: LabelledSequence, flow: Flow | None) -> Matcher:
         if not self.is_dense or self.consistency == "none":
             return no_match
         if self.consistency == "codec":
             return partial(follow_codec, size_hw=_size_hw(sequence))
-        return FlowMatcher(sequence, FLOWS["raft"]() if self.consistency == "raft" else None)
+        return FlowMatcher(sequence, flow)
 
 
 @dataclass(frozen=True)
@@ -152,10 +161,6 @@ def _frames_of(file: Path, count: int) -> Iterator[Frame]:
 
 def _labels_of(clip: Clip, scored: frozenset[int], index: int) -> Labels | None:
     return clip.labels(index) if index in scored else None
-
-
-def _name_of(clip: Clip, index: int) -> str:
-    return clip.sequence.frame_name(clip.start + index)
 
 
 def _match_of(clip: Clip, matcher: Matcher, frame: Frame) -> PairMotion:

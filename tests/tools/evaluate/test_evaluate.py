@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import weakref
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from gopseg.data import CamVid, CamVid12, Cityscapes
 from gopseg.data.datasets.sequences import LabelledSequence, dense_clips
 from gopseg.pipelines import MODES, Pipeline
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
+from gopseg.tools.evaluate import protocols
+from gopseg.tools.evaluate.correspondence import FlowMatcher
 from gopseg.tools.evaluate.flops import network_gflops
 from gopseg.tools.evaluate.main import main
 from gopseg.tools.evaluate.processed_frames import ComposedMotion
@@ -391,6 +394,31 @@ def test_every_mode_is_offered():
     """Modes are taken from the registry, so that a new one needs no change here."""
     result = call("--help")
     assert all(mode in result.output for mode in MODES)
+
+
+def test_sequences_come_one_after_the_other(sequence, tmp_path, monkeypatch):
+    """The motion of one is forgotten before the next is encoded, and equal names of frames are told apart."""
+    alive = weakref.WeakSet()
+    counts = []
+
+    class Matcher(FlowMatcher):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            alive.add(self)
+            counts.append(len(alive))
+
+    monkeypatch.setattr(protocols, "FlowMatcher", Matcher)
+    other = LabelledSequence(
+        "more", *(getattr(sequence, key) for key in ("images", "label_files", "read_labels", "names"))
+    )
+    names = []
+    variants = [Variant("moving", "moving", GreyLevels, "", {})]
+    evaluation = Evaluation(variants, {"": Runner()}, ("a", "b"), GOP, on_scored=lambda name, *_: names.append(name))
+    monkeypatch.setattr(evaluation, "count_operations", lambda _: None)
+    protocol = ClipProtocol([sequence, other, sequence], True, 15.0, starts=1)
+    protocol.run(evaluation, GOP, 3_000_000, lambda _: None)
+    assert counts == [1, 2, 2]  # the one before is let go of as soon as the next is there
+    assert names == [*"0123456", *(f"more/{i}" for i in range(7)), *"0123456"]
 
 
 def test_a_subject_is_seen_at_every_distance(sequence):
