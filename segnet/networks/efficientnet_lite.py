@@ -85,25 +85,32 @@ class SameConv2d(nn.Conv2d):
         *,
         aligned: bool = False,
     ) -> None:
-        padding = kernel // 2 if stride == 1 else 0
+        if stride == 1:
+            padding = kernel // 2
+        else:  # aligned: an output before the first, which is dropped, costs less than a padded copy of the input
+            padding = (kernel - stride) // 2 + stride if aligned else 0
         super().__init__(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
         self.aligned = aligned
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
+        return self.convolve(x, self.weight, None)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The same with another kernel of this form, and a bias (out,)."""
         if self.kernel_size[0] == 1 and is_plain_matrix(x):
-            return functional.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0]).permute(0, 3, 1, 2)
-        if self.stride[0] > 1:
-            top, bottom = self.margins(x.shape[-2])
-            left, right = self.margins(x.shape[-1])
+            return functional.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+        if self.stride[0] > 1 and not self.aligned:
+            (top, bottom), (left, right) = (self.margins(size) for size in x.shape[-2:])
             x = functional.pad(x, (left, right, top, bottom))
-        return super().forward(x)
+        y = functional.conv2d(x, weight, bias, self.stride, self.padding, groups=self.groups)
+        return y[..., 1:, 1:] if self.stride[0] > 1 and self.aligned else y
 
     def margins(self, size: int) -> tuple[int, int]:
-        """Zeros before and behind `size` values."""
-        stride, kernel = self.stride[0], self.kernel_size[0]
-        needed = (math.ceil(size / stride) - 1) * stride + kernel
-        before = (kernel - stride) // 2 if self.aligned else max(0, needed - size) // 2
+        """Zeros before and behind `size` values, as TensorFlow puts them."""
+        stride = self.stride[0]
+        needed = (math.ceil(size / stride) - 1) * stride + self.kernel_size[0]
+        before = max(0, needed - size) // 2
         return before, max(0, needed - size - before)
 
 
@@ -139,8 +146,18 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
-        y: Tensor = self.norm(self.conv(x))
-        return functional.relu6(y, inplace=True) if self.active else y
+        y: Tensor = self.norm(self.conv(x)) if torch.is_grad_enabled() or self.norm.training else self.folded(x)
+        dense = y.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last)
+        return functional.relu6(y, inplace=dense) if self.active else y
+
+    def folded(self, x: Tensor) -> Tensor:
+        """Convolution and batch norm as one convolution: the norm's running statistics are part of its kernel."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None
+        assert variance is not None
+        scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
+        bias = self.norm.bias - mean * scale
+        return self.conv.convolve(x, self.conv.weight * scale[:, None, None, None], bias)
 
 
 class InvertedResidual(nn.Module):

