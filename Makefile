@@ -9,7 +9,7 @@ MODULES := __main__ console errors files options
 .PHONY: demo test lint types format clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m gopseg.tools.demo -o demo
+	$(BIN)/python -m gopseg demo -o demo -y
 
 test: lint types
 	$(BIN)/python -m pytest -p no:cacheprovider

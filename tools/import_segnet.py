@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
-import torch
 
-from .. import __version__
-from ..data import dataset_names, dataset_type
-from ..segnet import (
-    DETECTED,
-    AlteringResolution,
-    FeatureFusion,
-    LowResolution,
-    ModelError,
-    SegmentationNetwork,
-    architecture_names,
-    import_clip_network,
-    import_network,
-    import_propagation,
-    parameter_count,
-    read_checkpoint,
-    read_propagation_checkpoint,
-    save_branch,
-    save_model,
-    save_propagation,
-)
-from .console import InputError, sha256
-
-CLASS_NAMES = {len(kind.classes): kind.classes for kind in map(dataset_type, dataset_names())}
-"""The names of a published network's classes, which its checkpoint lacks, by their number."""
+from ..console import Existing, command, existing_options, option
+from ..errors import InputError
+from ..files import whole_file
+from ..segnet import architecture_names
 
 PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
     "gsvnet-swiftnet": "swiftnet",
@@ -44,33 +21,36 @@ PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
 """Published propagation heads, with the keyframe network whose frames they take."""
 
 
-@click.command()
-@click.version_option(__version__)
+@command("import-segnet", interrupted="no card was written; start again.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
+@option(
     "--arch",
     type=click.Choice(sorted([*architecture_names(), *PROPAGATION])),
     required=True,
     help="The network FILE is of, or the propagation head.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="OUT.safetensors; OUT.json beside."
-)
-@click.option(
+@option("-o", "--output", type=click.Path(path_type=Path), required=True, help="OUT.safetensors; OUT.json beside.")
+@option(
     "--branch",
     type=click.Choice(["auto", "hr", "lr", "ar"]),
     default="auto",
     show_default=True,
     help="What to make of it: a network of its own (hr), or AR-Seg's LR or AR branch. auto: ar where FILE has CReFF.",
 )
-@click.option(
+@option(
     "--lr-scale",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Of a branch. [default: FILE's name, 0.5]",
 )
-@click.option("--compat", is_flag=True, help="Warp, resize and round as AR-Seg's code does, which its weights expect.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
-@click.option("-y", "overwrite", is_flag=True, help="Replace outputs that exist.")
+@option("--compat", is_flag=True, help="Warp, resize and round as AR-Seg's code does, which its weights expect.")
+@option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the weights written.",
+)
+@existing_options()
 def main(
     file: Path,
     arch: str,
@@ -79,7 +59,7 @@ def main(
     lr_scale: float | None,
     compat: bool,
     precision: str,
-    overwrite: bool,
+    existing: Existing,
 ) -> None:
     """Turn the authors' checkpoint FILE into weights that the other commands take, and a card beside them.
 
@@ -89,94 +69,22 @@ def main(
     card_file = output.with_suffix(".json")
     if output.suffix != ".safetensors":
         raise InputError(f"-o '{output}' must end in .safetensors")
-    for existing in (output, card_file):
-        if existing.exists() and not overwrite:
-            raise InputError(f"'{existing}' exists; replace it with -y, or give another name")
+    there = [path for path in (output, card_file) if path.exists()]
+    if there and existing is Existing.KEEP:
+        click.echo(f"{there[0]}: is there already and is kept.", err=True)
+        return
+    if there and existing is Existing.REFUSE:
+        raise InputError(f"'{there[0]}' exists; replace it with -y, keep it with -n, or give another name")
+
+    from ..segnet import ModelError
+    from .checkpoint_conversion import convert
+
     try:
         card = convert(file, arch, output, branch, lr_scale, compat, precision)
     except ModelError as error:
         raise InputError(f"'{file}': {error}" if str(file) not in str(error) else str(error)) from error
     if card["kind"] in ("lr", "ar") and not compat:
         click.echo("AR-Seg's released weights were trained with its own warp and resize: see --compat", err=True)
-    part = card_file.with_name(card_file.name + ".part")
-    part.write_text(json.dumps(card, indent=2) + "\n")
-    part.replace(card_file)
+    with whole_file(card_file) as part:
+        part.write_text(json.dumps(card, indent=2) + "\n")
     click.echo(f"{output}: {card['kind']} of {arch}, {card['parameters']:,} parameters, {len(card['classes'])} classes")
-
-
-def convert(
-    file: Path, arch: str, output: Path, branch: str, lr_scale: float | None, compat: bool, precision: str
-) -> dict[str, Any]:
-    """Write the weights; returns their card."""
-    half = precision == "fp16"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if arch in PROPAGATION:
-        card = convert_propagation(file, arch, output, half)
-    else:
-        card = convert_network(file, arch, output, branch, lr_scale, compat, half)
-    return card | {
-        "source": {"file": file.name, "sha256": sha256(file.read_bytes())},
-        "command": " ".join(["import-segnet", *sys.argv[1:]]),
-        "versions": {"gopseg": __version__, "torch": torch.__version__},
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
-
-
-def convert_propagation(file: Path, arch: str, output: Path, half: bool) -> dict[str, Any]:
-    """Write a propagation head with its flow network; returns what the card says of them."""
-    model = import_propagation(read_propagation_checkpoint(file), PROPAGATION[arch], CLASS_NAMES)
-    save_propagation(model, output, half=half)
-    return {
-        "architecture": arch,
-        "kind": "propagation",
-        "classes": list(model.settings.classes),
-        "flow": model.settings.flow,
-        "parameters": parameter_count(model),
-    }
-
-
-def convert_network(
-    file: Path, arch: str, output: Path, branch: str, lr_scale: float | None, compat: bool, half: bool
-) -> dict[str, Any]:
-    """Write a network or a branch; returns what the card says of it."""
-    network: SegmentationNetwork
-    if arch.startswith(DETECTED):
-        network, creff = import_clip_network(read_checkpoint(file), arch), None
-    else:
-        network, creff = import_network(read_checkpoint(file), arch)
-    network.classes = CLASS_NAMES.get(len(network.classes), network.classes)
-    if branch == "auto":
-        branch = "hr" if creff is None or scale_in_name(file) == 1 else "ar"
-    if branch == "ar" and creff is None:
-        raise ModelError("it has no CReFF (fuse_attention.*) and cannot be an AR branch; take --branch hr or lr")
-    card: dict[str, Any] = {"architecture": arch, "kind": branch, "classes": list(network.classes)}
-    if branch == "hr":
-        save_model(network, output, arch, half=half)
-        card["parameters"] = parameter_count(network)
-    else:
-        scale = lr_scale or scale_in_name(file) or 0.5
-        if scale == 1:
-            raise ModelError("its name says full resolution; an LR or AR branch needs --lr-scale, as in 0.5")
-        low = LowResolution(network, scale, compat=compat)
-        made: LowResolution | AlteringResolution = low
-        if branch == "ar" and creff is not None:
-            fusion = FeatureFusion(network.feature_channels)
-            fusion.creff = creff
-            made = AlteringResolution(low, fusion, compat=compat)
-        save_branch(made, output, arch, "creff" if branch == "ar" else "", half=half)
-        card |= {"parameters": parameter_count(made), "lr_scale": scale, "compat": compat}
-    return card
-
-
-def scale_in_name(file: Path) -> float | None:
-    """The LR scale in a name as AR-Seg's trainer gives it, `PSPNet_resnet18_<scale>_<epoch>_.pth`; None elsewhere."""
-    fields = file.stem.split("_")
-    try:
-        scale = float(fields[2]) if len(fields) >= 4 else 0.0
-    except ValueError:
-        return None
-    return scale if 0 < scale <= 1 else None
-
-
-if __name__ == "__main__":
-    main()
