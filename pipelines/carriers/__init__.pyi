@@ -1,3 +1,12 @@
-from .branch_runner import AlteringRunner as AlteringRunner
-from .branch_runner import find_branch as find_branch
-from .map_warp import warp_map as warp_map
+from .altering_runner import AlteringRunner as AlteringRunner
+from .carrier import Carried as Carried
+from .carrier import Carrier as Carrier
+from .carrier import Passenger as Passenger
+from .carrier import Seen as Seen
+from .fusion import BATCH as BATCH
+from .fusion import LowResolutionFusion as LowResolutionFusion
+from .guided_head import GuidedHead as GuidedHead
+from .guided_head import HeadState as HeadState
+from .maps import Features as Features
+from .maps import Map as Map
+from .maps import Probabilities as Probabilities

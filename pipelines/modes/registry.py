@@ -1,24 +1,16 @@
-"""The modes there are: each a `Pipeline` by its name."""
+"""The modes there are, by name."""
 
 from __future__ import annotations
 
-from .altering_pipeline import AlteringPipeline
-from .clip_pipeline import ClipPipeline
-from .flow_pipeline import FlowPipeline
-from .guided_pipeline import GuidedPipeline
-from .lr_pipeline import LowResolutionPipeline
-from .motion_pipeline import MotionPipeline
-from .per_frame import PerFramePipeline
-from .pipeline import Pipeline
+from .ar import AR
+from .clip import CLIP
+from .flow import FLOW
+from .frame import FRAME
+from .guided import GUIDED
+from .lr import LR
+from .mode import AnyMode
+from .motion import MOTION
 
-_PIPELINES: tuple[type[Pipeline], ...] = (
-    PerFramePipeline,
-    LowResolutionPipeline,
-    MotionPipeline,
-    AlteringPipeline,
-    ClipPipeline,
-    FlowPipeline,
-    GuidedPipeline,
-)
-
-MODES: dict[str, type[Pipeline]] = {pipeline.mode: pipeline for pipeline in _PIPELINES}
+MODES: dict[str, AnyMode] = {mode.name: mode for mode in (FRAME, LR, MOTION, AR, CLIP, FLOW, GUIDED)}
+AUTO = "auto"
+"""Mode motion wherever the stream or `--reencode` allows it, else frame."""

@@ -2,5 +2,11 @@ from .codec_motion import FINEST_CELL as FINEST_CELL
 from .codec_motion import HeadMotion as HeadMotion
 from .codec_motion import head_motion as head_motion
 from .codec_motion import motion_cell as motion_cell
-from .flow_chain import FlowChain as FlowChain
-from .flow_chain import flow_model as flow_model
+from .codec_sources import CodecMotion as CodecMotion
+from .codec_sources import last_step as last_step
+from .flow_source import FlowModel as FlowModel
+from .flow_source import OpticalFlow as OpticalFlow
+from .names import CODEC as CODEC
+from .names import UNTRAINED as UNTRAINED
+from .source import MotionSource as MotionSource
+from .source import index_in_stream as index_in_stream

@@ -1,8 +1,6 @@
-"""Optical flow from frame to frame, followed back to a reference: what mode `flow` has instead of motion vectors."""
+"""Optical flow from frame to frame, followed back to a reference: what serves instead of motion vectors."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,23 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...codec import MotionField
-from ...segnet import (
-    CODEC_MOTION,
-    FLOW_SOURCES,
-    PropagationFrame,
-    PropagationModel,
-    PropagationSettings,
-    inside_frame,
-    load_propagation,
-    motion_on_grid,
-    photometric_residual,
-)
-from ..carriers import warp_map
-from ..errors import StreamUsageError
+from ...segnet import PropagationFrame, PropagationModel, inside_frame, motion_on_grid, photometric_residual
+from ..map_warp import warp_map
 from ..runner import NetworkRunner
-
-UNTRAINED = ("dis", "none")
-"""Sources of FLOW_SOURCES that have no weights."""
 
 MISMATCH = 28.0
 """Mean colour difference, in levels of 255, above which a cell is not what the flow says it was."""
@@ -94,20 +78,3 @@ class FlowChain:
         cells = motion_on_grid(step, (step.shape[1], step.shape[2]), grid_hw)[0]
         way: NDArray[np.float32] = (cells * stride).cpu().numpy()
         self._way = way if self._way is None else way + warp_map(self._way, way, stride)
-
-
-def flow_model(runner: NetworkRunner, source: str) -> PropagationModel:
-    """The motion source that `--flow-source` names: "dis", "none", or `NAME:FILE` with a propagation model's own.
-
-    Only its flow is used. StreamUsageError where there is no such source, ModelError where FILE has not got it.
-    """
-    name, _, file = source.partition(":")
-    if name not in FLOW_SOURCES or (name in UNTRAINED) == bool(file):
-        trained = ", ".join(f"{name}:FILE" for name in FLOW_SOURCES if name not in UNTRAINED)
-        raise StreamUsageError(
-            f"--flow-source {source}: unknown; take {', '.join(UNTRAINED)}, {CODEC_MOTION}, or {trained}"
-        )
-    if file:
-        return load_propagation(Path(file), runner.device, flow=name)
-    settings = PropagationSettings(classes=runner.classes, flow=name, stride=runner.stride)
-    return PropagationModel(settings).eval().to(runner.device)

@@ -1,4 +1,5 @@
 from .overlay import Painter as Painter
+from .palettes import palette_of as palette_of
 from .progress import Progress as Progress
 from .rle import decode_mask as decode_mask
 from .rle import encode_labels as encode_labels

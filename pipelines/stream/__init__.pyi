@@ -1,2 +1,5 @@
+from .request import InferenceRequest as InferenceRequest
 from .request import StreamRequest as StreamRequest
-from .request import segment_stream as segment_stream
+from .running import segment_stream as segment_stream
+from .session import Session as Session
+from .session import segment as segment

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from torch.nn.functional import avg_pool2d
 
 from gopseg.pipelines import NetworkRunner
-from gopseg.pipelines.carriers.branch_runner import AlteringRunner
+from gopseg.pipelines.carriers import AlteringRunner
+from gopseg.pipelines.modes.branches import AlteringBranch, HeadModel, LowBranch
 from gopseg.pipelines.stream.main import main
 from gopseg.segnet import (
     AlteringResolution,
@@ -139,10 +140,10 @@ def runner(network: ColourNetwork) -> NetworkRunner:
     torch.manual_seed(0)
     low = LowResolution(ColourNetwork(), 0.5)
     branch = AlteringResolution(low, build_fusion("evidence", low)).eval()
-    runner.companion("lr0.5", lambda: NetworkRunner(low, device="cpu", precision="fp32"))
-    runner.companion("ar0.5", lambda: AlteringRunner(runner, branch))
+    runner.adopt(LowBranch(0.5), NetworkRunner(low, device="cpu", precision="fp32"))
+    runner.adopt(AlteringBranch(0.5), AlteringRunner(runner, branch))
     settings = PropagationSettings(classes=network.classes, stride=4, width=8)
-    runner.companion("guided  ", lambda: PropagationModel(settings).eval())
+    runner.adopt(HeadModel(), PropagationModel(settings).eval())
     return runner
 
 

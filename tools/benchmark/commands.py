@@ -10,11 +10,12 @@ import click
 from ...codec import PRESETS
 from ...console import command, option
 from ...options import Size
+from ...segnet import DEFAULT_MODEL
 
 
 @command("modes")
 @click.argument("video", type=click.Path(path_type=Path, exists=True))
-@option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @option("--modes", "names", default="frame,motion", show_default=True, help="The first is what others are held to.")
 @option(
     "--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds, in each of which every mode runs."
@@ -42,7 +43,7 @@ def modes(
 
 
 @command("memory")
-@option("--model", default="swiftnet18-camvid", show_default=True, help="Shipped name or .safetensors file.")
+@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @option("--mode", default="motion", show_default=True, help="The mode to measure.")
 @option("--short", type=click.IntRange(1), default=500, show_default=True, help="Frames of the short run.")
 @option("--long", "long_", type=click.IntRange(1), default=10_000, show_default=True, help="Of the long one.")

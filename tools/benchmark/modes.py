@@ -18,6 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from ...console import Existing
 from ...errors import GopsegError, InputError
 from ...pipelines import MODES, StreamRequest, segment_stream
 from ..provenance import hardware
@@ -62,7 +63,7 @@ def _run(
         device=device,
         precision=precision,
         stats_file=stats,
-        overwrite=True,
+        existing=Existing.REPLACE,
         quiet=True,
     )
     segment_stream(request)

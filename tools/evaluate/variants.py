@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import re
@@ -13,11 +12,10 @@ from typing import Any
 
 from safetensors import safe_open
 
-from ...pipelines import MODES, NetworkRunner, Pipeline
-from ...segnet import branch_file, find_weights
-from ..console import InputError
-
-GUIDED = "guided"
+from ...errors import InputError
+from ...pipelines import MODES, AnyMode, NetworkRunner, Pipeline, option_names
+from ...pipelines import branch_files as files_of_mode
+from ...segnet import find_weights
 
 ALIASES = {"hr": "frame"}
 """Names of the papers for modes of ours."""
@@ -29,38 +27,38 @@ class Variant:
 
     name: str
     mode: str
-    pipeline: type[Pipeline]
+    declaration: AnyMode
     model: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, runner: NetworkRunner) -> Pipeline:
         """A pipeline for one clip."""
-        return self.pipeline(runner, **self.options)
+        return self.declaration.pipeline(runner, **self.options)
 
 
 def make_variants(modes: str, model: str, sweeps: Mapping[str, Sequence[Any]]) -> list[Variant]:
     """Variants of comma-separated `MODE` or `MODE@MODEL`, in that order.
 
-    A mode whose pipeline has an option of a sweep's name comes once for each of its values. InputError for unknown
-    modes, for a variant that comes twice, and for a sweep that none of the modes has an option for.
+    A mode that has an option of a sweep's name comes once for each of its values. InputError for unknown modes, for a
+    variant that comes twice, and for a sweep that none of the modes has an option for; StreamUsageError for values that
+    cannot be.
     """
     variants: list[Variant] = []
     swept: set[str] = set()
     for text in filter(None, (part.strip() for part in modes.split(","))):
         mode, _, own = text.partition("@")
-        pipeline = MODES.get(ALIASES.get(mode, mode))
-        if pipeline is None:
+        declaration = MODES.get(ALIASES.get(mode, mode))
+        if declaration is None:
             known = ", ".join((*ALIASES, *MODES))
             raise InputError(f"--modes: unknown mode '{mode}'; there are: {known}")
-        keys = [key for key in sweeps if default(pipeline, key) is not None]
+        keys = [key for key in sweeps if key in option_names(declaration)]
         swept.update(keys)
         for values in itertools.product(*(sweeps[key] for key in keys)):
             options = dict(zip(keys, values, strict=True))
-            scale = default(pipeline, "lr_scale")
-            if scale is not None:
-                options.setdefault("lr_scale", scale)
-            shown = [describe(key, value) for key, value in options.items() if len(sweeps.get(key, [])) > 1]
-            variants.append(Variant(" ".join([text, *shown]), mode, pipeline, own or model, options))
+            parsed = declaration.parse(options)
+            options |= {key: getattr(parsed, key) for key in scale_options(declaration)}
+            shown = [describe(declaration, key, options[key]) for key in keys if len(sweeps[key]) > 1]
+            variants.append(Variant(" ".join([text, *shown]), mode, declaration, own or model, options))
     unused = [key for key in sweeps if key not in swept]
     if unused:
         raise InputError(f"none of the modes {modes} has the option '{unused[0]}'; leave it out or add such a mode")
@@ -71,15 +69,19 @@ def make_variants(modes: str, model: str, sweeps: Mapping[str, Sequence[Any]]) -
     return variants
 
 
-def default(pipeline: type[Pipeline], option: str) -> Any:
-    """The default of an option of a pipeline's constructor; None where it has no such option."""
-    parameter = inspect.signature(pipeline.__init__).parameters.get(option)
-    return None if parameter is None else parameter.default
+def scale_options(mode: AnyMode) -> list[str]:
+    """The options that give the scale of a mode's branch: they choose weights, so they are always recorded."""
+    return [wanted.scale for wanted in mode.weights if wanted.scale is not None]
 
 
-def describe(key: str, value: Any) -> str:
-    """An option in a variant's name: 0.5 of `lr_scale`, which is in every AR-Seg table, others as key=value."""
-    return f"{value}" if key == "lr_scale" else f"{key}={value}"
+SCALE = scale_options(MODES["ar"])[0]
+"""What `--lr-scales` varies."""
+
+
+def describe(mode: AnyMode, key: str, value: Any) -> str:
+    """An option in a variant's name: of the branch's scale, which is in every AR-Seg table, the value; others as
+    key=value."""
+    return f"{value}" if key in scale_options(mode) else f"{key}={value}"
 
 
 def parse_values(text: str) -> list[Any]:
@@ -104,11 +106,11 @@ def parse_values(text: str) -> list[Any]:
 
 def parse_sweeps(lr_scales: str | None, sweeps: Iterable[str]) -> dict[str, list[Any]]:
     """`--lr-scales` and `--sweep KEY=VALUES` as values by option; InputError where one is not of that form."""
-    found = {} if lr_scales is None else {"lr_scale": parse_values(lr_scales)}
+    found = {} if lr_scales is None else {SCALE: parse_values(lr_scales)}
     for text in sweeps:
         key, equals, values = text.partition("=")
         if not equals or not key.isidentifier():
-            raise InputError(f"--sweep '{text}' is not of the form KEY=VALUES, as in lr_scale=0.3..0.9")
+            raise InputError(f"--sweep '{text}' is not of the form KEY=VALUES, as in {SCALE}=0.3..0.9")
         found[key] = parse_values(values)
     return found
 
@@ -128,15 +130,11 @@ def backbone_name(model: str) -> str:
 
 def branch_files(variants: Iterable[Variant]) -> list[Path]:
     """The files of the branches (LR, AR, propagation heads) that belong to the variants' models and are used."""
-    variants = list(variants)
     files = [
-        branch_file(find_weights(variant.model), variant.pipeline.mode, variant.options["lr_scale"])
+        file
         for variant in variants
-        if "lr_scale" in variant.options
+        for file in files_of_mode(
+            variant.declaration, variant.declaration.parse(variant.options), find_weights(variant.model)
+        )
     ]
-    files += [
-        Path(variant.options.get("guided_weights") or branch_file(find_weights(variant.model), GUIDED))
-        for variant in variants
-        if variant.pipeline.mode == GUIDED
-    ]
-    return [file for file in dict.fromkeys(files) if file.is_file()]
+    return list(dict.fromkeys(files))

@@ -31,7 +31,7 @@ def frames_of(clip):
 @pytest.mark.parametrize("skipped", [(), (0,), (6,), (3, 4)])
 def test_pushing_gives_the_labels_of_stepping_in_order(runner, square_clip, skipped):
     frames = frames_of(square_clip)
-    stepping, pushing = MODES["ar"](runner), MODES["ar"](runner)
+    stepping, pushing = MODES["ar"].pipeline(runner), MODES["ar"].pipeline(runner)
     stepped, pushed = [], []
     for frame in frames:
         if frame.index in skipped:
@@ -49,7 +49,7 @@ def test_pushing_gives_the_labels_of_stepping_in_order(runner, square_clip, skip
 
 
 def test_frames_between_keyframes_are_seen_by_the_branch_only(runner, network, square_clip):
-    predictions = list(MODES["ar"](runner).run(frames_of(square_clip)))
+    predictions = list(MODES["ar"].pipeline(runner).run(frames_of(square_clip)))
     assert [p.from_network for p in predictions] == [i % 6 == 0 for i in range(12)]
     assert network.calls == 2
     assert all({"motion", "fusion"} <= set(p.timings) for p in predictions if not p.from_network)
@@ -57,7 +57,7 @@ def test_frames_between_keyframes_are_seen_by_the_branch_only(runner, network, s
 
 @pytest.mark.parametrize("source", ["dis", "none"])
 def test_other_motion_and_an_interval(runner, network, square_clip, source):
-    pipeline = MODES["ar"](runner, flow_source=source, interval=4)
+    pipeline = MODES["ar"].pipeline(runner, flow_source=source, interval=4)
     predictions = list(pipeline.run(frames_of(square_clip)))
     assert [p.from_network for p in predictions] == [i % 4 == 0 for i in range(12)]
     assert network.calls == 3
@@ -81,10 +81,10 @@ def weights(tmp_path_factory):
 def test_branches_are_found_beside_the_weights(mode, weights, square_clip):
     runner = NetworkRunner(load_network(weights[0]), device="cpu", precision="fp32")
     frames = frames_of(square_clip)[:3]
-    predictions = list(MODES[mode](runner, keep_logits=True).run(frames))
+    predictions = list(MODES[mode].pipeline(runner, keep_logits=True).run(frames))
     assert [p.logits.shape for p in predictions] == [(16, 24, 3)] * 3
     with pytest.raises(StreamUsageError, match=r"--lr-scale 0\.5"):
-        MODES[mode](runner, lr_scale=0.75)
+        MODES[mode].pipeline(runner, lr_scale=0.75)
 
 
 def test_our_own_encodes_are_taken_as_they_are(weights, square_clip, tmp_path):
@@ -112,4 +112,4 @@ def test_a_branch_comes_back_as_it_was_saved(weights):
 def test_a_network_from_nowhere_has_no_branches(square_clip):
     runner = NetworkRunner(SwiftNet(3), device="cpu", precision="fp32")
     with pytest.raises(StreamUsageError, match="loaded from a file"):
-        MODES["ar"](runner)
+        MODES["ar"].pipeline(runner)

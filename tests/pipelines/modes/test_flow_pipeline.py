@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from gopseg.codec import open_video
-from gopseg.pipelines import MODES, MotionPipeline, NetworkRunner, StreamUsageError
-from gopseg.pipelines.modes.guided_pipeline import sample_cells
-from gopseg.pipelines.motion.flow_chain import FlowChain, flow_model
+from gopseg.pipelines import MODES, NetworkRunner, StreamUsageError
+from gopseg.pipelines.carriers.guided_head import sample_cells
+from gopseg.pipelines.modes.branches import HeadModel
+from gopseg.pipelines.motion import FlowModel
+from gopseg.pipelines.motion.flow_chain import FlowChain
 from gopseg.segnet import (
     ModelError,
     PropagationModel,
@@ -23,7 +25,7 @@ from gopseg.segnet.networks.swiftnet import SwiftNet
 from gopseg.segnet.propagation.grid_frames import full_logits
 
 CLASSES = ("ground", "red", "blue")
-Flow, Guided = MODES["flow"], MODES["guided"]
+Flow, Guided = MODES["flow"].pipeline, MODES["guided"].pipeline
 
 
 def frames_of(clip):
@@ -43,7 +45,7 @@ def install(runner, **settings):
     """A fresh head of these settings as the runner's own."""
     torch.manual_seed(0)
     model = PropagationModel(PropagationSettings(classes=CLASSES, **{"width": 8, **settings})).eval()
-    runner._companions["guided  "] = model
+    runner.adopt(HeadModel(), model)
     return model
 
 
@@ -53,7 +55,7 @@ def test_flow_is_followed_back_to_the_reference(runner):
     texture = cv2.GaussianBlur(noise, (0, 0), 3)
     texture = ((texture.astype(float) - texture.min()) * 255 / np.ptp(texture)).astype(np.uint8)
     pictures = [np.ascontiguousarray(texture[20 + 2 * i : 116 + 2 * i, 40 - 3 * i : 168 - 3 * i]) for i in range(5)]
-    chain = FlowChain(runner, flow_model(runner, "dis"))
+    chain = FlowChain(runner, FlowModel("dis").make(runner))
     chain.restart(pictures[0])
     assert not chain.field().displacement.any()
     for picture in pictures[1:]:
@@ -62,17 +64,17 @@ def test_flow_is_followed_back_to_the_reference(runner):
     assert np.abs(inner - (-12, 8)).mean() < 0.5
 
 
-@pytest.mark.parametrize("mode", [Flow, Guided])
-@pytest.mark.parametrize("interval", [0, 4])
+@pytest.mark.parametrize("mode", ["flow", "guided"])
+@pytest.mark.parametrize("interval", [None, 4])
 def test_keyframes_are_the_streams_or_come_by_interval(mode, interval, runner, square_clip):
     frames = frames_of(square_clip)
-    expected = {(Flow, 4): [0, 4, 8], (Guided, 4): [0, 4, 6, 10]}.get((mode, interval), [0, 6])
-    assert seen(mode(runner, interval=interval).run(frames)) == expected
+    expected = {("flow", 4): [0, 4, 8], ("guided", 4): [0, 4, 6, 10]}.get((mode, interval), [0, 6])
+    assert seen(MODES[mode].pipeline(runner, interval=interval).run(frames)) == expected
 
 
 def test_codec_motion_as_the_flow_source_is_mode_motion(runner, square_clip):
     frames = frames_of(square_clip)
-    flow, motion = Flow(runner, flow_source="motion"), MotionPipeline(runner)
+    flow, motion = Flow(runner, flow_source="motion"), MODES["motion"].pipeline(runner)
     assert flow.needs_motion
     assert not Flow(runner).needs_motion
     for frame in frames:
@@ -163,7 +165,7 @@ def test_motion_tells_what_it_could_not_follow(runner, tmp_path, make_clip, squa
     changed = [image.copy() for image in square_images[:4]]
     changed[3][0:32, 64:96] = np.random.default_rng(5).integers(0, 255, (32, 32, 3))
     frames = frames_of(make_clip(tmp_path / "new.mp4", changed, gop=50))
-    occluded = list(MotionPipeline(runner).run(frames))[3].occluded
+    occluded = list(MODES["motion"].pipeline(runner).run(frames))[3].occluded
     assert occluded[1:7, 17:23].mean() > 0.7
     assert occluded[9:, :14].mean() < 0.1
 
@@ -193,7 +195,7 @@ def weights(tmp_path_factory):
 def test_the_head_is_found_beside_the_weights(weights, square_clip):
     runner = NetworkRunner(load_network(weights), device="cpu", precision="fp32")
     frames = frames_of(square_clip)[:3]
-    for source in ("", "motion", "dis", "none"):
+    for source in (None, "motion", "dis", "none"):
         pipeline = Guided(runner, flow_source=source)
         assert pipeline.needs_motion == (source == "motion")
         assert seen(pipeline.run(frames)) == [0]
@@ -212,7 +214,7 @@ def test_a_head_that_is_not_there_or_not_for_this_network(runner, weights, tmp_p
         Guided(runner)
     with pytest.raises(StreamUsageError, match="for 3 classes"):
         Guided(runner, guided_weights=branch_file(weights, "guided"))
-    with pytest.raises(StreamUsageError, match="needs --guided-weights"):
+    with pytest.raises(StreamUsageError, match="give --guided-weights"):
         Guided(NetworkRunner(SwiftNet(2), device="cpu", precision="fp32"))
 
 

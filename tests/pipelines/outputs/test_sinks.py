@@ -24,7 +24,7 @@ def frame(index, pts=None, image=None, time_base=Fraction(1, 25)):
 
 
 def prediction(of, labels=LABELS):
-    return Prediction(of.index, of.pts, of.time_base, of.pict_type, of.distance, labels)
+    return Prediction(of, labels)
 
 
 def write(output, frames):

@@ -11,7 +11,7 @@ import pytest
 
 from gopseg.codec import CompressedVideo, FrameSource, MotionAbsence, open_video
 from gopseg.data import FrameFolder, open_frames
-from gopseg.pipelines.stream.live import LiveVideo
+from gopseg.pipelines.inputs import LiveVideo
 
 
 @pytest.fixture

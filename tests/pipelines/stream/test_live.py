@@ -23,9 +23,8 @@ import numpy as np
 import pytest
 
 from gopseg.codec import Frame, SourceError, open_video
-from gopseg.pipelines import MotionPipeline
-from gopseg.pipelines.stream.inputs import open_source, reencoded
-from gopseg.pipelines.stream.live import LiveVideo
+from gopseg.pipelines import MODES
+from gopseg.pipelines.inputs import LiveVideo, open_source, reencoded
 from gopseg.pipelines.stream.live_queue import LatestAhead
 
 GOP = 6
@@ -225,8 +224,8 @@ def test_a_camera_is_opened_by_v4l2(monkeypatch: pytest.MonkeyPatch, square_clip
         asked.update(source=source, **options)
         return open_video(square_clip)
 
-    monkeypatch.setattr("gopseg.pipelines.stream.inputs.open_video", opened)
-    monkeypatch.setattr("gopseg.pipelines.stream.inputs._CAMERAS", "mp4")  # a format that every build has
+    monkeypatch.setattr("gopseg.pipelines.inputs.opening.open_video", opened)
+    monkeypatch.setattr("gopseg.pipelines.inputs.opening._CAMERAS", "mp4")  # a format that every build has
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda self: str(self) == "/dev/video3" or exists(self))
     with open_source("3", motion=True, frame_rate=Fraction(25)) as source:
@@ -273,8 +272,8 @@ def test_latest_gives_the_chain_up_until_a_keyframe(square_clip: Path) -> None:
 def test_motion_is_chained_through_what_latest_passes_over(square_clip: Path, runner) -> None:
     with open_video(square_clip) as video:
         frames = list(video)
-    whole = list(MotionPipeline(runner).run(frames))
-    pipeline, seen = MotionPipeline(runner), {}
+    whole = list(MODES["motion"].pipeline(runner).run(frames))
+    pipeline, seen = MODES["motion"].pipeline(runner), {}
     with LatestAhead([(frame, True) for frame in frames[:5]], 64) as ahead:
         read_all(ahead)
         for (frame, _), passed in ahead.latest():

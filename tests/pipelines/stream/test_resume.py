@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gopseg.pipelines import MotionPipeline
+from gopseg.pipelines import KeyframePipeline
 
 STOP = 21  # frame at which runs are broken off: the fourth of its GOP
 KINDS = "overlay,labels,color,rle"
@@ -29,15 +29,15 @@ def clip(tmp_path, make_clip, square_images) -> Path:
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Lets Ctrl-C come at frame STOP of the next run."""
-    observe = MotionPipeline._observe
+    observe = KeyframePipeline._observe
 
-    def broken(self: MotionPipeline, frame: Any) -> None:
+    def broken(self: KeyframePipeline[Any], frame: Any) -> None:
         if frame.index == STOP:
-            monkeypatch.setattr(MotionPipeline, "_observe", observe)
+            monkeypatch.setattr(KeyframePipeline, "_observe", observe)
             raise KeyboardInterrupt
         observe(self, frame)
 
-    return lambda: monkeypatch.setattr(MotionPipeline, "_observe", broken)
+    return lambda: monkeypatch.setattr(KeyframePipeline, "_observe", broken)
 
 
 def outputs(folder: Path, stem: str) -> dict[str, Any]:
@@ -102,13 +102,13 @@ def test_interrupted_twice(stream, tmp_path: Path, clip: Path, interrupt) -> Non
 
 KILLED = f"""
 import os, signal
-from gopseg.pipelines import MotionPipeline
-observe = MotionPipeline._observe
+from gopseg.pipelines import KeyframePipeline
+observe = KeyframePipeline._observe
 def broken(self, frame):
     if frame.index == {STOP}:
         os.kill(os.getpid(), signal.SIGKILL)
     observe(self, frame)
-MotionPipeline._observe = broken
+KeyframePipeline._observe = broken
 from gopseg.pipelines.stream.main import main
 main()
 """
@@ -196,7 +196,7 @@ def test_a_failure_on_the_way_keeps_what_was_there(
 
 def test_what_cannot_be_resumed(stream, tmp_path: Path, clip: Path) -> None:
     assert "cannot be read again" in stream("rtsp://127.0.0.1/x", "--resume").stderr
-    assert "exclude each other" in stream(clip, "--resume", "-y").stderr
+    assert "contradict each other" in stream(clip, "--resume", "-y").stderr
     (tmp_path / "x.mp4").write_text("precious")
     result = stream(clip, "-o", "x.mp4", "--save", "overlay,labels", "--resume")
     assert (result.exit_code, (tmp_path / "x.mp4").read_text()) == (2, "precious")

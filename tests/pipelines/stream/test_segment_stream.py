@@ -190,7 +190,7 @@ def test_existing_outputs(stream, tmp_path, square_clip):
     kept = stream(square_clip, "-o", "x.mp4", "-n")
     assert kept.exit_code == 0
     assert taken.read_text() == "precious"
-    assert "exclude each other" in stream(square_clip, "-o", "x.mp4", "-n", "-y").stderr
+    assert "contradict each other" in stream(square_clip, "-o", "x.mp4", "-n", "-y").stderr
     assert stream(square_clip, "-o", "x.mp4", "-y").exit_code == 0
     assert facts(taken)[0] == (64, 96)
     assert [file.name for file in tmp_path.iterdir()] == ["x.mp4"]

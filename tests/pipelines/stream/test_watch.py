@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from gopseg.codec import Frame
+from gopseg.pipelines.inputs import FrameWatch
 from gopseg.pipelines.outputs.video_output import _fitted
-from gopseg.pipelines.stream.watch import FrameWatch
 
 REFRESH = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=6:bframes=0:ref=1:weightp=0"}
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import weakref
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from gopseg.codec import open_video
 from gopseg.data import CamVid, CamVid12, Cityscapes
 from gopseg.data.datasets.sequences import LabelledSequence, dense_clips
-from gopseg.pipelines import MODES, Pipeline
+from gopseg.pipelines import MODES, Mode, Options, Pipeline, Scored
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
 from gopseg.tools.evaluate import protocols
 from gopseg.tools.evaluate.correspondence import FlowMatcher
@@ -49,8 +50,6 @@ def picture(labels):
 class GreyLevels(Pipeline):
     """Reads the classes off the grey level: right wherever truth and frame belong together."""
 
-    mode = "grey"
-
     def __init__(self, runner, *, frozen=False):
         super().__init__(runner)
         self.frozen = frozen
@@ -59,12 +58,26 @@ class GreyLevels(Pipeline):
         if frame.is_keyframe or not self.frozen:
             self.labels = (frame.image[..., 0] > 100).astype(np.uint8)
 
-    def _scores(self, frame):
-        return np.eye(2, dtype=np.float32)[self.labels[::2, ::2]], frame.is_keyframe
+    def _segment(self, frame):
+        return Scored(np.eye(2, dtype=np.float32)[self.labels[::2, ::2]], frame.is_keyframe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreyOptions(Options):
+    frozen: bool = False
+
+    def __post_init__(self):
+        """It is no option of a command."""
+
+
+GREY = Mode(
+    name="grey", help="", options=GreyOptions, build=lambda runner, options: GreyLevels(runner, frozen=options.frozen)
+)
 
 
 class Runner:
     stride = 2
+    classes = ("a", "b")
     saved_seconds = 0.0
 
 
@@ -79,7 +92,7 @@ def sequence(tmp_path):
 
 
 def evaluate(sequence, tmp_path, *, every_frame=True):
-    variants = [Variant(name, name, GreyLevels, "", {"frozen": name == "frozen"}) for name in ("moving", "frozen")]
+    variants = [Variant(name, name, GREY, "", {"frozen": name == "frozen"}) for name in ("moving", "frozen")]
     evaluation = Evaluation(variants, {"": Runner()}, ("a", "b"), GOP)
     for clip in dense_clips(sequence, GOP):
         file = tmp_path / "clip.mp4"
@@ -112,7 +125,7 @@ def test_frames_that_do_not_count_are_passed_over(sequence, tmp_path):
 
 
 def test_costs_are_those_of_a_stream_with_gops_of_that_length():
-    evaluation = Evaluation([Variant("v", "v", GreyLevels, "")], {}, ("a", "b"), 4)
+    evaluation = Evaluation([Variant("v", "v", GREY, "")], {}, ("a", "b"), 4)
     (result,) = evaluation.results
     result.operations = {(True, True): 8e9, (False, False): 1e9}
     result.frames[:], result.network_frames[:] = (10, 20), (10, 5)
@@ -127,7 +140,7 @@ def test_costs_are_those_of_a_stream_with_gops_of_that_length():
 
 
 def test_intervals_are_what_the_first_distances_give():
-    evaluation = Evaluation([Variant("v", "v", GreyLevels, "")], {}, ("a", "b"), 3)
+    evaluation = Evaluation([Variant("v", "v", GREY, "")], {}, ("a", "b"), 3)
     (result,) = evaluation.results
     truth = np.array([[0, 0, 0, 1]], np.uint8)
     for confusion, wrong in zip(result.confusions, (0, 2, 1), strict=True):
@@ -412,7 +425,7 @@ def test_sequences_come_one_after_the_other(sequence, tmp_path, monkeypatch):
         "more", *(getattr(sequence, key) for key in ("images", "label_files", "read_labels", "names"))
     )
     names = []
-    variants = [Variant("moving", "moving", GreyLevels, "", {})]
+    variants = [Variant("moving", "moving", GREY, "", {})]
     evaluation = Evaluation(variants, {"": Runner()}, ("a", "b"), GOP, on_scored=lambda name, *_: names.append(name))
     monkeypatch.setattr(evaluation, "count_operations", lambda _: None)
     protocol = ClipProtocol([sequence, other, sequence], True, 15.0, starts=1)

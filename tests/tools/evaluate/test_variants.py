@@ -1,7 +1,10 @@
+from dataclasses import dataclass
+
 import pytest
 
-from gopseg.pipelines import MODES, Pipeline
-from gopseg.tools.console import InputError
+from gopseg.errors import InputError
+from gopseg.pipelines import MODES, BranchWeights, Mode, PerFramePipeline, StreamUsageError
+from gopseg.pipelines.modes.options import LowResolution, text
 from gopseg.tools.evaluate.variants import make_variants, parse_sweeps, parse_values
 
 
@@ -26,16 +29,23 @@ def test_lists_without_values_are_refused():
         parse_values(" , ")
 
 
-class Scaled(Pipeline):
-    mode = "scaled"
+@dataclass(frozen=True, kw_only=True)
+class ScaledOptions(LowResolution):
+    source: str = text("motion", "Where from.")
 
-    def __init__(self, runner, *, lr_scale=0.5, source="motion"):
-        super().__init__(runner)
+
+SCALED = Mode(
+    name="scaled",
+    help="for these tests",
+    options=ScaledOptions,
+    weights=(BranchWeights("lr", scale="lr_scale"),),
+    build=lambda runner, options: PerFramePipeline(runner),
+)
 
 
 @pytest.fixture
 def modes(monkeypatch):
-    monkeypatch.setitem(MODES, "scaled", Scaled)
+    monkeypatch.setitem(MODES, "scaled", SCALED)
 
 
 def names(*arguments):
@@ -53,7 +63,7 @@ def test_modes_come_once_for_each_value_of_the_options_that_they_have(modes):
         "scaled 0.4 source=dis",
     ]
     assert [variant.mode for variant in variants] == ["hr", *4 * ["scaled"]]
-    assert variants[0].pipeline is MODES["frame"]
+    assert variants[0].declaration is MODES["frame"]
     assert variants[2].options == {"lr_scale": 0.3, "source": "dis"}
 
 
@@ -70,3 +80,10 @@ def test_a_mode_can_have_a_model_of_its_own(modes):
         ("hr", "a"),
         ("hr@runs/b.safetensors", "runs/b.safetensors"),
     ]
+
+
+def test_values_that_cannot_be_are_refused_before_anything_runs(modes):
+    with pytest.raises(StreamUsageError, match=r"--lr-scale 1\.5: is out of range"):
+        make_variants("scaled", "net", parse_sweeps("1.5", []))
+    with pytest.raises(InputError, match="has the option 'interval'"):
+        make_variants("scaled", "net", parse_sweeps(None, ["interval=4"]))

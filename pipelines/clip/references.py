@@ -16,9 +16,6 @@ OFFSETS = (9, 6, 3)
 SECONDS = (0.6, 0.4, 0.2)
 """The same in seconds."""
 
-GUIDED = "guided"
-"""The name of the choice that needs the codec's motion and quantisers."""
-
 _EARLY: Mapping[int, tuple[int, ...]] = MappingProxyType(
     {3: (0, 1, 2), 4: (0, 2, 3), 5: (0, 2, 4), 6: (0, 2, 4), 7: (0, 3, 5), 8: (0, 3, 6)}
 )
@@ -135,6 +132,6 @@ class GuidedReferences(ReferenceChoice):
 CHOICES: dict[str, type[ReferenceChoice]] = {
     "seconds": TimedReferences,
     "fixed": FixedReferences,
-    GUIDED: GuidedReferences,
+    "guided": GuidedReferences,
     "published": PublishedReferences,
 }

@@ -1,11 +1,8 @@
-"""The LR and AR branches that belong to a runner's network, run on its device at its precision."""
+"""AR-Seg's branches that belong to a runner's network, run on its device at its precision."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,44 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...codec import MotionField
-from ...segnet import AlteringResolution, Carried, Motion, branch_file, load_ar
-from ..errors import StreamUsageError
+from ...segnet import AlteringResolution, Carried, Motion
 from ..runner import NetworkRunner
 
 
-def find_branch(runner: NetworkRunner, kind: Literal["lr", "ar"], scale: float) -> Path:
-    """The file of a branch; StreamUsageError that names the scales there are, or how to make one."""
-    weights = runner.network.weights_file
-    if weights is None:
-        raise StreamUsageError(f"mode {kind} needs a network that was loaded from a file, beside which its branch lies")
-    kinds = ("lr", "ar") if kind == "lr" else ("ar",)  # an AR file holds an LR branch too
-    candidates = [branch_file(weights, each, scale) for each in kinds]
-    found = [file for file in candidates if file.is_file()]
-    if found:
-        return found[0]
-    pattern = re.compile(rf"{re.escape(weights.stem)}-(?:{'|'.join(kinds)})([\d.]+)\.safetensors")
-    scales = sorted({match[1] for path in weights.parent.iterdir() if (match := pattern.fullmatch(path.name))})
-    way = f"--lr-scale {', '.join(scales)}" if scales else f"train it: train-segnet {kind} --hr {weights}"
-    raise StreamUsageError(
-        f"'{weights.stem}' has no {kind.upper()} branch at scale {scale:g} ('{candidates[0]}'); {way}"
-    )
-
-
 class AlteringRunner:
-    """AR-Seg's branches on pictures: HR logits of keyframes, fused logits of the frames between.
-
-    Use `AlteringRunner.of(runner, scale)`, which loads the branch once for each runner.
-    """
+    """AR-Seg's branches on pictures: HR logits of keyframes, fused logits of the frames between."""
 
     def __init__(self, runner: NetworkRunner, branch: AlteringResolution) -> None:
         self.runner, self.branch = runner, runner.prepared(branch)
-
-    @classmethod
-    def of(cls, runner: NetworkRunner, scale: float) -> AlteringRunner:
-        """The branch that belongs to a runner's network."""
-        return runner.companion(
-            f"ar{scale:g}", lambda: cls(runner, load_ar(find_branch(runner, "ar", scale), runner.device))
-        )
 
     def keyframe(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Carried]:
         """(H, W, 3) uint8 RGB to its logits (h, w, classes) and what the following frames need of it."""

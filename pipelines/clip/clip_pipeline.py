@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ...codec import Frame, SignalReader
 from ...segnet import MRCFA, Encoded, Tokens
 from ..errors import StreamUsageError
+from ..pipeline import Pipeline, Scored
 from ..runner import NetworkRunner
-from .clip_references import CHOICES, Moment
-from .pipeline import Pipeline
+from .references import CHOICES, Moment
 
 MOST_KEPT = 64
 """Frames that are kept at most, however high the frame rate; about 2 MB each at 480x864 with b1."""
@@ -25,14 +24,12 @@ _MARGIN = 1.25  # a frame a little older than asked for may still be the nearest
 class ClipPipeline(Pipeline):
     """MRCFA (Sun et al., ECCV 2022) on a stream: each frame is encoded once, and its tokens serve the frames after it.
 
-    `references` is how earlier frames are chosen (see `clip_references`): 'seconds', 'fixed', 'guided' by the codec's
+    `references` is how earlier frames are chosen (see `references`): 'seconds', 'fixed', 'guided' by the codec's
     motion, types, quantisers and by cuts, or 'published' as in the released code. The first frame, and with 'guided'
     the first after a cut, is its own reference; with 'published' it gets per-frame logits. Skipped frames are encoded
     only once a later frame refers to them.
     StreamUsageError where the network is no MRCFA or the choice is unknown.
     """
-
-    mode = "clip"
 
     def __init__(self, runner: NetworkRunner, *, keep_logits: bool = False, references: str = "seconds") -> None:
         super().__init__(runner, keep_logits=keep_logits)
@@ -41,7 +38,7 @@ class ClipPipeline(Pipeline):
                 f"mode clip needs an MRCFA network, not {type(runner.network).__name__}; take --model FILE of one"
             )
         if references not in CHOICES:
-            raise StreamUsageError(f"references '{references}': unknown; take one of {', '.join(CHOICES)}")
+            raise StreamUsageError(f"--references {references}: unknown; take one of {', '.join(CHOICES)}")
         self.network = runner.network
         self.choice = CHOICES[references]()
         self._signals = SignalReader() if self.choice.uses_signals else None
@@ -69,7 +66,7 @@ class ClipPipeline(Pipeline):
         while self._kept and self._is_old(self._kept[0].moment, moment):
             self._kept.popleft()
 
-    def _scores(self, frame: Frame) -> tuple[NDArray[np.float32], bool]:
+    def _segment(self, frame: Frame) -> Scored:
         assert self._now is not None
         places = self.choice.choose([kept.moment for kept in self._kept], self._now.moment)
         with self._clock("network"), torch.inference_mode(), self.runner.autocast():
@@ -79,8 +76,7 @@ class ClipPipeline(Pipeline):
             if not references and not self.choice.alone_per_frame:
                 references = [target.tokens]
             logits = self.network.segment(target, references, frame.size_hw)[0]
-            array: NDArray[np.float32] = logits.permute(1, 2, 0).float().cpu().contiguous().numpy()
-        return array, True
+            return Scored(logits.permute(1, 2, 0).float().cpu().contiguous().numpy())
 
     def _encode(self, frame: Frame) -> Encoded:
         images = torch.from_numpy(frame.image).to(self.runner.device)[None]

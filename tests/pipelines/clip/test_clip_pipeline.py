@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="the extra segformer is not installed
 
 from gopseg.codec import open_video
 from gopseg.pipelines import MODES, NetworkRunner, StreamUsageError
-from gopseg.pipelines.modes.clip_pipeline import ClipPipeline
+from gopseg.pipelines.clip import ClipPipeline
 from gopseg.segnet import SwiftNet, build_network, save_model
 
 CLASSES = ("ground", "red", "blue")
@@ -107,11 +107,11 @@ def test_memory_is_bounded(clip_runner, clip_frames):
 
 
 def test_what_cannot_work_is_refused(clip_runner):
-    assert MODES["clip"] is ClipPipeline
+    assert isinstance(MODES["clip"].pipeline(clip_runner), ClipPipeline)
     with pytest.raises(StreamUsageError, match="needs an MRCFA network, not SwiftNet"):
         ClipPipeline(NetworkRunner(SwiftNet(CLASSES), device="cpu", precision="fp32"))
-    with pytest.raises(StreamUsageError, match="'near': unknown"):
-        ClipPipeline(clip_runner, references="near")
+    with pytest.raises(StreamUsageError, match="--references near: unknown"):
+        MODES["clip"].pipeline(clip_runner, references="near")
 
 
 def test_the_command(stream, clip_network, square_clip, tmp_path):

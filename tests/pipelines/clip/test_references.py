@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gopseg.pipelines.modes.clip_references import (
+from gopseg.pipelines.clip.references import (
     FixedReferences,
     GuidedReferences,
     Moment,

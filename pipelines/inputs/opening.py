@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import urlparse
 
 import av
 
@@ -16,8 +15,8 @@ from ...codec import LIVE_SETTINGS, CompressedVideo, Frame, FrameSource, SourceE
 from ...data import open_frames
 from ..errors import StreamUsageError
 from .live import LiveVideo
+from .naming import STANDARD_INPUT, is_camera, is_live, is_stills
 
-_GLOB = frozenset("*?[")
 _CAMERAS = "video4linux2,v4l2"
 _TIME_RESOLUTION = 1_000_000  # a time that was typed as 0.16 means 4/25
 
@@ -52,7 +51,6 @@ def open_source(
     with *, ? or [ that is no file, is still images; anything else is a video file. Raises codec's or data's error where
     it cannot be read.
     """
-    path = Path(source)
     if is_live(source):
         target, format, options = _live_target(source, patience.timeout_seconds)
 
@@ -65,7 +63,7 @@ def open_source(
                 gop_max=gop_max,
                 stream=stream,
                 frame_rate=frame_rate,
-                by_arrival=source != "-",
+                by_arrival=source != STANDARD_INPUT,
                 format=format,
                 options=options,
             )
@@ -76,7 +74,7 @@ def open_source(
             timeout_seconds=patience.timeout_seconds,
             waits="://" not in source,
         )
-    if path.is_dir() or (_GLOB & set(source) and not path.exists()):
+    if is_stills(source):
         return open_frames(source) if frame_rate is None else open_frames(source, frame_rate=frame_rate)
     return open_video(
         source,
@@ -89,22 +87,13 @@ def open_source(
     )
 
 
-def is_live(source: str) -> bool:
-    """Whether SOURCE may bring frames at its own pace: an address, a camera or standard input."""
-    return source == "-" or "://" in source or _is_camera(source)
-
-
-def _is_camera(source: str) -> bool:
-    return source.isascii() and source.isdigit() and not Path(source).exists()
-
-
 def _live_target(source: str, timeout_seconds: float) -> tuple[str, str | None, dict[str, str]]:
     """What to open, by which of FFmpeg's demuxers (None: it finds out), and with which of their options."""
     microseconds = str(round(timeout_seconds * 1e6))
     if source.startswith(("rtsp://", "rtsps://")):
         return source, None, {"timeout": microseconds, "rtsp_flags": "prefer_tcp"}
-    if not _is_camera(source):
-        return source, None, {} if source == "-" else {"rw_timeout": microseconds}
+    if not is_camera(source):
+        return source, None, {} if source == STANDARD_INPUT else {"rw_timeout": microseconds}
     device = f"/dev/video{source}"
     if _CAMERAS not in av.formats_available:
         raise SourceError(
@@ -114,22 +103,6 @@ def _live_target(source: str, timeout_seconds: float) -> tuple[str, str | None, 
     if not Path(device).exists():
         raise SourceError(f"camera {source}: there is no {device}; plug it in, or give the number of another")
     return device, "v4l2", {}
-
-
-def source_stem(source: str) -> str:
-    """A name for outputs: the file's or folder's without its suffix, the last part of an address, 'stdin'."""
-    if source == "-":
-        return "stdin"
-    if _is_camera(source):
-        return f"camera{source}"
-    if "://" in source:
-        return Path(urlparse(source).path).stem or urlparse(source).hostname or "stream"
-    path = Path(source)
-    if path.is_dir():
-        return path.resolve().name
-    if _GLOB & set(path.name) and not path.exists():
-        return path.resolve().parent.name
-    return path.stem
 
 
 def within(

@@ -1,0 +1,73 @@
+"""`Carrier`: what is kept of a reference frame, and how it is brought to another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...codec import Frame, MotionField
+from ..pipeline import Clock
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen(Generic[P]):
+    """What a look at a reference frame gave: its `logits` (h, w, classes), and the `payload` for later frames."""
+
+    logits: NDArray[np.float32]
+    payload: P
+
+
+@dataclass(frozen=True, eq=False)
+class Passenger(Generic[P]):
+    """A frame to which something is to be brought.
+
+    `motion` leads from it to the reference whose payload is at hand, `carrier` brings it, and `timings` are the
+    milliseconds that the frame has taken so far.
+    """
+
+    frame: Frame
+    motion: MotionField
+    payload: P
+    carrier: Carrier[P]
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What was brought to one frame: `scores` (h, w, classes), logits or where `are_probabilities`, those; `occluded`
+    (h, w) bool is where they are not to be trusted, on cells that span the picture."""
+
+    scores: NDArray[np.float32]
+    occluded: NDArray[np.bool_]
+    are_probabilities: bool = False
+
+
+class Carrier(ABC, Generic[P]):
+    """Makes a payload of type P of a reference frame, and brings it to others.
+
+    `batch` is how many frames it takes at once at best. One carrier serves one stream.
+    """
+
+    batch: ClassVar[int] = 1
+
+    @abstractmethod
+    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[P]:
+        """Look at a reference frame's picture, (H, W, 3) uint8 RGB."""
+
+    @abstractmethod
+    def carry(self, passengers: Sequence[Passenger[P]], clock: Clock) -> list[Carried]:
+        """Bring one payload, which all share, to one or more frames in display order."""
+
+    def begin(self) -> None:
+        """Motion begins at another reference frame: forget what was followed."""
+
+    def follow(self, frame: Frame) -> None:
+        """Take note of the next frame that is no reference itself, after its motion was followed and whether or not
+        its labels are wanted; never the network."""

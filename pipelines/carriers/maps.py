@@ -1,0 +1,81 @@
+"""Carriers of maps at the network's stride, sampled once where motion says each cell was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...codec import MotionField, mix_with_nearest
+from ..map_warp import warp_map
+from ..pipeline import Clock
+from ..runner import NetworkRunner
+from .carrier import Carried, Carrier, Passenger, Seen
+from .key_network import KeyNetwork
+
+Map = NDArray[np.float32]
+"""(h, w, channels) at the network's stride."""
+
+
+class Probabilities(Carrier[Map]):
+    """The network's class probabilities, as SwNet-seq without its head carries them.
+
+    With `mix_lost`, a cell whose way is lost is mixed half and half with the nearest cell whose way is not.
+    """
+
+    def __init__(self, runner: NetworkRunner, *, mix_lost: bool, key_scale: float = 1.0) -> None:
+        self.runner, self.mix_lost = runner, mix_lost
+        self._network = KeyNetwork(runner, key_scale)
+
+    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[Map]:
+        """See `Carrier`."""
+        with clock("network"):
+            logits = self._network.logits(image)
+        with clock("warp"):
+            return Seen(logits, _softmax(logits))
+
+    def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:
+        """See `Carrier`."""
+        with clock("warp"):
+            return [Carried(self._warped(one), one.motion.unreferenced, True) for one in passengers]
+
+    def _warped(self, passenger: Passenger[Map]) -> Map:
+        return warped(passenger.payload, passenger.motion, self.runner.stride, mix_lost=self.mix_lost)
+
+
+class Features(Carrier[Map]):
+    """What the network classifies, classified after it was carried: Deep Feature Flow (Zhu et al., CVPR 2017)."""
+
+    def __init__(self, runner: NetworkRunner, *, mix_lost: bool, key_scale: float = 1.0) -> None:
+        self.runner, self.mix_lost = runner, mix_lost
+        self._network = KeyNetwork(runner, key_scale)
+
+    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[Map]:
+        """See `Carrier`."""
+        with clock("network"):
+            features, logits = self._network.features_and_logits(image)
+            return Seen(logits, features)
+
+    def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:
+        """See `Carrier`."""
+        with clock("warp"):
+            return [
+                Carried(
+                    self.runner.classify(warped(one.payload, one.motion, self.runner.stride, mix_lost=self.mix_lost)),
+                    one.motion.unreferenced,
+                )
+                for one in passengers
+            ]
+
+
+def warped(values: Map, field: MotionField, stride: int, *, mix_lost: bool) -> Map:
+    """A reference's map where `field`, on the same cells of `stride` pixels, says that each cell was."""
+    moved = warp_map(values, field.displacement, stride)
+    return mix_with_nearest(moved, field.unreferenced, 0.5) if mix_lost else moved
+
+
+def _softmax(logits: Map) -> Map:
+    powers = np.exp(logits - logits.max(2, keepdims=True))
+    probabilities: Map = powers / powers.sum(2, keepdims=True)
+    return probabilities

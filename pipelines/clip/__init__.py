@@ -1,0 +1,5 @@
+"""Mode `clip`: frames seen together with earlier ones."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

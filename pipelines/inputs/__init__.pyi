@@ -1,0 +1,10 @@
+from .live import Gap as Gap
+from .live import LiveVideo as LiveVideo
+from .naming import is_live as is_live
+from .naming import source_stem as source_stem
+from .opening import Patience as Patience
+from .opening import open_source as open_source
+from .opening import plan_reencode as plan_reencode
+from .opening import reencoded as reencoded
+from .opening import within as within
+from .watch import FrameWatch as FrameWatch

@@ -1,0 +1,78 @@
+"""The pipelines of the modes, put together from their options."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from ..carriers import Carrier, Features, GuidedHead, LowResolutionFusion, Map, Probabilities
+from ..clip import ClipPipeline
+from ..keyframe_pipeline import KeyframePipeline
+from ..motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, motion_cell
+from ..per_frame import PerFramePipeline
+from ..pipeline import Pipeline
+from ..refresh import AnyOf, FixedInterval, LostCells, Refresh, StreamKeyframes
+from ..runner import NetworkRunner
+from .ar import AlteringOptions
+from .branches import AlteringBranch, HeadModel, LowBranch
+from .clip import ClipOptions
+from .guided import GuidedOptions
+from .motion import MotionOptions
+from .options import CARRY_FEATURES, LowResolution, Options
+
+P = TypeVar("P")
+
+
+def build_frame(runner: NetworkRunner, options: Options) -> Pipeline:  # noqa: ARG001
+    """Mode `frame`."""
+    return PerFramePipeline(runner)
+
+
+def build_lr(runner: NetworkRunner, options: LowResolution) -> Pipeline:
+    """Mode `lr`."""
+    return PerFramePipeline(runner.companion(LowBranch(options.lr_scale)))
+
+
+def build_maps(runner: NetworkRunner, options: MotionOptions) -> Pipeline:
+    """Modes `motion` and `flow`."""
+    motion = motion_source(runner, options.flow_source)
+    kind = Features if options.carry == CARRY_FEATURES else Probabilities
+    carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
+    return KeyframePipeline(runner, motion, carrier, refresh(motion, options.interval, options.refresh_above))
+
+
+def build_ar(runner: NetworkRunner, options: AlteringOptions) -> Pipeline:
+    """Mode `ar`."""
+    carrier = LowResolutionFusion(runner.companion(AlteringBranch(options.lr_scale)))
+    motion = motion_source(runner, options.flow_source)
+    return KeyframePipeline(runner, motion, carrier, refresh(motion, options.interval, options.refresh_above))
+
+
+def build_guided(runner: NetworkRunner, options: GuidedOptions) -> Pipeline:
+    """Mode `guided`."""
+    source = options.flow_source or None
+    is_own = source is None or ":" not in source  # the head's file names or holds the flow, or it needs no weights
+    model = runner.companion(HeadModel(options.guided_weights, source if is_own else CODEC))
+    flow = None
+    if not is_own:
+        flow = OpticalFlow(runner, runner.companion(FlowModel(str(source))))
+    elif model.needs_pictures:
+        flow = OpticalFlow(runner, model)
+    motion: MotionSource = CodecMotion(motion_cell(model.settings)) if flow is None else flow
+    carrier = GuidedHead(runner, model, flow, key_scale=options.key_scale)
+    return KeyframePipeline(runner, motion, carrier, refresh(motion, options.interval, options.refresh_above))
+
+
+def build_clip(runner: NetworkRunner, options: ClipOptions) -> Pipeline:
+    """Mode `clip`."""
+    return ClipPipeline(runner, references=options.references)
+
+
+def motion_source(runner: NetworkRunner, name: str) -> MotionSource:
+    """The motion that `--flow-source` names, on cells of the network's stride."""
+    return CodecMotion(runner.stride) if name == CODEC else OpticalFlow(runner, runner.companion(FlowModel(name)))
+
+
+def refresh(motion: MotionSource, interval: int | None, above: float) -> Refresh[P]:
+    """Keyframes by interval or the stream's own, and a look where more than the share `above` of the cells is lost."""
+    keyframes: Refresh[P] = FixedInterval(interval) if interval else StreamKeyframes()
+    return AnyOf(keyframes, LostCells(above, spares_ends=motion.reads_codec))

@@ -1,0 +1,17 @@
+"""The network on every frame."""
+
+from __future__ import annotations
+
+from ..codec import Frame
+from .pipeline import Pipeline, Scored
+
+
+class PerFramePipeline(Pipeline):
+    """The network on every frame; the codec's metadata is not used."""
+
+    def _observe(self, frame: Frame) -> None:
+        """Nothing is carried between frames."""
+
+    def _segment(self, frame: Frame) -> Scored:
+        with self._clock("network"):
+            return Scored(self.runner.logits(frame.image))

@@ -1,0 +1,104 @@
+"""When the network looks: the stream's keyframes, a fixed interval, a bound on lost cells."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import Generic, TypeVar
+
+from ..codec import Frame, MotionField
+from .carriers import Carrier
+
+P = TypeVar("P")
+
+REFRESH_FRAMES = 4
+"""Frames that must be left until the next keyframe, as far as the last GOP's length tells, for a look to be worth it
+below CUT_ABOVE."""
+
+CUT_ABOVE = 0.6
+"""Share of lost cells above which the network sees a frame however near the next keyframe is."""
+
+
+class Refresh(ABC, Generic[P]):
+    """A rule that decides, frame by frame, whether the network looks, or which carrier is to serve instead.
+
+    Both methods are asked once for every frame, `observe` before its motion is followed, `choose` after that and only
+    where the frame's labels are wanted. One object serves one stream.
+    """
+
+    def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
+        """Take note of the next frame; whether motion begins anew at it, `since` frames after it last did."""
+        return False
+
+    def choose(self, frame: Frame, field: MotionField, carrier: Carrier[P]) -> Carrier[P] | None:  # noqa: ARG002
+        """What serves a frame with this motion to its reference: the `carrier` that is proposed, another of the same
+        payload, or None where the network is to look."""
+        return carrier
+
+
+class StreamKeyframes(Refresh[P]):
+    """The stream's own keyframes, those that `gop_max` makes among them."""
+
+    def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
+        """See `Refresh`."""
+        return frame.distance == 0
+
+
+class FixedInterval(Refresh[P]):
+    """Every `frames`-th frame. Motion by the codec's vectors also begins anew at the stream's own keyframes."""
+
+    def __init__(self, frames: int) -> None:
+        if frames < 1:
+            raise ValueError(f"an interval of {frames} frames is impossible; give 1 or more")
+        self.frames = frames
+
+    def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
+        """See `Refresh`."""
+        return since >= self.frames
+
+
+class LostCells(Refresh[P]):
+    """Frames of which more than the share `above` (0..1) of the cells is not explained by motion, as after a cut.
+
+    With `spares_ends`, the bound is CUT_ABOVE, if that is higher, where by the last GOP's length a keyframe is due
+    within REFRESH_FRAMES frames.
+    """
+
+    def __init__(self, above: float, *, spares_ends: bool) -> None:
+        self.above, self.spares_ends = above, spares_ends
+        self._distance: int | None = None
+        self._last_gop: int | None = None
+
+    def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
+        """See `Refresh`."""
+        if frame.distance == 0:
+            self._last_gop = None if self._distance is None else self._distance + 1
+        self._distance = frame.distance
+        return False
+
+    def choose(self, frame: Frame, field: MotionField, carrier: Carrier[P]) -> Carrier[P] | None:
+        """See `Refresh`."""
+        left = 0 if self._last_gop is None else self._last_gop - frame.distance
+        is_near = self.spares_ends and 0 < left < REFRESH_FRAMES
+        limit = max(self.above, CUT_ABOVE) if is_near else self.above
+        return carrier if field.unreferenced.mean() <= limit else None
+
+
+class AnyOf(Refresh[P]):
+    """Several rules: the network looks where any of them wants it to; a carrier goes through all in turn."""
+
+    def __init__(self, *rules: Refresh[P]) -> None:
+        self.rules = rules
+
+    def observe(self, frame: Frame, since: int) -> bool:
+        """See `Refresh`."""
+        answers = [rule.observe(frame, since) for rule in self.rules]  # all of them take note
+        return any(answers)
+
+    def choose(self, frame: Frame, field: MotionField, carrier: Carrier[P]) -> Carrier[P] | None:
+        """See `Refresh`."""
+        for rule in self.rules:
+            chosen = rule.choose(frame, field, carrier)
+            if chosen is None:
+                return None
+            carrier = chosen
+        return carrier

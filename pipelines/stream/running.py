@@ -1,0 +1,128 @@
+"""`segment_stream`: doing what `segment-stream` was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ... import __version__
+from ...console import Existing
+from ...files import whole_file
+from ..inputs import LiveVideo, is_live
+from ..outputs import OutputSet, Progress
+from .job import Outcome, run_job
+from .request import StreamRequest
+from .session import Session
+from .stats import peak_memory_mib
+from .targets import check_targets, make_outputs
+
+
+def segment_stream(request: StreamRequest) -> Outcome:
+    """Do what is asked. Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the
+    request or its input cannot work, and StreamError where something fails on the way."""
+
+    def say(text: str) -> None:
+        if not request.quiet:
+            sys.stderr.write(f"{text}\n")
+
+    targets = request.targets()
+    existing = [path for path in targets.values() if path.exists()]
+    if existing and request.existing is Existing.KEEP:
+        say(f"'{existing[0]}' exists already and is left alone")
+        return Outcome(0.0)
+    goes_on = request.existing is Existing.RESUME and request.notes.exists()
+    if request.existing is Existing.RESUME and not goes_on and existing and len(existing) == len(targets):
+        say(f"'{existing[0]}' is finished and is left alone")
+        return Outcome(0.0)
+    check_targets(request, goes_on=goes_on)
+    with Session(request, say) as session:
+        outputs = _start(request, session, goes_on=goes_on)
+        if goes_on:
+            say(f"{session.source.name}: going on after {outputs.kept} frames")
+        with _bar(request, session) as update:
+            outcome = run_job(session, outputs, on_frame=update)
+    _report(request, session, outputs, outcome, say)
+    return outcome
+
+
+def _start(request: StreamRequest, session: Session, *, goes_on: bool) -> OutputSet:
+    """The outputs, begun or taken up again."""
+    made = make_outputs(request, session)
+    progress = None
+    if not is_live(request.source):
+        progress = Progress(request.notes, request.asked(session.mode, session.options))
+        if goes_on:
+            progress.check()
+    outputs = OutputSet(made, progress)
+    outputs.start(resume=goes_on)
+    return outputs
+
+
+def _report(
+    request: StreamRequest, session: Session, outputs: OutputSet, outcome: Outcome, say: Callable[[str], None]
+) -> None:
+    """Say how it went, and write the statistics."""
+    source, stats = session.source, session.stats
+    if source.decode_errors:
+        say(f"{source.name}: {source.decode_errors} packets could not be decoded; their frames are missing")
+    whole = request.start is None and request.end is None and request.max_frames is None
+    seen = outputs.kept + stats.frames
+    if whole and not outcome.interrupted and seen + stats.dropped_frames < (source.frame_count or 0):
+        say(f"{source.name}: ends after {seen} of {source.frame_count} frames; it may be cut off")
+    if request.stats_file is not None:
+        _write_stats(request.stats_file, _statistics(request, session, outputs, outcome))
+    fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
+    done = "interrupted after" if outcome.interrupted else "done:"
+    files = ", ".join(map(str, request.targets().values()))
+    say(f"{done} {stats.frames} frames, mode {session.mode}, {fps:.1f} frames/s -> {files}")
+
+
+def _statistics(request: StreamRequest, session: Session, outputs: OutputSet, outcome: Outcome) -> dict[str, Any]:
+    source, stats = session.source, session.stats
+    return {
+        "source": source.name,
+        "codec": source.codec_name,
+        "size_hw": list(source.size_hw),
+        "mode": session.mode,
+        "model": request.model,
+        "device": str(session.runner.device),
+        "precision": session.runner.precision,
+        "reencoded": session.reason is not None,
+        "reencode_reason": session.reason,
+        "references_recovered": session.pipeline.needs_motion
+        and session.reason is None
+        and source.motion_absence is not None,
+        "interrupted": outcome.interrupted,
+        "resumed_after": outputs.kept,
+        "decode_errors": source.decode_errors,
+        "corrupt_frames": session.watch.corrupt_frames,
+        "time_jumps": [list(jump) for jump in session.watch.time_jumps],
+        "sizes_hw": [list(size) for size in session.watch.sizes],
+        "gaps": [asdict(gap) for gap in source.gaps] if isinstance(source, LiveVideo) else [],
+        "peak_memory_mib": peak_memory_mib(),
+        "version": __version__,
+        "cpu_ms_per_frame": round(1e3 * outcome.cpu_seconds / max(1, stats.frames), 3),
+        **stats.report(outcome.wall_seconds),
+    }
+
+
+def _write_stats(file: Path, report: dict[str, Any]) -> None:
+    with whole_file(file) as part:
+        part.write_text(json.dumps(report, indent=2) + "\n")
+
+
+@contextmanager
+def _bar(request: StreamRequest, session: Session) -> Iterator[Callable[[], object]]:
+    """A bar over frames on a terminal; yields the function to call after each frame."""
+    known = session.source.frame_count if request.start is None and request.end is None else None
+    total = min(known, request.max_frames) if known and request.max_frames else known or request.max_frames
+    hidden = True if request.quiet else None
+    with tqdm(total=total, unit="frame", disable=hidden, leave=False, dynamic_ncols=True) as bar:
+        yield bar.update

@@ -1,0 +1,183 @@
+"""`Session`: a source, a network and a mode's pipeline put together; `segment`, the way in for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ...codec import Frame, FrameSource
+from ...data import load_palette
+from ...segnet import DEFAULT_MODEL, load_network
+from ..inputs import FrameWatch, LiveVideo, Patience, is_live, open_source, plan_reencode, reencoded, within
+from ..modes import AUTO, MODES, CodecReads, Options
+from ..outputs import palette_of
+from ..pipeline import Pipeline
+from ..prediction import Prediction
+from ..runner import NetworkRunner
+from .live_queue import LatestAhead
+from .request import InferenceRequest
+from .stats import StreamStats
+from .workers import ReadAhead
+
+READ_AHEAD = 8
+_MOTION, _FRAME = "motion", "frame"  # what "auto" chooses from
+
+
+class Session:
+    """What a request asks for, opened: a context manager over `predictions`.
+
+    `mode` and `options` are what is run, `reason` why the stream is encoded anew in memory (None where it is not), and
+    `palette` what belongs to the classes. `say` is told, in a line each, what a user may want to know. Raises
+    StreamUsageError, or codec's, data's or segnet's errors, where the request or its input cannot work.
+    """
+
+    def __init__(self, request: InferenceRequest, say: Callable[[str], None] = lambda _: None) -> None:
+        self.request, self.stats = request, StreamStats()
+        reads = _reads(request)
+        self.source: FrameSource = open_source(
+            request.source,
+            motion=reads.motion or reads.vectors,
+            qp=reads.qp,
+            references=reads.motion and request.reencode != "always",
+            gop_max=request.gop_max,
+            frame_rate=None if request.fps is None else Fraction(request.fps).limit_denominator(1001),
+            stream=request.stream,
+            patience=Patience(request.timeout, request.reconnect),
+        )
+        try:
+            self._build(say)
+        except BaseException:
+            self.source.close()
+            raise
+
+    def _build(self, say: Callable[[str], None]) -> None:
+        request, source = self.request, self.source
+        if isinstance(source, LiveVideo):
+            source.on_gap = lambda gap: say(f"{source.name}: {gap}")
+        self.mode, self.options = _resolve(request, source)
+        network = load_network(request.model)
+        self.runner = NetworkRunner(network, device=request.device, precision=request.precision, size_hw=source.size_hw)
+        self.runner.warm_up(source.size_hw)
+        self.pipeline: Pipeline = MODES[self.mode].builder()(self.runner, self.options)
+        needs_motion = self.pipeline.needs_motion
+        self.reason = plan_reencode(source, needs_motion=needs_motion, policy=request.reencode)
+        self.palette = palette_of(self.runner.classes) if request.palette is None else load_palette(request.palette)
+        self.watch = FrameWatch(source, source.name, say)
+        self._frames: Iterable[Frame] = self.watch
+        self.recovers_references = needs_motion and self.reason is None and source.motion_absence is not None
+        if self.reason is not None:
+            say(f"{source.name}: re-encoding in memory, GOP {request.gop}: {self.reason}")
+            self._frames = reencoded(self._frames, request.gop, source)
+        elif self.recovers_references and source.motion_absence is not None:
+            say(f"{source.name}: recovering references: {source.motion_absence.value}")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self.source.close()
+
+    def predictions(self, done: int = 0) -> Generator[Prediction, None, None]:
+        """The predictions of all frames that the request wants but the first `done`, in display order.
+
+        Frames are read in a thread of their own; with `live="latest"` those that come faster than they can be segmented
+        are passed over. `stats` counts. The source is closed at the end, once no read holds it.
+        """
+        request = self.request
+        wanted = within(self._frames, self.source.frame_rate, request.start, request.end, request.max_frames, done)
+        reader: ReadAhead[tuple[Frame, bool]] = (
+            ReadAhead(wanted, READ_AHEAD, self._on_read)
+            if request.live == "all"
+            else LatestAhead(wanted, on_read=self._on_read)
+        )
+        try:
+            with reader:
+                for prediction in self._segmented(self._wanted(reader)):
+                    self.stats.count(prediction)
+                    yield prediction
+        finally:
+            if isinstance(reader, LatestAhead):
+                self.stats.dropped_frames += reader.lost_frames
+            if reader.is_stopped:
+                self.close()
+
+    def _on_read(self, milliseconds: float) -> None:
+        self.stats.add("read", milliseconds)
+
+    def _segmented(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
+        """Each frame at once where the source is live, else several together where the mode gains by it."""
+        if not is_live(self.request.source):
+            yield from self.pipeline.run(frames)
+            return
+        for frame in frames:
+            yield self.pipeline.step(frame)
+
+    def _wanted(self, reader: ReadAhead[tuple[Frame, bool]]) -> Iterator[Frame]:
+        """The frames to segment; the others are shown to the pipeline in passing."""
+        if self.request.live == "all":
+            for frame, wanted in reader:
+                if wanted:
+                    yield frame
+                else:
+                    self.pipeline.skip(frame)
+            return
+        for (frame, wanted), passed in reader.latest():
+            for older, was_wanted in passed:
+                self.pipeline.skip(older)
+                self.stats.dropped_frames += was_wanted
+            if wanted:
+                yield frame
+            else:
+                self.pipeline.skip(frame)
+
+
+def segment(
+    source: str | Path, *, mode: str = AUTO, model: str | Path = DEFAULT_MODEL, **options: Any
+) -> Iterator[Prediction]:
+    """Label every frame of `source`: predictions in display order, as soon as each is known.
+
+    `source` is a video file, a folder or glob of still images, an address (http://, rtsp://), the number of a camera,
+    or "-". `mode`, `model` and `options` are those of `segment-stream`, whose labels these are: options of the mode
+    (`interval=12`, `lr_scale=0.5`), and `device`, `precision`, `palette`, `reencode`, `gop`, `gop_max`, `fps`,
+    `stream`, `start`, `end`, `max_frames`, `live`, `timeout` and `reconnect`.
+
+    The source is opened and the network loaded at once: raises StreamUsageError, or codec's, data's or segnet's errors
+    (all of them `GopsegError`), where something of that cannot be. It is closed with the generator, or at its end.
+    """
+    names = {each.name for each in dataclasses.fields(InferenceRequest)} - {"options"}
+    common = {name: options.pop(name) for name in list(options) if name in names}
+    request = InferenceRequest(source=str(source), mode=mode, model=str(model), options=options, **common)
+    return _predictions(Session(request))
+
+
+def _predictions(session: Session) -> Iterator[Prediction]:
+    with session:
+        for prediction in session.predictions():
+            yield prediction if session.request.palette is None else replace(prediction, palette=session.palette)
+
+
+def _reads(request: InferenceRequest) -> CodecReads:
+    """What is to be read of the codec before it is known what "auto" will be."""
+    mode = MODES[_MOTION if request.mode == AUTO else request.mode]
+    return mode.reads(mode.parse(request.options))
+
+
+def _resolve(request: InferenceRequest, source: FrameSource) -> tuple[str, Options]:
+    """The mode to run, and its options."""
+    mode = request.mode
+    if mode == AUTO:
+        absence = source.motion_absence
+        is_usable = absence is None or absence.is_recoverable or not _reads(request).motion
+        mode = _MOTION if is_usable or request.reencode != "never" else _FRAME
+    return mode, MODES[mode].parse(request.options)

@@ -1,0 +1,53 @@
+"""The outputs of a request: whether they may be written, and the sinks that write them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...console import Existing
+from ..errors import StreamUsageError
+from ..outputs import ColourImages, LabelImages, Output, OverlayVideo, Painter, RunLengths
+from .request import StreamRequest
+from .session import Session
+
+
+def check_targets(request: StreamRequest, *, goes_on: bool) -> None:
+    """StreamUsageError where an output exists and may not be replaced, is the input, or cannot be written."""
+    for target in request.targets().values():
+        if target.exists() and Path(request.source).exists() and target.samefile(request.source):
+            raise StreamUsageError(f"'{target}' is the input itself; choose another name with -o")
+        if target.exists() and not (goes_on or request.existing is Existing.REPLACE):
+            way_out = "--resume to go on, " if request.notes.exists() else ""
+            raise StreamUsageError(f"'{target}' exists already; give {way_out}-y to replace it, or another name by -o")
+        parent = target.absolute().parent
+        if not parent.is_dir():
+            raise StreamUsageError(
+                f"'{target}' cannot be written: '{parent}' is no folder; make it or choose another -o"
+            )
+        if not os.access(parent, os.W_OK):
+            raise StreamUsageError(f"'{target}' cannot be written: no permission in '{parent}'; choose another -o")
+
+
+def make_outputs(request: StreamRequest, session: Session) -> list[Output]:
+    """A sink for each output that is asked for; statistics are none."""
+    painter = Painter(session.palette.colours, request.opacity)
+    made: list[Output] = []
+    for kind, path in request.targets().items():
+        if kind == "overlay":
+            made.append(
+                OverlayVideo(
+                    path,
+                    painter,
+                    session.source.frame_rate,
+                    session.stats.add,
+                    show_occlusion=request.show_occlusion,
+                )
+            )
+        elif kind == "labels":
+            made.append(LabelImages(path, session.palette.colours))
+        elif kind == "color":
+            made.append(ColourImages(path, painter))
+        elif kind == "rle":
+            made.append(RunLengths(path, session.runner.classes))
+    return made
