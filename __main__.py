@@ -12,6 +12,7 @@ COMMANDS = {
     "import": ("gopseg.tools.import_segnet:main", "Turn published checkpoints into weights of ours."),
     "benchmark": ("gopseg.tools.benchmark.main:main", "Measure speed and memory on this machine."),
     "fuzz": ("gopseg.tools.fuzz.main:main", "Read damaged videos by the thousand."),
+    "fuzz-kills": ("gopseg.tools.fuzz.kills:kills", "Kill commands at random moments, and see what is left."),
     "figures": ("gopseg.tools.figures.main:main", "Draw the pictures of docs/codec.md."),
     "demo": ("gopseg.tools.demo:main", "Render a street, segment it in several modes, and write a report."),
 }
