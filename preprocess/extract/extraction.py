@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace as replaced
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ from ...codec import (
     MotionUnavailableError,
     SignalReader,
     disk_errors,
-    with_references,
 )
 from ...files import refuse_taken
 from ..jobs import READERS, sha256_of
 from .archive import CONVENTIONS, QUARTER, SCHEMA_VERSION, UNKNOWN_PTS, UNKNOWN_QP, fields_of
 from .archive_writer import ArchiveWriter
 from .array_names import ARRAYS, OPTIONAL, RECOVERED, SIGNALS, in_order
-from .motion_records import PreviousFrames, RecoveredReferences
+from .motion_records import PreviousFrames, RecoveredReferences, with_known_vectors
 
 _NEED_MOTION = frozenset({"motion", "composed", "intra"})
 _MOST_PIXELS = (1 << 15) // QUARTER  # displacements reach across the picture, and int16 holds no more
@@ -156,7 +154,7 @@ class _Extraction:
         recovers = isinstance(motion, RecoveredReferences)
         shapes = {name: shape for name, (_, shape) in fields_of(video.size_hw).items()}
         signals = SignalReader()
-        for frame in _with_known_vectors(video, by_order) if recovers else video:
+        for frame in with_known_vectors(video, by_order) if recovers else video:
             if frame.size_hw != video.size_hw:
                 raise InvalidDataError(
                     f"{video.name}: frame {frame.index} is {frame.size_hw[1]}x{frame.size_hw[0]} after "
@@ -218,17 +216,3 @@ class _Extraction:
             "gopseg": version("gopseg"),
             "conventions": dict(CONVENTIONS),
         }
-
-
-def _with_known_vectors(video: CompressedVideo, by_order: bool) -> Iterator[Frame]:
-    """The frames, in streams of which FFmpeg exports zeros for B-frames' vectors without those, but with references.
-
-    With `by_order` all frames get references, by the order of the pictures' types.
-    Each P-frame of MPEG-4 part 2 points to the I- or P-frame before (ISO/IEC 14496-2, 7.6): its motion is known.
-    """
-
-    def is_silent() -> bool:
-        return video.motion_absence is MotionAbsence.B_VECTORS
-
-    frames = (replaced(frame, motion=None) if is_silent() and frame.pict_type == "B" else frame for frame in video)
-    return with_references(frames, (lambda: True) if by_order else is_silent)

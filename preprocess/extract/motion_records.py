@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...codec import BLOCK, Frame, FrameReferences, MotionChain, MotionField, MotionVectors, intra_cells, quarter_pixels
+from ...codec import (
+    BLOCK,
+    CompressedVideo,
+    Frame,
+    FrameReferences,
+    MotionAbsence,
+    MotionChain,
+    MotionField,
+    MotionVectors,
+    intra_cells,
+    quarter_pixels,
+    with_references,
+)
 from .archive import GRID, NO_PICTURE, QUARTER, VECTOR_DTYPE
 
 _SURE = 255
@@ -89,6 +103,20 @@ class RecoveredReferences:
         if self._composes:
             values["composed"] = _quarters(references.compose(GRID))
         return values
+
+
+def with_known_vectors(video: CompressedVideo, by_order: bool) -> Iterator[Frame]:
+    """The frames, in streams of which FFmpeg exports zeros for B-frames' vectors without those, but with references.
+
+    With `by_order` all frames get references, by the order of the pictures' types.
+    Each P-frame of MPEG-4 part 2 points to the I- or P-frame before (ISO/IEC 14496-2, 7.6): its motion is known.
+    """
+
+    def is_silent() -> bool:
+        return video.motion_absence is MotionAbsence.B_VECTORS
+
+    frames = (replace(frame, motion=None) if is_silent() and frame.pict_type == "B" else frame for frame in video)
+    return with_references(frames, (lambda: True) if by_order else is_silent)
 
 
 def _quarters(field: MotionField) -> NDArray[np.int16]:

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     help="Draw sizes, QP and motion of every frame as well.",
 )
 @option("--signals", is_flag=True, help="Decode pictures as well: novelty of each frame, and cuts on I-frames.")
+@option(
+    "--references",
+    is_flag=True,
+    help="Decode pictures as well, to find out which ones vectors point to, where it is not the frame before.",
+)
 @reader_option
 @existing_options()
 def inspect(
@@ -36,6 +41,7 @@ def inspect(
     as_json: bool,
     picture: Path | None,
     signals: bool,
+    references: bool,
     reader: str,
     existing: Existing,
 ) -> None:
@@ -43,7 +49,8 @@ def inspect(
 
     Each GOP has a row of numbers, its frames' types, and below them bars for their sizes (square root of the bytes;
     the GOP's biggest frame has a full bar). QP is the mean over its frames; motion, the mean displacement to the
-    previous frame, and intra, the share of the area without a motion vector, are means over its predicted frames.
+    previous frame (a frame's part of that to the picture referred to, with --references), and intra, the share of the
+    area without a motion vector, are means over its predicted frames.
     Cuts are frames most of which is new. A dash stands where the stream does not tell, and the last lines say why.
     """
     from ..jobs import READERS, check_video
@@ -52,14 +59,17 @@ def inspect(
     from .structure_table import ASCII, BLOCKS, StructureTable, heading, totals
 
     check_video(source)
+    if references and reader != "av":
+        raise click.UsageError("--references is for --reader av, which finds them; leave one of the two out")
     if picture is not None and not _is_to_draw(picture, existing):
         picture = None
     gops: list[GopStats] = []
-    with READERS[reader](source, qp=True, pixels=signals) as video:
+    found = {"references": True} if references else {}
+    with READERS[reader](source, qp=True, pixels=signals or references, **found) as video:
         if not as_json:
             click.echo(heading(video) + "\n")
         table = StructureTable(BLOCKS if _can_print(BLOCKS) else ASCII, novelty=signals)
-        for gop in read_gops(video):
+        for gop in read_gops(video, signals=signals, references=references):
             if not as_json:
                 if not gops:
                     click.echo(table.frame_header() if by_frame else table.gop_header())

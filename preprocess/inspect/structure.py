@@ -1,18 +1,18 @@
-"""What a video's stream is made of: its frames and GOPs in numbers, in one pass without pixels."""
+"""What a video's stream is made of: its frames and GOPs in numbers, in one pass, without pixels unless asked for."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ...codec import CompressedVideo, Frame, MotionAbsence, SignalReader, Signals
-from ..extract import UNKNOWN_QP
+from ...codec import CompressedVideo, Frame, FrameReferences, MotionAbsence, SignalReader, Signals
+from ..extract import UNKNOWN_QP, with_known_vectors
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,10 @@ class FrameStats:
     """One frame in numbers, each None where the stream does not tell.
 
     `qp_mean` is over macroblocks; `motion_px_mean` the mean length in pixels of the displacement to the previous
-    frame, over the picture's area that has vectors; `intra_share` the share of 8x8 cells without a vector, from 0 to 1.
+    frame, over the picture's area that has vectors; where references were found, that to the picture referred to, for
+    each frame in between. `previous_share` is the share of that area that refers to the frame before, and
+    `confidence_mean` how sure its references are, both 0 to 1; None where vectors do not tell, or were not looked into.
+    `intra_share` is the share of 8x8 cells without a vector, from 0 to 1.
     `residual_rms` is in grey levels; it and `novelty` need pixels, `is_cut` does on I-frames (see codec's `Signals`).
     """
 
@@ -32,6 +35,8 @@ class FrameStats:
     packet_bytes: int
     qp_mean: float | None
     motion_px_mean: float | None
+    previous_share: float | None
+    confidence_mean: float | None
     intra_share: float | None
     residual_rms: float | None
     novelty: float | None
@@ -111,26 +116,34 @@ def mean_of(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def read_gops(video: CompressedVideo) -> Iterator[GopStats]:
+def read_gops(video: CompressedVideo, *, signals: bool = False, references: bool = False) -> Iterator[GopStats]:
     """The GOPs of a video opened with `qp=True`, each as soon as it is over; errors are the reader's.
 
-    Novelty, and cuts on I-frames, need a video opened with pixels.
+    With `signals` also novelty, and cuts on I-frames, for which the video has to be opened with pixels. With
+    `references`, for which it has to be opened with `references=True`, motion is that to the pictures that vectors
+    point to.
     """
     frames: list[FrameStats] = []
     reader = SignalReader()
-    for frame in video:
+    for frame in with_known_vectors(video, by_order=False) if references else video:
         if frame.distance == 0 and frames:
             yield GopStats(tuple(frames))
             frames.clear()
-        frames.append(_stats(frame, reader.update(frame)))
+        seen = frame if signals else replace(frame, load_image=None, load_luma=None)
+        frames.append(_stats(frame, reader.update(seen)))
     yield GopStats(tuple(frames))
 
 
 def _stats(frame: Frame, signals: Signals) -> FrameStats:
     motion: float | None = None
-    if frame.motion_absence is None and signals.motion is not None:
+    previous: float | None = None
+    confidence: float | None = None
+    if frame.references is not None:
+        motion, previous, confidence = _referred(frame, frame.references)
+    elif frame.motion_absence is None and signals.motion is not None:
         known = signals.motion.displacement[~signals.motion.unreferenced]
-        motion = float(np.hypot(known[:, 0], known[:, 1]).mean()) if len(known) else None
+        if len(known):
+            motion, previous, confidence = float(np.hypot(known[:, 0], known[:, 1]).mean()), 1.0, 1.0
     energy = signals.frame_energy
     qp = None if frame.qp is None else frame.qp[frame.qp != UNKNOWN_QP]
     return FrameStats(
@@ -142,12 +155,24 @@ def _stats(frame: Frame, signals: Signals) -> FrameStats:
         packet_bytes=frame.packet_bytes,
         qp_mean=None if qp is None or not qp.size else float(qp.mean()),
         motion_px_mean=motion,
+        previous_share=previous,
+        confidence_mean=confidence,
         intra_share=None if frame.motion_absence is MotionAbsence.INTERLACED else signals.intra_share,
         residual_rms=None if energy is None else energy**0.5,
         novelty=signals.novelty,
         is_cut=signals.is_cut,
         is_corrupt=frame.corrupt,
     )
+
+
+def _referred(frame: Frame, references: FrameReferences) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Mean pixels of motion a frame, share that refers to the frame before, and mean confidence."""
+    cells = references.cells()
+    if cells is None or not (known := (cells.confidence > 0) & (cells.picture >= 0)).any():
+        return None, None, None
+    away = frame.index - cells.picture[known]
+    pixels = np.hypot(*(cells.displacement[known].T / 4)) / np.abs(away)
+    return float(pixels.mean()), float((away == 1).mean()), float(cells.confidence[known].mean() / 255)
 
 
 def summarise(video: CompressedVideo, gops: Sequence[GopStats]) -> dict[str, Any]:
@@ -179,6 +204,8 @@ def summarise(video: CompressedVideo, gops: Sequence[GopStats]) -> dict[str, Any
         "motion_absence_reason": None if absence is None else absence.value,
         "qp_mean": mean_of(frame.qp_mean for frame in frames),
         "motion_px_mean": mean_of(frame.motion_px_mean for frame in frames),
+        "previous_share": mean_of(frame.previous_share for frame in frames),
+        "confidence_mean": mean_of(frame.confidence_mean for frame in frames),
         "intra_share": mean_of(frame.intra_share for frame in frames if frame.pict_type != "I"),
         "novelty_mean": mean_of(frame.novelty for frame in frames),
         "cuts": [index for gop in gops for index in gop.cuts],

@@ -117,8 +117,15 @@ def totals(summary: dict[str, Any]) -> Iterator[str]:
 
 def _motion(summary: dict[str, Any]) -> str:
     if summary["motion_absence"] is not None:
+        if summary["motion_px_mean"] is not None:
+            silent = summary["motion_absence"] == MotionAbsence.B_VECTORS.name
+            return (
+                f"to several frames, found with a confidence of {summary['confidence_mean']:.2f}: "
+                f"{summary['motion_px_mean']:.2f} px a frame on average, {summary['previous_share']:.1%} of the area "
+                "to the frame before" + (f"; none of B-frames: {summary['motion_absence_reason']}" if silent else "")
+            )
         if MotionAbsence[summary["motion_absence"]].is_recoverable:
-            return f"to several frames: {summary['motion_absence_reason']} (`segment-stream` finds the references)"
+            return f"to several frames: {summary['motion_absence_reason']} (--references finds out to which)"
         return f"not usable: {summary['motion_absence_reason']} (`preprocess encode` makes a stream where it is)"
     if summary["motion_px_mean"] is None:
         return "none: every frame is intra-coded"

@@ -46,7 +46,7 @@ def test_without_them_keyframes_are_not_judged(inspect: Command, cut_video: Path
 
 def test_the_json_has_the_readers_signals(inspect: Command, cut_video: Path) -> None:
     content = json.loads(inspect(cut_video, "--signals", "--json", "--frames").stdout)
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert content["cuts"] == [10, 24]
     assert content["frames_not_judged"] == 0
     assert [gop["cuts"] for gop in content["gops"]] == [[10], [], [24]]
