@@ -82,7 +82,7 @@ class FolderDataset(Dataset):
             )
         images, labels = self._folders(split)
         found = [
-            self._sequence(at, labels / at.relative_to(images), split if at == images else at.name)
+            self._sequence(at, labels / at.relative_to(images), "-".join(at.relative_to(images).parts) or split)
             for at in _with_images(images)
         ]
         if not any(sequence.label_files for sequence in found):

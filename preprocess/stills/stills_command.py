@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -72,12 +74,13 @@ def stills(
     source = None if dataset is None else _open(dataset, root, folders, palette)
     colours = load_palette(palette or "camvid") if source is None else source.palette
     pairs = _pairs(folders, root, colours) if source is None else source.stills(split)
+    names = distinct_names([image for image, _ in pairs.pairs])
     found = [LabelledStill(image, label, pairs.read_labels) for image, label in pairs.pairs]
     encoders = [EncodeSettings(gop=gop, bitrate_bps=rate, preset=preset, slots=1) for rate in bitrates]
     planned = [
         StillJob(
             still=still,
-            name=still.image.stem if variants == 1 else f"{still.image.stem}-v{variant}",
+            name=name if variants == 1 else f"{name}-v{variant}",
             variant=variant,
             folder=output,
             encoder=encoders[(index + variant) % len(encoders)],
@@ -86,7 +89,7 @@ def stills(
             palette=colours,
         )
         for variant in range(variants)
-        for index, still in enumerate(found)
+        for index, (name, still) in enumerate(zip(names, found, strict=True))
     ]
     run_planned(planned, output, Execution(jobs, ray, retries, manifest), existing, _summary).finish()
 
@@ -110,6 +113,15 @@ def _pairs(folders: tuple[Path, ...], root: Path | None, palette: Palette) -> La
         if not folder.is_dir():
             raise DatasetError(f"'{folder}' is no folder; check the path")
     return LabelledImages(pair_by_stem(*folders), partial(read_class_indices, classes=len(palette)))
+
+
+def distinct_names(images: Sequence[Path]) -> list[str]:
+    """The images' stems; where two have the same one, as frames of several recordings do, with their folders' names."""
+    stems = [image.stem for image in images]
+    if len(set(stems)) == len(stems):
+        return stems
+    above = Path(os.path.commonpath(images))
+    return ["-".join(image.relative_to(above).with_suffix("").parts) for image in images]
 
 
 def _summary(outcome: Outcome) -> str:

@@ -107,6 +107,23 @@ def test_dense_clips_drop_first_frames(dense: Path, images: list[np.ndarray], tm
     assert "3 clips, 9 labelled frames, distances 0 to 2" in result.stderr
 
 
+def test_a_folder_with_classes_is_a_data_set(images: list[np.ndarray], tmp_path: Path, clips: Clips) -> None:
+    root = tmp_path / "yard"
+    for index, image in enumerate(images[:4]):
+        save(root / "images" / "drive" / f"{index}.png", image)
+    save(root / "labels" / "drive" / "2.png", labels(1))
+    content = {"classes": {"ground": [1, 2, 3], "kite": [4, 5, 6]}, "frame_rate": 10}
+    (root / "classes.json").write_text(json.dumps(content))
+    result = clips("--dataset", root, "-o", tmp_path / "out", "--gop", 2)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    index = read_index(tmp_path / "out")
+    assert (index.frame_rate, index.classes) == ("10", ("ground", "kite"))
+    assert [(clip.sequence, clip.start, len(clip.scored)) for clip in index.clips] == [("drive", 1, 1), ("drive", 2, 1)]
+    result = clips("--dataset", root, "-o", tmp_path / "out", "--layout", "ar-seg")
+    assert result.exit_code == 2
+    assert "--layout ar-seg is for camvid" in result.stderr
+
+
 def test_sparse_clips_begin_before_labelled_frames(camvid: Path, tmp_path: Path, clips: Clips) -> None:
     out = tmp_path / "out"
     assert clips("--root", camvid, "--split", "test", "-o", out, "--gop", 3, "--distances", "0,2").exit_code == 0

@@ -82,6 +82,26 @@ def test_video_labels_and_account(scenes: tuple[Path, Path], tmp_path: Path, sti
     assert f"the still is frame {at}" in result.stderr
 
 
+def test_a_folder_with_classes_is_a_data_set(tmp_path: Path, stills: Stills) -> None:
+    """Its own classes, and names that two recordings share told apart."""
+    root = tmp_path / "yard"
+    colours = {name: [index, 2, 3] for index, name in enumerate((*PALETTE.names, "kite"))}
+    for split in ("train", "val"):
+        for drive, seed in (("a", 1), ("b", 2)):
+            image, labels = scene(seed)
+            for folder, picture in (("images", image[..., ::-1]), ("labels", labels)):
+                path = root / split / folder / drive / "0001.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assert cv2.imwrite(str(path), picture)
+    (root / "classes.json").write_text(json.dumps(colours))
+    result = stills("--dataset", root, "-o", tmp_path / "out", "--gop", 2)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["a-0001.mp4", "b-0001.mp4"]
+    content = account(tmp_path / "out" / "a-0001.json")
+    assert content["settings"]["classes"][-1] == "kite"
+    assert content["source"]["path"].endswith("train/images/a/0001.png")
+
+
 def test_training_reads_them(scenes: tuple[Path, Path], tmp_path: Path, stills: Stills) -> None:
     assert stills(*scenes, "-o", tmp_path, "--gop", 4).exit_code == 0
     videos = find_labelled_videos(tmp_path)
