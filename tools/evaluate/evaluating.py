@@ -99,7 +99,7 @@ def clip_settings(protocol: Protocol, tag: str) -> dict[str, Any]:
     if not isinstance(protocol, ClipProtocol):
         return {"tag": tag}
     followed = protocol.consistency if protocol.is_dense else "none"
-    return {"frame_rate": protocol.frame_rate, "consistency": followed}
+    return {"frame_rate": protocol.frame_rate, "consistency": followed, "encodings": protocol.starts}
 
 
 def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:

@@ -20,9 +20,9 @@ from ...segnet import load_network
 from ..console import hardware, sha256
 from .averaging import Views, separate_views
 from .classes import Relabelling, match_classes
-from .models import weights_sha256
+from .models import branch_files, weights_sha256
 from .shared_runner import SharedRunner
-from .variants import Variant, branch_files, make_variants, parse_sweeps, parse_values
+from .variants import Variant, make_variants, parse_sweeps, parse_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Request:
 
     def settings(self, runners: Mapping[str, NetworkRunner], **more: Any) -> dict[str, Any]:
         """What the figures depend on: choices, versions, hardware, hashes of weights."""
-        branches = [] if self.stills else branch_files(self.variants)
+        branches = [] if self.stills else branch_files(self.variants, runners)
         return {
             "dataset": self.dataset.name,
             "title": self.dataset.title,

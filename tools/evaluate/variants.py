@@ -7,15 +7,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from safetensors import safe_open
+from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ...pipelines import MODES, AnyMode, NetworkRunner, Pipeline, option_names
-from ...pipelines import branch_files as files_of_mode
-from ...segnet import find_weights
+from ...pipelines import MODES, AnyMode, option_names
+
+if TYPE_CHECKING:
+    from ...pipelines import NetworkRunner, Pipeline
 
 ALIASES = {"hr": "frame"}
 """Names of the papers for modes of ours."""
@@ -120,21 +118,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def backbone_name(model: str) -> str:
-    """The architecture that a weight file names."""
-    with safe_open(find_weights(model), "np") as file:
-        return str((file.metadata() or {}).get("architecture", "network"))
-
-
-def branch_files(variants: Iterable[Variant]) -> list[Path]:
-    """The files of the branches (LR, AR, propagation heads) that belong to the variants' models and are used."""
-    files = [
-        file
-        for variant in variants
-        for file in files_of_mode(
-            variant.declaration, variant.declaration.parse(variant.options), find_weights(variant.model)
-        )
-    ]
-    return list(dict.fromkeys(files))

@@ -194,7 +194,10 @@ def _names(ends: Sequence[tuple[float, float, str, str]], width: float, bounds: 
 
 
 def _nice_range(values: Sequence[float], least_span: float) -> tuple[float, float, float]:
-    """Bounds around the values and a step of 1, 2 or 5 times a power of ten that makes four to eight parts of them."""
+    """Bounds around the values and a step of 1, 2 or 5 times a power of ten that makes four to eight parts of them.
+
+    What is never negative has no axis below 0.
+    """
     low, high = min(values), max(values)
     span = max(high - low, least_span, 1e-3 * max(1.0, abs(high)))
     low, high = min(low, (low + high - span) / 2), max(high, (low + high + span) / 2)
@@ -203,7 +206,8 @@ def _nice_range(values: Sequence[float], least_span: float) -> tuple[float, floa
         if span / (step * factor) <= 6:
             step *= factor
             break
-    return math.floor(low / step - 0.25) * step, math.ceil(high / step + 0.25) * step, step
+    bottom = math.floor(low / step - 0.25) * step
+    return bottom if min(values) < 0 else max(bottom, 0.0), math.ceil(high / step + 0.25) * step, step
 
 
 def _scale(x: float, axes: Axes) -> float:

@@ -89,7 +89,7 @@ def distance_sections(records: Sequence[Record], shown: Sequence[Shown], palette
     if shown:
         sections.append(
             (
-                f"One frame at several distances: {shown[0].name}",
+                f"One frame{' at several distances' if len(shown) > 1 else ''}: {shown[0].name}",
                 strips(shown, palette),
             )
         )
@@ -101,12 +101,14 @@ def lead(records: Sequence[Record], settings: dict[str, Any]) -> str:
     frames = settings["frames"]
     if settings["protocol"] == "stills":
         return f"{frames} labelled frames, never encoded. {settings['hardware']}, {settings['date']}."
+    once = "consecutive labelled frames, each recording encoded once, so that together they are seen at every distance "
     how = {
         "dense": "consecutive labelled frames, encoded once for each distance, so that each is seen at every distance "
         "d from its keyframe",
         "sparse": "labelled frames, each encoded at every distance d from its keyframe",
         "ar-seg": "labelled frames as AR-Seg's scripts processed them, each at every distance d from its keyframe",
     }[settings["protocol"]]
+    how = f"{once}d from its keyframe" if settings.get("encodings") else how
     streams = "; ".join(run_name(run[0]) for run in runs(records)[:4]) + ("; ..." if len(runs(records)) > 4 else "")
     return (
         f"{frames} {how}. H.264: {streams}. All modes saw the same decoded frames. "
@@ -239,12 +241,15 @@ def sweep_chart(records: Sequence[Record], key: str, other: str, axes: Axes) -> 
 
 
 def class_table(records: Sequence[Record], classes: Sequence[str]) -> str:
-    """IoU of every class over all distances, and their mean."""
+    """IoU of every class over all distances, and their mean; of many classes, those that occur or are predicted."""
     rows = [(name, [record["iou"][c] for record in records]) for c, name in enumerate(classes)]
-    rows.append(("mean", [float(np.nanmean(record["iou"])) for record in records]))
-    return html.share_table(["class", *(record["variant"] for record in records)], rows) + html.paragraph(
-        "Intersections and unions summed over all distances."
-    )
+    note = "Intersections and unions summed over all distances."
+    if len(rows) > MATRIX_CLASSES:
+        rows = [(name, values) for name, values in rows if np.isfinite(values).any()]
+        note += f" {len(classes) - len(rows)} of {len(classes)} classes neither occur nor are predicted."
+    finite = [[value for value in record["iou"] if np.isfinite(value)] for record in records]
+    rows.append(("mean", [float(np.mean(values)) if values else np.nan for values in finite]))
+    return html.share_table(["class", *(record["variant"] for record in records)], rows) + html.paragraph(note)
 
 
 def confusions(records: Sequence[Record], classes: Sequence[str]) -> str:

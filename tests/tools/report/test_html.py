@@ -8,6 +8,7 @@ import pytest
 
 from gopseg.tools.report import html
 from gopseg.tools.report.charts import Axes, Series, chart, line_chart
+from gopseg.tools.report.html_report import class_table
 from gopseg.tools.report.html_style import STYLE
 
 
@@ -96,6 +97,24 @@ def test_higher_values_are_drawn_higher_and_inside():
         assert 0 < high < low < 360
     for low, high in heights(line_chart({"a": [10.0, 10.1]}, "d", "y", least_span=5.0)):
         assert 0 < low - high < 20
+
+
+def test_what_is_never_negative_has_no_axis_below_zero():
+    text = line_chart({"a": [1.0, 1.1]}, "d", "y", least_span=5.0)
+    assert ">0</text>" in text
+    assert not re.findall(r">[-\N{MINUS SIGN}][0-9.]+</text>", text)
+    assert re.findall(r">[-\N{MINUS SIGN}][0-9.]+</text>", line_chart({"a": [-1.0, 1.1]}, "d", "y"))
+
+
+def test_of_many_classes_those_are_listed_that_occur():
+    iou = np.full(50, np.nan)
+    iou[[3, 44]] = 0.25, 0.75
+    text = class_table([{"variant": "frame", "iou": iou.tolist()}], [f"k{i}" for i in range(50)])
+    assert re.findall(r"<td>(k\d+|mean)</td>", text) == ["k3", "k44", "mean"]
+    assert "48 of 50 classes neither occur nor are predicted" in text
+    assert ">50.0<" in text
+    few = class_table([{"variant": "frame", "iou": [0.5, float("nan")]}], ["a", "b"])
+    assert re.findall(r"<td>(a|b|mean)</td>", few) == ["a", "b", "mean"]
 
 
 def test_shares_are_drawn_as_long_as_they_are():
