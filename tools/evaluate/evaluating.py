@@ -13,14 +13,12 @@ from tqdm import tqdm
 from ...pipelines import NetworkRunner, upsample_labels
 from ...segnet import ConfusionMatrix
 from ..report import Gallery, bitrate_tag, write_html, write_tables
-from .averaging import Views, averaged_labels
 from .layouts import data_sha256, files_sha256, open_protocol
+from .measuring import Evaluation, ModeResult, SharedRunner, Views, averaged_labels
 from .models import backbone_name
 from .printing import print_distances, print_intervals, print_stills
 from .protocols import ClipProtocol, Protocol
 from .request import Request, open_request
-from .scoring import Evaluation, ModeResult
-from .shared_runner import SharedRunner
 
 
 def evaluate(*, output: Path | None, **options: Any) -> None:

@@ -14,9 +14,8 @@ from typing import Literal
 from ...codec import Frame, open_video
 from ...data import Clip, LabelledSequence, ProcessedFrame, ProcessedFrames, dense_clips, sparse_clips
 from ...segnet import FLOWS, Flow
-from .correspondence import FlowMatcher, Matcher, PairMotion, follow_codec, no_match
+from .measuring import Evaluation, FlowMatcher, Labels, Matcher, PairMotion, encode_clip, follow_codec, no_match
 from .processed_frames import frames_of
-from .scoring import Evaluation, Labels, encode_clip
 
 Consistency = Literal["flow", "raft", "codec", "none"]
 

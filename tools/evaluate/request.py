@@ -18,10 +18,9 @@ from ...errors import InputError
 from ...pipelines import NetworkRunner
 from ...segnet import load_network
 from ..console import hardware, sha256
-from .averaging import Views, separate_views
 from .classes import Relabelling, match_classes
+from .measuring import SharedRunner, Views, separate_views
 from .models import branch_files, weights_sha256
-from .shared_runner import SharedRunner
 from .variants import Variant, make_variants, parse_sweeps, parse_values
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import Frame
-from ..evaluate import Labels
+
+Labels = NDArray[np.uint8]
+"""(H, W) class indices, 255 for void."""
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from gopseg.data.datasets.sequences import LabelledSequence, dense_clips
 from gopseg.pipelines import MODES, Mode, Options, Pipeline, Scored
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
 from gopseg.tools.evaluate import protocols
-from gopseg.tools.evaluate.correspondence import FlowMatcher
-from gopseg.tools.evaluate.flops import network_gflops
 from gopseg.tools.evaluate.main import main
+from gopseg.tools.evaluate.measuring.correspondence import FlowMatcher
+from gopseg.tools.evaluate.measuring.flops import network_gflops
+from gopseg.tools.evaluate.measuring.scoring import Evaluation, encode_clip
+from gopseg.tools.evaluate.measuring.shared_runner import SharedRunner
 from gopseg.tools.evaluate.processed_frames import ComposedMotion
 from gopseg.tools.evaluate.protocols import ClipProtocol
-from gopseg.tools.evaluate.scoring import Evaluation, encode_clip
-from gopseg.tools.evaluate.shared_runner import SharedRunner
 from gopseg.tools.evaluate.variants import Variant
 
 GOP = 3

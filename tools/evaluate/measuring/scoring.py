@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...codec import EncodeSettings, Frame, pictures_of_images, transcode
-from ...data import Clip
-from ...pipelines import Pipeline
-from ...segnet import (
+from ....codec import EncodeSettings, Frame, pictures_of_images, transcode
+from ....data import Clip
+from ....pipelines import Pipeline
+from ....segnet import (
     ConfusionMatrix,
     LegacyTemporalConsistency,
     TemporalConsistency,
@@ -24,10 +24,10 @@ from ...segnet import (
     present_mean_iou,
     weighted_iou,
 )
+from ..variants import Variant
 from .correspondence import PairMotion
 from .flops import FrameKind, operations_by_kind
 from .shared_runner import SharedRunner
-from .variants import Variant
 
 Labels = NDArray[np.uint8]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ...pipelines import NetworkRunner
-from ...segnet import resize_logits
+from ....pipelines import NetworkRunner
+from ....segnet import resize_logits
 
 
 @dataclass(frozen=True)

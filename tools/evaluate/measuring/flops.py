@@ -12,9 +12,9 @@ from typing import TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ...codec import Frame
-from ...pipelines import Pipeline
-from ...segnet import SegmentationNetwork
+from ....codec import Frame
+from ....pipelines import Pipeline
+from ....segnet import SegmentationNetwork
 
 T = TypeVar("T")
 FrameKind = tuple[bool, bool]

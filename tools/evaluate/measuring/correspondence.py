@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...codec import Frame, MotionField
-from ...data import LabelledSequence
-from ...segnet import Flow, match_pixels, not_occluded
+from ....codec import Frame, MotionField
+from ....data import LabelledSequence
+from ....segnet import Flow, match_pixels, not_occluded
 
 Match = NDArray[np.int32]
 

@@ -6,7 +6,7 @@ import torch
 
 from gopseg.pipelines import NetworkRunner, upsample_labels
 from gopseg.segnet import SwiftNet
-from gopseg.tools.evaluate.averaging import Views, averaged_labels, separate_views
+from gopseg.tools.evaluate.measuring.averaging import Views, averaged_labels, separate_views
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...pipelines import NetworkRunner
+from ....pipelines import NetworkRunner
 
 REMEMBERED = 2
 

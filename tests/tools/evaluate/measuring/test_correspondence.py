@@ -7,7 +7,7 @@ import torch
 from gopseg.codec.frame import Frame, MotionVectors
 from gopseg.codec.reading.sidedata import VECTOR_DTYPE
 from gopseg.data.datasets.sequences import LabelledSequence
-from gopseg.tools.evaluate.correspondence import FlowMatcher, PairMotion, follow_codec, match_by_codec
+from gopseg.tools.evaluate.measuring.correspondence import FlowMatcher, PairMotion, follow_codec, match_by_codec
 
 SIZE = (96, 128)
 

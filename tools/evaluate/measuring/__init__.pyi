@@ -1,0 +1,13 @@
+from .averaging import Views as Views
+from .averaging import averaged_labels as averaged_labels
+from .averaging import separate_views as separate_views
+from .correspondence import FlowMatcher as FlowMatcher
+from .correspondence import Matcher as Matcher
+from .correspondence import PairMotion as PairMotion
+from .correspondence import follow_codec as follow_codec
+from .correspondence import no_match as no_match
+from .scoring import Evaluation as Evaluation
+from .scoring import Labels as Labels
+from .scoring import ModeResult as ModeResult
+from .scoring import encode_clip as encode_clip
+from .shared_runner import SharedRunner as SharedRunner
