@@ -119,6 +119,19 @@ def publish_together(parts: Sequence[tuple[Path, Path]], *, replace: bool = True
             raise
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a text file in one piece, however many runs do so; after what a crash cut off it begins anew."""
+    with path.open("a+b", buffering=0) as file:
+        _lock(file.fileno())
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+        is_torn = size > 0 and file.read(1) != b"\n"
+        data = f"{chr(10) * is_torn}{line}\n".encode()
+        while data:
+            data = data[file.write(data) :]
+
+
 def _publish_folder(part: Path, path: Path, replace: bool) -> None:
     if not os.path.lexists(path):
         part.rename(path)
@@ -134,16 +147,22 @@ def _publish_folder(part: Path, path: Path, replace: bool) -> None:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold off others who publish in `folder`, where the system locks folders (a network's may not)."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # which cannot open folders
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Wait until no other run has it locked, until it is closed."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _taken(path: Path) -> TargetExistsError:

@@ -14,6 +14,7 @@ import pytest
 from gopseg import files
 from gopseg.files import (
     TargetExistsError,
+    append_line,
     part_of,
     publish,
     publish_together,
@@ -152,3 +153,21 @@ def test_taken_names_are_refused_broken_links_too(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(TargetExistsError, match="link: appeared"):
         refuse_taken([tmp_path / "none", tmp_path / "link"])
+
+
+def test_lines_are_appended_whole_by_many(tmp_path: Path) -> None:
+    file = tmp_path / "m.jsonl"
+    file.write_text('{"cut off by a cra')
+
+    def write(word: str) -> None:
+        for _ in range(20):
+            append_line(file, word * 20_000)
+
+    threads = [threading.Thread(target=write, args=(word,)) for word in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    torn, *lines = file.read_text().splitlines()
+    assert torn == '{"cut off by a cra'
+    assert sorted(lines) == [word * 20_000 for word in "abcd" for _ in range(20)]

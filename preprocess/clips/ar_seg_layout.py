@@ -179,15 +179,17 @@ def link_cityscapes_labels(tagged: Path, clips: Iterable[ClipFiles], gop: int, l
 
 
 def _link(link: Path, target: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if link.is_symlink():
-        link.unlink()
+    part = part_of(link)
     try:
-        link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        part.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
+        part.replace(link)
     except OSError as error:
         raise EncodeError(
             f"{link}: cannot be linked to {target} ({error.strerror}); move what is there away"
         ) from error
+    finally:
+        discard(part)
 
 
 def _save(path: Path, image: NDArray[np.uint8]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...console import Existing, command, existing_options, option
+from ...files import TargetExistsError
 from ...options import Names
 from ..jobs import execution_options, reader_option
 from .array_names import OPTIONAL, SIGNALS
@@ -75,16 +76,22 @@ def extract(
         _extract_all(sources, output, arrays, reader, execution, existing)
     elif _is_to_write(ExtractJob(Path(sources[0]), output, arrays, reader), existing):
         make_folder(output.parent)
-        with _Bars() as bars:
-            meta = extract_metadata(
-                sources[0],
-                output,
-                arrays=arrays,
-                reader=reader,
-                replace=existing is Existing.REPLACE or output.exists(),
-                on_frame=bars.on_frame,
-                on_packing=bars.on_packing,
-            )
+        try:
+            with _Bars() as bars:
+                meta = extract_metadata(
+                    sources[0],
+                    output,
+                    arrays=arrays,
+                    reader=reader,
+                    replace=existing is Existing.REPLACE or output.exists(),
+                    on_frame=bars.on_frame,
+                    on_packing=bars.on_packing,
+                )
+        except TargetExistsError:
+            if existing is Existing.REFUSE:
+                raise
+            click.echo(f"{output}: was made by another run meanwhile, and is kept.", err=True)
+            return
         click.echo("\n".join(_summary(output, meta)), err=True)
 
 

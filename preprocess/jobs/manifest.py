@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...codec import EncodeError
+from ...files import append_line
 from .batch import Job, Outcome
 from .sidecar import sha256_of
 
@@ -15,15 +16,14 @@ class Manifest:
     """Lines of `source`, `status` ("done" or "failed"), `attempts`, `output`, `sha256`, `seconds` and `worker`
     (host:process) of the last attempt, `error`, `settings`, and `source_stamp` (bytes, ns of the last change).
 
-    A line is appended when its source ends, so that whatever is killed later costs none of those before; the last line
-    of an output counts, and a line cut off by a crash is passed over.
+    A line is appended in one piece when its source ends, so that whatever is killed later costs none of those before,
+    and several runs can share the file; the last line of an output counts, and one cut off by a crash is passed over.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._last: dict[str, dict[str, Any]] = {}
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        self._lead = "" if text.endswith("\n") or not text else "\n"
+        text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
@@ -48,9 +48,7 @@ class Manifest:
         }
         self._last[str(job.output)] = entry
         try:
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(f"{self._lead}{json.dumps(entry)}\n")
-            self._lead = ""
+            append_line(self.file, json.dumps(entry))
         except OSError as error:
             raise EncodeError(f"{self.file}: cannot be written ({error.strerror}); check rights and space") from error
 
