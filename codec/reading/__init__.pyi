@@ -1,10 +1,12 @@
 from .colour import matrix_of as matrix_of
+from .damage import DamageWatcher as DamageWatcher
 from .decoding import decode_stream as decode_stream
 from .mvextractor import open_with_mvextractor as open_with_mvextractor
 from .opening import OpenSource as OpenSource
 from .opening import file_url as file_url
 from .orientation import Orientation as Orientation
 from .selection import choose_stream as choose_stream
+from .selection import describe_choice as describe_choice
 from .selection import shown_frames as shown_frames
 from .sidedata import raw_side_data as raw_side_data
 from .sidedata import vectors_of as vectors_of

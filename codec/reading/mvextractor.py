@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ..errors import CodecError, InvalidDataError, SourceError
 from ..frame import Frame, MotionAbsence, MotionVectors
+from .selection import count_streams
 from .sidedata import VECTOR_DTYPE, cropped
 from .video import CompressedVideo
 
@@ -29,19 +30,21 @@ def open_with_mvextractor(
     qp: bool = False,
     pixels: bool = True,
     threads: int | Literal["auto"] = "auto",
+    stream: int | None = None,
 ) -> CompressedVideo:
     """`open_video` whose vectors and frame types come from mvextractor; a check on ours, and slower.
 
     Everything that mvextractor does not give (times, sizes, quantisers, images, what the headers say) is read by our
     reader beside it. `source` is a file. Of streams with B-frames mvextractor 2.0 gives vectors that vary from run to
-    run. Raises ReaderMissingError where it is not installed, SourceError or InvalidDataError where the file cannot be
-    read, and while reading InvalidDataError where the two readers disagree on the number of frames.
+    run, and of several video streams it reads one of its own choice, so that such a file is refused. Raises
+    ReaderMissingError where it is not installed, SourceError or InvalidDataError where the file cannot be read, and
+    while reading InvalidDataError where the two readers disagree on the number of frames.
     """
-    return _MvextractorVideo(os.fspath(source), qp, pixels, threads)
+    return _MvextractorVideo(os.fspath(source), qp, pixels, threads, stream)
 
 
 class _MvextractorVideo(CompressedVideo):
-    def __init__(self, source: str, qp: bool, pixels: bool, threads: int | Literal["auto"]) -> None:
+    def __init__(self, source: str, qp: bool, pixels: bool, threads: int | Literal["auto"], stream: int | None) -> None:
         capture = _capture_class()()
         if "://" in source or source == "-":
             raise SourceError(f"{source}: the reader mvextractor needs a file; use the reader av")
@@ -53,13 +56,16 @@ class _MvextractorVideo(CompressedVideo):
             references=False,
             gop_max=None,
             threads=threads,
-            stream=None,
+            stream=stream,
             frame_rate=None,
             by_arrival=False,
             format=None,
             options=None,
         )
         self._capture = capture
+        if count_streams(self._source.container) > 1:
+            self.close()
+            raise SourceError(f"{source}: has several video streams, of which mvextractor chooses; use the reader av")
         if not capture.open(str(Path(source).absolute())):
             self.close()
             raise SourceError(f"{source}: mvextractor cannot open it; use the reader av")

@@ -42,6 +42,11 @@ def choose_stream(container: InputContainer, name: str, index: int | None = None
     return chosen
 
 
+def count_streams(container: InputContainer) -> int:
+    """The number of video streams that are no cover picture, thumbnails or part of another stream."""
+    return sum(1 for stream in container.streams.video if not stream.disposition & _PICTURES)
+
+
 def describe_stream(stream: VideoStream) -> str:
     """A stream in a few words: "1 (h264, 320x240, default)"."""
     context = stream.codec_context

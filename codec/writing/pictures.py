@@ -14,14 +14,17 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ..bitstream import SliceReader, nal_length_size
 from ..errors import EncodeError, InvalidDataError
 from ..reading import (
+    DamageWatcher,
     OpenSource,
     Orientation,
     TimeJump,
     TimeLine,
     choose_stream,
     decode_stream,
+    describe_choice,
     matrix_of,
     raw_side_data,
     shown_frames,
@@ -39,7 +42,7 @@ _MATRIX_CODES = {1: 1, 5: 6, 4: 4, 7: 7, 9: 9}  # swscale's matrices -> H.273
 class Counts:
     """What was wrong with a source, counted while it is read.
 
-    Timestamps that did not rise and were moved, packets that the decoder refused, frames that it marked as damaged,
+    Timestamps that did not rise and were moved, packets that the decoder refused, frames that are damaged,
     where its clock jumped (by frames of the source), and the time at which it began.
     """
 
@@ -57,7 +60,8 @@ class Pictures:
     `size_hw` is the even, upright size of the pictures and `source_size_hw` the upright size before padding: an odd
     side grows by one replicated row or column at its far end. `filters` is what was done, as an ffmpeg filter chain.
     `pts` of the pictures count units of `time_base` and rise strictly. `counts` grows while they are read. Where ffmpeg
-    would read a video otherwise, `reading` are its options before `-i`, and `mapping` those after it.
+    would read a video otherwise, `reading` are its options before `-i`, and `mapping` those after it. `stream_choice`
+    says in words which of a video's streams they are from.
     """
 
     source_size_hw: tuple[int, int]
@@ -71,6 +75,7 @@ class Pictures:
     counts: Counts = field(repr=False)
     reading: str = ""
     mapping: str = ""
+    stream_choice: str = ""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -118,6 +123,7 @@ def pictures_of_video(
     made = _prepare(frames, source.name, orientation, times.rate, new_rate, times.time_base, aspect, total, counts)
     made.reading = f"-framerate {times.rate}" if times.is_untimed else ""
     made.mapping = f"-map 0:{video.index}" if len(source.container.streams.video) > 1 else ""
+    made.stream_choice = describe_choice(source.container, video)
     return made
 
 
@@ -165,21 +171,32 @@ def pictures_of_images(
 def _decode(source: OpenSource, stream: VideoStream, times: TimeLine, counts: Counts) -> Iterator[av.VideoFrame]:
     """The pictures with times that rise strictly."""
     packets = count()
+    damage = DamageWatcher()
+    is_h264 = stream.codec_context.name == "h264"
+    slices = SliceReader(stream.codec_context.extradata)
+    length_size = nal_length_size(stream.codec_context.extradata)
 
     def see(packet: av.Packet[VideoStream], arrival: float, waited: float) -> None:
         index = next(packets)
         times.see(index, packet, arrival, waited)
+        if is_h264:
+            data = bytes(packet)
+            damage.see_h264(index, data, length_size, slices.read(data))
+        else:
+            damage.see(index, packet.is_keyframe)
         packet.pts = index  # goes through the decoder with the picture; a tag in `opaque` is not safe in frame threads
 
-    def lose(_packet: av.Packet[VideoStream] | None) -> None:
+    def lose(packet: av.Packet[VideoStream] | None) -> None:
         counts.decode_errors += 1
+        if packet is not None and packet.pts is not None:
+            damage.damage(packet.pts)  # with frame threads of a packet shortly before
 
     with source.container:
         for picture in decode_stream(source, stream, see=see, lose=lose):
             index = -1 if picture.pts is None else picture.pts
             picture.pts = None
             times.place(picture, index)
-            counts.corrupt += picture.is_corrupt
+            counts.corrupt += picture.is_corrupt or damage.is_corrupt(index)
             counts.repaired_timestamps = times.repaired
             yield picture
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...console import Existing, command, option
-from ..jobs import encoding_options, execution_options, existing_outputs, output_option
+from ..jobs import encoding_options, execution_options, existing_outputs, output_option, stream_option
 from .encoders import ENCODERS
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ _BAD_PSNR_DB = 20.0  # a picture of which little is left, whatever the mean says
 @command(interrupted="finished files are kept, the others left no trace; --resume goes on.")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @output_option
-@encoding_options(frame_rate=None, fps="Frames per second: of frames (25 by default), or to resample videos to.")
+@encoding_options(
+    frame_rate=None,
+    fps="Frames per second: of frames (25 by default) and of raw streams, which store no times; else to resample to.",
+)
 @option(
     "--engine",
     "engine_name",
@@ -45,9 +48,10 @@ _BAD_PSNR_DB = 20.0  # a picture of which little is left, whatever the mean says
     group=ENGINE,
     help="The binary of --engine ffmpeg. Default: FFMPEG, else ffmpeg on PATH.",
 )
+@stream_option
 @execution_options
 @existing_outputs
-@option("-v", "--verbose", is_flag=True, help="Print the equivalent ffmpeg commands.")
+@option("-v", "--verbose", is_flag=True, help="Print which stream is read, and the equivalent ffmpeg commands.")
 def encode(
     sources: tuple[str, ...],
     output: Path,
@@ -58,6 +62,7 @@ def encode(
     engine_name: str,
     encoder: str | None,
     ffmpeg: str | None,
+    stream: int | None,
     jobs: int | None,
     ray: str | None,
     retries: int,
@@ -77,7 +82,7 @@ def encode(
 
     engine = _engine(engine_name, encoder, ffmpeg)
     settings = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
-    planned = [EncodeJob(source, output, settings, fps, engine) for source in find_sources(sources)]
+    planned = [EncodeJob(source, output, settings, fps, engine, stream) for source in find_sources(sources)]
     execution = Execution(jobs, ray, retries, manifest)
     run_planned(planned, output, execution, existing, lambda outcome: _summary(outcome, verbose)).finish()
 
@@ -98,6 +103,8 @@ def _summary(outcome: Outcome, verbose: bool) -> str:
     content = outcome.done.content
     height, width = content["size_hw"]
     lines = [content["ffmpeg_command"]] if verbose else []
+    if verbose and content["source"]["stream"]:
+        lines.insert(0, f"{outcome.job.source_path}: {content['source']['stream']}")
     lines.append(
         f"{outcome.job.output}: {content['frame_count']} frames of {width}x{height}, "
         f"{content['bitrate_bps'] / 1e6:.3f} Mb/s, PSNR {content['psnr_db']['all']:.2f} dB, SSIM {content['ssim']:.4f}"

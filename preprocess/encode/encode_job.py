@@ -31,6 +31,8 @@ FOLDER_RATE = Fraction(25)
 class EncodeJob:
     """One source, its target and how to get there; `frame_rate` None keeps a video's own (25 for frames).
 
+    `stream` is the number of the video stream to read, None for the best.
+
     With `may_replace` false outputs that another run makes meanwhile are left alone.
     """
 
@@ -39,6 +41,7 @@ class EncodeJob:
     settings: EncodeSettings
     frame_rate: Fraction | None = None
     engine: Engine = field(default_factory=AvEngine)
+    stream: int | None = None
     may_replace: bool = True
 
     def without_replacing(self) -> EncodeJob:
@@ -62,6 +65,7 @@ class EncodeJob:
             "gop": self.settings.gop,
             "bitrate_bps": self.settings.bitrate_bps,
             "fps": None if self.frame_rate is None else str(self.frame_rate),
+            "stream": self.stream,
             "preset": self.settings.preset,
             "slots": self.settings.slots,
             "buffer_seconds": self.settings.buffer_seconds,
@@ -71,7 +75,7 @@ class EncodeJob:
         """The source's pictures, one pass; raises what the source's reader raises."""
         files = self.source.files
         if files is None:
-            return pictures_of_video(self.source.path, self.frame_rate)
+            return pictures_of_video(self.source.path, self.frame_rate, stream=self.stream)
         folder = FrameFolder(name=str(self.source.path), files=list(files), frame_rate=self.frame_rate or FOLDER_RATE)
         images = (frame.image for frame in folder)
         return pictures_of_images(images, folder.name, folder.frame_rate, folder.frame_count)
@@ -117,7 +121,9 @@ class EncodeJob:
     def frame_total(self) -> int | None:
         """Frames of all passes, by the container's account."""
         files = self.source.files
-        count = len(files) if files is not None else declared_frames(self.source.path, self.frame_rate)
+        count = (
+            len(files) if files is not None else declared_frames(self.source.path, self.frame_rate, stream=self.stream)
+        )
         return None if count is None else count * self.engine.passes
 
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
@@ -175,6 +181,7 @@ def _content(job: EncodeJob, pictures: Pictures, result: Transcoded, part: Path)
             "path": str(job.source.path),
             "kind": "video" if job.source.files is None else "frames",
             "sha256": job.source_sha256(),
+            "stream": pictures.stream_choice,
             "size_hw": list(pictures.source_size_hw),
             "declared_frames": pictures.frame_count,
             "refused_packets": pictures.counts.decode_errors,

@@ -13,7 +13,7 @@ import click
 from ...console import Existing, command, existing_options, option
 from ...files import TargetExistsError
 from ...options import Names
-from ..jobs import execution_options, reader_option
+from ..jobs import execution_options, reader_option, stream_option
 from .array_names import OPTIONAL, SIGNALS
 
 if TYPE_CHECKING:
@@ -42,19 +42,23 @@ if TYPE_CHECKING:
 )
 @option("--signals", is_flag=True, help="Decode pictures as well, and add residual and novelty.")
 @reader_option
+@stream_option
 @execution_options
 @existing_options(resume="Keep files that are whole and of these very videos.")
+@option("-v", "--verbose", is_flag=True, help="Say which stream is read.")
 def extract(
     sources: tuple[str, ...],
     output: Path,
     without: frozenset[str],
     signals: bool,
     reader: str,
+    stream: int | None,
     jobs: int | None,
     ray: str | None,
     retries: int,
     manifest: Path | None,
     existing: Existing,
+    verbose: bool,
 ) -> None:
     """Write the codec's metadata of each video SOURCE to one NumPy archive.
 
@@ -73,8 +77,8 @@ def extract(
     execution = Execution(jobs, ray, retries, manifest)
     arrays = frozenset(OPTIONAL) - without | (frozenset(SIGNALS) if signals else frozenset())
     if len(sources) > 1 or ray or manifest or (has_magic(sources[0]) and not Path(sources[0]).exists()):
-        _extract_all(sources, output, arrays, reader, execution, existing)
-    elif _is_to_write(ExtractJob(Path(sources[0]), output, arrays, reader), existing):
+        _extract_all(sources, output, arrays, reader, stream, execution, existing, verbose)
+    elif _is_to_write(ExtractJob(Path(sources[0]), output, arrays, reader, stream=stream), existing):
         make_folder(output.parent)
         try:
             with _Bars() as bars:
@@ -83,6 +87,7 @@ def extract(
                     output,
                     arrays=arrays,
                     reader=reader,
+                    stream=stream,
                     replace=existing is Existing.REPLACE or output.exists(),
                     on_frame=bars.on_frame,
                     on_packing=bars.on_packing,
@@ -92,7 +97,7 @@ def extract(
                 raise
             click.echo(f"{output}: was made by another run meanwhile, and is kept.", err=True)
             return
-        click.echo("\n".join(_summary(output, meta)), err=True)
+        click.echo("\n".join(_summary(output, meta, verbose)), err=True)
 
 
 def _extract_all(
@@ -100,8 +105,10 @@ def _extract_all(
     folder: Path,
     arrays: frozenset[str],
     reader: str,
+    stream: int | None,
     execution: Execution,
     existing: Existing,
+    verbose: bool,
 ) -> None:
     from ..jobs import check_video, find_sources, run_planned
     from .extract_job import ExtractJob
@@ -109,11 +116,11 @@ def _extract_all(
     videos = find_sources(sources)
     for video in videos:
         check_video(str(video.path))
-    planned = [ExtractJob(video.path, folder / f"{video.name}.npz", arrays, reader) for video in videos]
+    planned = [ExtractJob(video.path, folder / f"{video.name}.npz", arrays, reader, stream=stream) for video in videos]
 
     def describe(outcome: Outcome) -> str:
         assert outcome.done is not None
-        return "\n".join(_summary(outcome.job.output, outcome.done.content))
+        return "\n".join(_summary(outcome.job.output, outcome.done.content, verbose))
 
     run_planned(planned, folder, execution, existing, describe).finish()
 
@@ -174,11 +181,13 @@ class _Bars:
         return lambda count: bar.update(count)
 
 
-def _summary(output: Path, meta: dict[str, Any]) -> list[str]:
+def _summary(output: Path, meta: dict[str, Any], verbose: bool) -> list[str]:
     height, width = meta["size_hw"]
     size, video_bytes = output.stat().st_size, meta["source"]["bytes"]
     share = f", {size / video_bytes:.0%} of the video" if video_bytes else ""
     lines = [f"{output}: {meta['frame_count']} frames of {width}x{height}, {size:,} bytes{share}"]
+    if verbose:
+        lines.insert(0, f"{meta['source']['name']}: {meta['source']['stream']}")
     if video_bytes and size > video_bytes and "composed" in meta["arrays"]:
         lines.append("Larger than the video: --without composed is much smaller, and motion can be composed from it.")
     if meta["references"] == "recovered" and meta["confidence_mean"] is not None:

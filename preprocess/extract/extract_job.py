@@ -19,6 +19,8 @@ from .extraction import extract
 class ExtractJob:
     """The video `source_path`, the archive `output`, the arrays of ARRAYS in it, and the reader of READERS.
 
+    `stream` is the number of the video stream, None for the best.
+
     With `may_replace` false an archive that another run makes meanwhile is left alone.
     """
 
@@ -27,6 +29,7 @@ class ExtractJob:
     arrays: frozenset[str] = frozenset(OPTIONAL)
     reader: str = "av"
     may_replace: bool = True
+    stream: int | None = None
 
     def without_replacing(self) -> ExtractJob:
         """The same job, with `may_replace` false."""
@@ -39,7 +42,9 @@ class ExtractJob:
 
     def settings_record(self) -> dict[str, Any]:
         """The schema, the arrays that are asked for, and the reader."""
-        return {"schema_version": SCHEMA_VERSION, "arrays": in_order(self.arrays), "reader": self.reader}
+        return {"schema_version": SCHEMA_VERSION, "arrays": in_order(self.arrays), "reader": self.reader} | (
+            {} if self.stream is None else {"stream": self.stream}
+        )
 
     def source_stamp(self) -> list[int]:
         """Bytes and last change of the video."""
@@ -47,7 +52,7 @@ class ExtractJob:
 
     def frame_total(self) -> int | None:
         """Frames by the container's account."""
-        return declared_frames(self.source_path)
+        return declared_frames(self.source_path, stream=self.stream)
 
     def is_finished(self) -> bool:
         """Whether the archive is whole and this video's; OutputError where it is something else."""
@@ -64,6 +69,8 @@ class ExtractJob:
                 f"{self.output}: was written with the arrays {', '.join(info['asked'])} by the reader "
                 f"{info['reader']}; {way_out}"
             )
+        if info["source"].get("asked_stream") != self.stream:
+            raise OutputError(f"{self.output}: is of another stream, {info['source'].get('stream')}; {way_out}")
         return bool(info["source"]["sha256"] == sha256_of(self.source_path))
 
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
@@ -73,6 +80,7 @@ class ExtractJob:
             self.output,
             arrays=self.arrays,
             reader=self.reader,
+            stream=self.stream,
             replace=self.may_replace,
             on_frame=on_frame,
         )

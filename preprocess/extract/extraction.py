@@ -45,6 +45,7 @@ def extract(
     *,
     arrays: Collection[str] = OPTIONAL,
     reader: str = "av",
+    stream: int | None = None,
     replace: bool = True,
     on_frame: Callable[[], object] | None = None,
     on_packing: Callable[[int], Callable[[int], object]] | None = None,
@@ -53,8 +54,9 @@ def extract(
 
     `arrays` names those of `ARRAYS` to write. It takes constant memory and one pass without pixels, but one with pixels
     for `SIGNALS`, and for motion in streams whose vectors point to several pictures; where such a stream does not say
-    so at first, the pass begins again. `reader` is one of `READERS`. `on_frame` is called for each frame; `on_packing`,
-    once with the bytes that are to be packed, gives what is then told of bytes done.
+    so at first, the pass begins again. `reader` is one of `READERS`, and `stream` the number of the video stream, None
+    for the best. `on_frame` is called for each frame; `on_packing`, once with the bytes that are to be packed, gives
+    what is then told of bytes done.
 
     Raises SourceError and InvalidDataError for input that cannot be read or changes size on the way,
     MotionUnavailableError where vectors are not exported, or mean fields (unless `arrays` has none that needs them),
@@ -63,7 +65,7 @@ def extract(
     """
     if not replace:
         refuse_taken([file])
-    task = _Extraction(source, file, in_order(arrays), reader, replace, on_frame, on_packing)
+    task = _Extraction(source, file, in_order(arrays), reader, stream, replace, on_frame, on_packing)
     if source != "-":  # which can be read once only
         try:
             return task.run(recovers=False)
@@ -79,11 +81,13 @@ class _Extraction:
         file: Path,
         arrays: list[str],
         reader: str,
+        stream: int | None,
         replace: bool,
         on_frame: Callable[[], object] | None,
         on_packing: Callable[[int], Callable[[int], object]] | None,
     ) -> None:
         self._source, self._file, self._arrays, self._reader, self._replace = source, file, arrays, reader, replace
+        self._stream = stream
         self._on_frame, self._on_packing = on_frame, on_packing
         self._wants_motion = not _NEED_MOTION.isdisjoint(arrays)
 
@@ -95,7 +99,8 @@ class _Extraction:
         """
         recovers &= self._wants_motion
         pixels = recovers or not set(SIGNALS).isdisjoint(self._arrays)
-        more = {"references": True} if recovers and not by_order else {}
+        more: dict[str, Any] = {"references": True} if recovers and not by_order else {}
+        more["stream"] = self._stream
         with READERS[self._reader](self._source, qp="qp" in self._arrays, pixels=pixels, **more) as video:
             if max(video.size_hw) >= _MOST_PIXELS:
                 raise InvalidDataError(
@@ -199,6 +204,8 @@ class _Extraction:
                 "name": path.name if is_file else video.name,
                 "sha256": sha256_of(path) if is_file else None,
                 "bytes": path.stat().st_size if is_file else None,
+                "stream": video.stream_choice,
+                "asked_stream": self._stream,
             },
             "codec": video.codec_name,
             "pixel_format": video.pixel_format,

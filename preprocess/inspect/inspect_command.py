@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...console import Existing, command, existing_options, option
-from ..jobs import reader_option
+from ..jobs import reader_option, stream_option
 
 if TYPE_CHECKING:
     from .structure import GopStats
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     help="Decode pictures as well, to find out which ones vectors point to, where it is not the frame before.",
 )
 @reader_option
+@stream_option
 @existing_options()
+@option("-v", "--verbose", is_flag=True, help="Say which stream is read.")
 def inspect(
     source: str,
     by_frame: bool,
@@ -43,6 +45,8 @@ def inspect(
     signals: bool,
     references: bool,
     reader: str,
+    stream: int | None,
+    verbose: bool,
     existing: Existing,
 ) -> None:
     """Show what the stream of the video SOURCE is made of: GOPs, frame types, sizes, QP, motion.
@@ -65,7 +69,9 @@ def inspect(
         picture = None
     gops: list[GopStats] = []
     found = {"references": True} if references else {}
-    with READERS[reader](source, qp=True, pixels=signals or references, **found) as video:
+    with READERS[reader](source, qp=True, pixels=signals or references, stream=stream, **found) as video:
+        if verbose:
+            click.echo(f"{video.name}: {video.stream_choice}", err=True)
         if not as_json:
             click.echo(heading(video) + "\n")
         table = StructureTable(BLOCKS if _can_print(BLOCKS) else ASCII, novelty=signals)

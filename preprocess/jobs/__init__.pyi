@@ -10,6 +10,7 @@ from .options import execution_options as execution_options
 from .options import existing_outputs as existing_outputs
 from .options import output_option as output_option
 from .options import reader_option as reader_option
+from .options import stream_option as stream_option
 from .outcomes import Outcomes as Outcomes
 from .planning import jobs_to_do as jobs_to_do
 from .planning import run_planned as run_planned

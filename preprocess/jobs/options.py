@@ -22,6 +22,16 @@ existing_outputs = existing_options(resume="Keep outputs that are whole, make th
 """`-y`, `-n` and `--resume`, as `existing`."""
 
 
+stream_option = option(
+    "--stream",
+    type=click.IntRange(0),
+    metavar="N",
+    help="The video stream to read, by FFmpeg's number. Default: the one flagged as default, then the largest; never a "
+    "cover picture. -v says which.",
+)
+"""`--stream N`, as `stream`."""
+
+
 def encoding_options(
     *,
     frame_rate: str | None,

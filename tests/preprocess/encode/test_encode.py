@@ -14,9 +14,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 from gopseg.codec import open_video
+from gopseg.preprocess.main import main
 
 Encode = Callable[..., Result]
 
@@ -87,6 +88,43 @@ def test_a_frame_of_which_nothing_is_left_is_told(tmp_path: Path, encode: Encode
     assert result.exit_code == 0, result.stderr
     assert sidecar(tmp_path / "out" / "flash.json")["worst_frame"]["index"] >= 30
     assert "dB only; look at it" in result.stderr
+
+
+@pytest.fixture
+def two_streams(tmp_path: Path, make: Any) -> Path:
+    """A small picture as stream 0, and the video, which is flagged as default, as stream 1."""
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25, options={"bf": "0"}) for _ in range(2)]
+        for stream, (height, width) in zip(streams, ((48, 64), (96, 128)), strict=True):
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        streams[1].disposition = av.stream.Disposition.default
+        for image in make.moving(12):
+            picture = av.VideoFrame.from_ndarray(image, "rgb24")
+            for stream in streams:
+                container.mux(stream.encode(picture))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("number", [None, 0, 1])
+def test_the_stream_to_read(two_streams: Path, tmp_path: Path, encode: Encode, number: int | None) -> None:
+    """All subcommands choose alike, say so with -v, and take a number."""
+    size = "64x48" if number == 0 else "128x96"
+    chosen = [] if number is None else ["--stream", number]
+    said = f"stream {1 if number is None else number} (h264, {size}"
+    result = encode(two_streams, "-o", tmp_path / "out", "-v", *chosen)
+    assert (f": 12 frames of {size}" in result.stderr, said in result.stderr) == (True, True)
+    assert f"-map 0:{1 if number is None else number}" in sidecar(tmp_path / "out" / "two.json")["ffmpeg_command"]
+    for arguments in (["inspect", two_streams], ["extract", two_streams, "-o", tmp_path / "two.npz"]):
+        result = CliRunner().invoke(main, [*map(str, arguments), "-v", *map(str, chosen)])
+        assert result.exit_code == 0, result.stderr
+        assert said in result.stderr
+        assert size in result.output
+    refused = encode(two_streams, "-o", tmp_path / "none", "--stream", 5)
+    assert refused.exit_code == 2
+    assert "no video stream 5; its video streams are: 0 (h264, 64x48), 1 (h264, 128x96, default)" in refused.stderr
 
 
 @pytest.mark.parametrize("gop", [1, 5, 12])
