@@ -51,6 +51,10 @@ class FrameSource(Protocol):
         """Why its vectors cannot be read as motion to the previous frame, as judged so far; None where they can."""
 
     @property
+    def stream_choice(self) -> str:
+        """Which of several streams is read, and which are not, in a few words; empty where there is no choice."""
+
+    @property
     def decode_errors(self) -> int:
         """Packets so far that the decoder refused."""
 

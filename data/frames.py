@@ -62,6 +62,7 @@ class FrameFolder(Iterator[Frame]):
     decode_errors = 0
     has_intra_refresh = False
     reference_frames = None
+    stream_choice = ""
     motion_absence = MotionAbsence.STILLS
 
     def __init__(self, *, name: str, files: list[Path], frame_rate: Fraction) -> None:

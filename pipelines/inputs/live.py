@@ -76,6 +76,11 @@ class LiveVideo(Iterator[Frame]):
         return self._errors_before + self._video.decode_errors
 
     @property
+    def stream_choice(self) -> str:
+        """Which of the present connection's streams is read, and which are not, in a few words."""
+        return self._video.stream_choice
+
+    @property
     def motion_absence(self) -> MotionAbsence | None:
         """Why the present connection's vectors cannot be read as motion to the previous frame; None where they can."""
         return self._video.motion_absence

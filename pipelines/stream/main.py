@@ -63,7 +63,8 @@ def _options() -> list[Any]:
             "--stream",
             group=INPUT,
             type=click.IntRange(0),
-            help="Number of the video stream, as FFmpeg counts streams. Default: the best.",
+            help="Number of the video stream, as FFmpeg counts streams. Default: the one flagged as default, then the "
+            "largest; never a cover picture. -v says which.",
         ),
         option("--start", group=INPUT, type=click.FloatRange(0), help="Seconds from the first frame."),
         option(
@@ -163,6 +164,7 @@ def _options() -> list[Any]:
             "the next keyframe, and gaps are reported.",
         ),
         existing_options(resume=_RESUME),
+        option("-v", "--verbose", group=RUNNING, is_flag=True, help="Say which of the source's streams is read."),
         option("-q", "--quiet", group=RUNNING, is_flag=True, help="No bar, no messages but errors."),
     ]
 

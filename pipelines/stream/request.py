@@ -77,6 +77,7 @@ class StreamRequest(InferenceRequest):
     stats_file: Path | None = field(default=None, metadata=_FREE)
     existing: Existing = field(default=Existing.REFUSE, metadata=_FREE)
     quiet: bool = field(default=False, metadata=_FREE)
+    verbose: bool = field(default=False, metadata=_FREE)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,6 +43,8 @@ def segment_stream(request: StreamRequest) -> Outcome:
         return Outcome(0.0)
     check_targets(request, goes_on=goes_on)
     with Session(request, say) as session:
+        if request.verbose and session.source.stream_choice:
+            say(f"{session.source.name}: {session.source.stream_choice}")
         outputs = _start(request, session, goes_on=goes_on)
         if goes_on:
             say(f"{session.source.name}: going on after {outputs.kept} frames")
