@@ -10,6 +10,9 @@ from av.video.stream import VideoStream
 
 from ..errors import InvalidDataError
 
+MOST_FRAMES_A_SECOND = 1000
+"""Beyond that a rate is taken for the unit of a clock, which encoders and demuxers mistake for it."""
+
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
 
 
@@ -88,7 +91,8 @@ def is_avi_stream(stream: VideoStream) -> bool:
 
 def average_rate(stream: VideoStream) -> Fraction | None:
     """Frames shown a second by the container's account, AVI's null frames left out; None where it gives none."""
-    rate = stream.average_rate or stream.guessed_rate
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    rate = next((rate for rate in rates if rate and rate <= MOST_FRAMES_A_SECOND), None)
     if rate and is_avi_stream(stream):
         return Fraction(rate) * Fraction(shown_frames(stream) or 1, stream.frames or 1)
     return Fraction(rate) if rate else None

@@ -10,13 +10,12 @@ from fractions import Fraction
 import av
 from av.video.stream import VideoStream
 
-from .selection import average_rate, is_avi_stream
+from .selection import MOST_FRAMES_A_SECOND, average_rate, is_avi_stream
 
 _NO_TIMES, _MAY_JUMP = 0x80, 0x200  # AVFMT_NOTIMESTAMPS, AVFMT_TS_DISCONT
 _WRAP = 1 << 33  # MPEG-2 systems count 90 kHz in 33 bits (ISO/IEC 13818-1)
 _LEAP_SECONDS = 10  # FFmpeg's dts_delta_threshold, for formats whose clock may be discontinuous
 _LONGEST_GAP_SECONDS = 30 * 3600  # FFmpeg's dts_error_threshold, for all others
-_PLAUSIBLE_RATES = (1, 500)
 _DEFAULT_RATE = Fraction(25)
 _ARRIVAL_UNIT = Fraction(1, 90000)
 _BURST_SECONDS = 0.02
@@ -106,9 +105,8 @@ class TimeLine:
     @property
     def stated_rate(self) -> Fraction | None:
         """The rate that a stream's own headers give, for sources without times; None where it is none or nonsense."""
-        low, high = _PLAUSIBLE_RATES
         rate = self._context.framerate
-        return Fraction(rate) if rate and low <= rate <= high else None
+        return Fraction(rate) if rate and 1 <= rate <= MOST_FRAMES_A_SECOND else None
 
     def see(self, index: int, packet: av.Packet[VideoStream], arrival: float, waited: float) -> None:
         """Take packet `index` in decoding order, that came at `arrival` by the clock after `waited` seconds."""

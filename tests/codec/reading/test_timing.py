@@ -174,6 +174,19 @@ def test_a_rate_that_cannot_be_is_not_believed(make: Any, tmp_path: Path) -> Non
     assert seconds(frames) == [Fraction(index, 25) for index in range(6)]
 
 
+def test_a_rate_of_a_container_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
+    """FFmpeg calls the unit of a DV file's clock its average rate."""
+    path = tmp_path / "tape.dv"
+    with av.open(str(path), "w") as made:
+        stream = made.add_stream("dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for _ in range(4):
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((576, 720, 3), np.uint8), "rgb24")))
+    with open_video(path) as video:
+        assert video.frame_rate == 25
+    assert pictures_of_video(path).frame_rate == 25
+
+
 def test_encoding_goes_on_where_the_clock_jumps(make: Any, tmp_path: Path) -> None:
     """With pictures crammed into microseconds the encoder's rate control has no bits left for them."""
     clip = make.clip("sharp.mp4", make.sliding(96, 128, 24, (2, 1)), rate=RATE, profile="ippp", options={"crf": "8"})
