@@ -146,7 +146,7 @@ def _read_facts(file: Path) -> _Facts:
         return _Facts(
             palette,
             _ValueReader(_table(facts["classes"], facts.get("void", VOID))),
-            None if rate is None else Fraction(str(rate)).limit_denominator(1001),
+            None if rate is None else _frame_rate(rate),
             facts.get("title"),
             facts.get("licence"),
         )
@@ -154,6 +154,13 @@ def _read_facts(file: Path) -> _Facts:
         raise DatasetError(str(error)) from error
     except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise DatasetError(f"'{file}': {error}; correct it") from error
+
+
+def _frame_rate(value: Any) -> Fraction:
+    rate = Fraction(str(value)).limit_denominator(1001)
+    if rate <= 0:
+        raise ValueError(f"frame_rate {value} is no number of frames a second")
+    return rate
 
 
 def _table(classes: Any, void: Any) -> NDArray[np.int16]:

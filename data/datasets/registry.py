@@ -54,7 +54,8 @@ def open_dataset(
     """
     name = os.fspath(name_or_folder)
     beside = None if frames is None else Path(frames)
-    if name in DATASETS:
+    if name in DATASETS or (name.lower() in DATASETS and (root is not None or not Path(name).is_dir())):
+        name = name.lower()
         if root is None:
             raise _error(f"data set '{name}' needs --root FOLDER")
         return dataset_type(name)(Path(root), frames=beside)

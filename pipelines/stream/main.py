@@ -9,6 +9,7 @@ import click
 
 from ... import console
 from ...console import add_options, existing_options, option
+from ...data import dataset_names
 from .. import openmp  # noqa: F401 - before anything imports torch
 from ..errors import StreamError
 from ..modes import AUTO, MODES
@@ -114,7 +115,7 @@ def _options() -> list[Any]:
         option(
             "--palette",
             group=OUTPUT,
-            help="camvid, cityscapes, vspw or a file. Default: the one with the model's classes.",
+            help=f"{', '.join(dataset_names())} or a file. Default: the one with the model's classes.",
         ),
         option(
             "--opacity",

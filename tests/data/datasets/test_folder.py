@@ -90,6 +90,7 @@ def test_recordings_are_sequences_some_frames_of_which_have_labels(tmp_path):
         ("[]", "has no classes"),
         ('{"classes": [{"name": "a"}]}', "color"),
         ('{"classes": [{"name": "a", "color": [1, 2, 3]}], "frame_rate": "fast"}', "fast"),
+        ('{"classes": [{"name": "a", "color": [1, 2, 3]}], "frame_rate": 0}', "frame_rate 0 is no number"),
         ('{"classes": [{"name": "a", "color": [1, 2, 3]}], "void": 300}', "300 is not from 0 to 255"),
         ('{"classes": [{"name": "a", "color": [1, 2, 3]}], "void": 0}', "value 0 is there twice"),
     ],

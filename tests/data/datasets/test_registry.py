@@ -27,9 +27,10 @@ def test_facts_are_known_without_files(name, title, classes, frame_rate):
 
 
 def test_a_name_needs_its_folder_and_a_folder_none(tmp_path):
-    data = open_dataset("camvid", tmp_path)
-    assert isinstance(data, CamVid)
-    assert data.root == tmp_path
+    for name in ("camvid", "CamVid"):
+        data = open_dataset(name, tmp_path)
+        assert isinstance(data, CamVid)
+        assert data.root == tmp_path
     with pytest.raises(DatasetError, match="'vspw' needs --root FOLDER"):
         open_dataset("vspw")
     with pytest.raises(DatasetError, match="is a folder already; leave --root out"):
