@@ -32,7 +32,7 @@ def test_errors_and_files_are_light_too() -> None:
     assert not {name.partition(".")[0] for name in fresh(code).split()} & set(HEAVY)
 
 
-@pytest.mark.parametrize("name", ["open_video", "load_network", "as_segmentation_network", "GopsegError"])
+@pytest.mark.parametrize("name", ["segment", "open_video", "load_network", "as_segmentation_network", "GopsegError"])
 def test_names(name: str) -> None:
     assert name in dir(gopseg)
     assert name in gopseg.__all__
