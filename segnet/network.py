@@ -10,7 +10,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from .errors import ModelError
 from .parameters import ParameterGroup, grouped
+
+MOST_CLASSES = 255
+"""Labels are 8 bits, and 255 is void."""
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -92,10 +96,14 @@ class SegmentationNetwork(nn.Module, ABC):
 
 
 def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
-    """Names as given, or 'class 0', 'class 1', ... for a number."""
-    if isinstance(classes, int):
-        return tuple(f"class {index}" for index in range(classes))
-    return tuple(classes)
+    """Names as given, or 'class 0', 'class 1', ... for a number; ModelError above 255 classes and below 1.
+
+    Labels are 8 bits everywhere, and 255 is void.
+    """
+    names = tuple(f"class {index}" for index in range(classes)) if isinstance(classes, int) else tuple(classes)
+    if not 1 <= len(names) <= MOST_CLASSES:
+        raise ModelError(f"a network of {len(names)} classes cannot be used: labels hold 1 to {MOST_CLASSES}")
+    return names
 
 
 def parameter_count(module: nn.Module) -> int:

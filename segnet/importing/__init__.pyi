@@ -7,5 +7,6 @@ from .published import DETECTED as DETECTED
 from .published import import_network as import_network
 from .published import load_strictly as load_strictly
 from .published import read_checkpoint as read_checkpoint
+from .published import read_tensors as read_tensors
 from .published import shortened as shortened
 from .published import unwrapped as unwrapped

@@ -13,8 +13,7 @@ from torch.nn import functional
 from ..errors import ModelError
 from ..network import SegmentationNetwork, class_names
 
-MOST_CLASSES = 255
-"""Labels are 8 bits, and 255 is void."""
+BACKGROUND, FOREGROUND = "background", "foreground"
 
 InputSize = tuple[int, int] | int | None
 """Size (H, W) of the pictures that a module is given; one number is the shorter side's; None: as they are."""
@@ -37,7 +36,8 @@ def as_segmentation_network(
         module: takes normalised pictures (N, 3, H, W); returns logits (N, classes, h, w) at any stride, as a tensor, a
             mapping with "logits" or "out" (torchvision's), an object with `logits` (transformers'), or a sequence whose
             first item is one of these.
-        classes: their names in the order of the logits, or their number.
+        classes: their names in the order of the logits, or their number. A module of one class tells it from what is
+            none by a sigmoid at 0.5: the network has two, ("background", name), with logits 0 and the module's.
         mean, std: of the module's training images, RGB, 0..255; the default is ImageNet's.
         stride: side in pixels of the cells on which logits are kept and carried: 1 or even. Finer logits are averaged
             over cells, coarser ones interpolated.
@@ -71,11 +71,10 @@ class AdaptedNetwork(SegmentationNetwork):
         bgr: bool,
     ) -> None:
         super().__init__()
-        self.classes = class_names(classes)
-        if not 1 <= len(self.classes) <= MOST_CLASSES:
-            raise ModelError(
-                f"a network of {len(self.classes)} classes cannot be used: labels hold 1 to {MOST_CLASSES}"
-            )
+        self.classes = names = class_names(classes)
+        self.outputs = len(names)
+        if self.outputs == 1:
+            self.classes = (BACKGROUND, FOREGROUND if isinstance(classes, int) else names[0])
         if stride < 1 or (stride > 1 and stride % 2) or divisor < 1:
             raise ModelError(f"stride {stride}, divisor {divisor}: a stride is 1 or even, a divisor positive")
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -97,7 +96,7 @@ class AdaptedNetwork(SegmentationNetwork):
         return self.image_std
 
     def features(self, images: Tensor) -> Tensor:
-        """Normalised RGB (N, 3, H, W) to logits (N, classes, ceil(H / s), ceil(W / s))."""
+        """Normalised RGB (N, 3, H, W) to logits (N, len(self.classes), ceil(H / s), ceil(W / s))."""
         stride = self.feature_stride
         rows, columns = (-(-side // stride) for side in images.shape[-2:])
         prepared = self._prepare(images.flip(1) if self.bgr else images)
@@ -106,7 +105,8 @@ class AdaptedNetwork(SegmentationNetwork):
             grid_hw = prepared.shape[-2] // stride, prepared.shape[-1] // stride
         else:
             grid_hw = rows, columns
-        return _resize(logits, grid_hw)[..., :rows, :columns]
+        resized = _resize(logits, grid_hw)[..., :rows, :columns]
+        return resized if self.outputs > 1 else torch.cat([torch.zeros_like(resized), resized], 1)
 
     def classify(self, p: Tensor) -> Tensor:
         """The identity."""
@@ -129,9 +129,9 @@ class AdaptedNetwork(SegmentationNetwork):
             found = found.get("logits", found.get("out"))
         found = getattr(found, "logits", found)
         what = tuple(found.shape) if isinstance(found, Tensor) else type(output).__name__
-        if not isinstance(found, Tensor) or found.ndim != 4 or found.shape[1] != len(self.classes):
+        if not isinstance(found, Tensor) or found.ndim != 4 or found.shape[1] != self.outputs:
             raise ModelError(
-                f"{type(self.module).__name__} returned {what} where logits (N, {len(self.classes)}, h, w) are needed; "
+                f"{type(self.module).__name__} returned {what} where logits (N, {self.outputs}, h, w) are needed; "
                 "give the number of its classes, or wrap it so that it returns its logits"
             )
         return found

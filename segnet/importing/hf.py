@@ -8,46 +8,52 @@ from typing import Any
 
 import torch
 
-from ..errors import ModelError
+from ..errors import ModelError, reading_foreign
 from ..network import SegmentationNetwork
 from .adapter import InputSize, as_segmentation_network
 
 HF_PREFIX = "hf:"
+ADVICE = "give a folder or a name on the hub that holds a semantic segmentation model and its preprocessor_config.json"
 
 
 def load_hf(name_or_folder: str) -> SegmentationNetwork:
     """What transformers' AutoModelForSemanticSegmentation makes of a folder or of a name on the hub.
 
-    Class names are the model's `id2label`. Normalisation, scale, size and channel order are those of its image
-    processor's `preprocessor_config.json`, which is read as it is: the processor itself, which may need torchvision, is
-    not made, and its centre crop is left out, since every pixel wants a label. Pictures are resized as it says, to a
-    fixed size too, which gives up their aspect ratio. A folder's heads lie beside it, as those of a weight file.
-    ModelError where transformers is missing, or where the model cannot be loaded or used.
+    Class names are the model's `id2label` (`names_of`); of a model of one class see `as_segmentation_network`.
+    Normalisation, scale, size and channel order are those of its image processor's `preprocessor_config.json`, which is
+    read as it is: the processor itself, which may need torchvision, is not made, and its centre crop is left out, since
+    every pixel wants a label. Pictures are resized as it says, to a fixed size too, which gives up their aspect ratio.
+    A folder's heads lie beside it, as those of a weight file. ModelError where transformers is missing, or where the
+    model cannot be loaded or used.
     """
+    name = f"{HF_PREFIX}{name_or_folder}"
     try:
-        from transformers import AutoModelForSemanticSegmentation
+        from transformers import AutoConfig, AutoModelForSemanticSegmentation
         from transformers.image_processing_base import ImageProcessingMixin
         from transformers.utils import logging
     except ImportError as error:
-        raise ModelError(
-            f"model '{HF_PREFIX}{name_or_folder}' needs transformers: pip install 'gopseg[segformer]' ({error})"
-        ) from error
+        raise ModelError(f"model '{name}' needs transformers: pip install 'gopseg[segformer]' ({error})") from error
     logging.disable_progress_bar()
-    try:
-        module = AutoModelForSemanticSegmentation.from_pretrained(name_or_folder, dtype=torch.float32)
-        config, _ = ImageProcessingMixin.get_image_processor_dict(name_or_folder)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(
-            f"model '{HF_PREFIX}{name_or_folder}' cannot be loaded: {reason}; give a folder or a name on the hub that "
-            "holds a semantic segmentation model and its preprocessor_config.json"
-        ) from error
-    labels = module.config.id2label
-    processing = read_processing(config, name_or_folder)
-    network = as_segmentation_network(module, classes=[str(labels[i]) for i in range(len(labels))], **processing)
+    with reading_foreign(f"model '{name}' cannot be loaded", ADVICE):
+        config = AutoConfig.from_pretrained(name_or_folder)
+        processor, _ = ImageProcessingMixin.get_image_processor_dict(name_or_folder)
+    if type(config) not in AutoModelForSemanticSegmentation._model_mapping:
+        raise ModelError(f"model '{name}' cannot be loaded: '{config.model_type}' segments no pictures; {ADVICE}")
+    processing = read_processing(processor, name_or_folder)
+    with reading_foreign(f"model '{name}' cannot be loaded", ADVICE):
+        module = AutoModelForSemanticSegmentation.from_pretrained(name_or_folder, config=config, dtype=torch.float32)
+    network = as_segmentation_network(module, classes=names_of(config.id2label), **processing)
     if Path(name_or_folder).is_dir():
         network.weights_file = Path(name_or_folder)
     return network
+
+
+def names_of(id2label: Mapping[int, str]) -> list[str]:
+    """The names of a model's classes in the order of its logits, of which there are as many as entries.
+
+    An id that is no number of a logit, as 255 for void, names none; a logit without a name is "class N".
+    """
+    return [str(id2label.get(index, f"class {index}")) for index in range(len(id2label))]
 
 
 def read_processing(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -7,18 +7,16 @@ file has them.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..architectures import ARCHITECTURES, build_network
-from ..errors import ModelError
+from ..errors import ModelError, reading_foreign
 from ..fusion import CReFF
 from ..network import SegmentationNetwork
 
@@ -37,15 +35,7 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
 
     It may lie under the key `state_dict` or `model`. Of ETC's trainer's files only the student is taken.
     """
-    try:
-        loaded: Any = (
-            load_file(file)
-            if file.suffix == ".safetensors"
-            else torch.load(file, map_location="cpu", weights_only=True)
-        )
-    except (pickle.UnpicklingError, RuntimeError, SafetensorError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"'{file}' cannot be read as a checkpoint of tensors: {reason}") from error
+    loaded = read_tensors(file)
     for key in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
@@ -57,6 +47,14 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
             f"'{file}' is no state dict: {names(strange)} {'is' if len(strange) == 1 else 'are'} no tensor"
         )
     return {unwrapped(key): value for key, value in loaded.items() if not unwrapped(key).startswith(TRAINING_ONLY)}
+
+
+def read_tensors(file: Path) -> Any:
+    """What a PyTorch file (no code in it is run) or a safetensors file holds; ModelError where it cannot be read."""
+    with reading_foreign(f"'{file}' cannot be read as a checkpoint of tensors"):
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def unwrapped(key: str) -> str:

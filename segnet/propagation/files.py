@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from ..importing import load_strictly, unwrapped
+from ..importing import load_strictly, read_tensors, unwrapped
 from ..networks import IMAGE_MEAN, IMAGE_STD, IMAGENET
 from ..shipped import find_weights
 from ..weight_files import fill, load_tensors, save_tensors
@@ -22,6 +21,8 @@ from .model import PropagationModel
 from .settings import RGB, PropagationSettings
 
 KIND = "propagation"
+CLASSIFIER = "head.intra_net.intra_net.6.weight"
+GUIDE = "head.guide.guide_conv.0.weight"
 
 
 def _pixels(fractions: RGB) -> RGB:
@@ -59,10 +60,7 @@ def load_propagation(
     tensors, metadata = load_tensors(path)
     if metadata.get("kind") != KIND:
         raise ModelError(f"'{path}' is no propagation model; make one with train-segnet propagation or import-segnet")
-    try:
-        settings = PropagationSettings.from_json(metadata["settings"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"'{path}' has settings that this version does not know: {error}") from error
+    settings = PropagationSettings.from_json(metadata.get("settings", "null"), path)
     model = PropagationModel(settings, flow=flow)
     if not any(key.startswith("flow.") for key in model.state_dict()):
         tensors = {key: value for key, value in tensors.items() if not key.startswith("flow.")}
@@ -75,12 +73,8 @@ def read_propagation_checkpoint(file: Path) -> Mapping[str, Any]:
 
     ModelError where it cannot be read.
     """
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"'{file}' cannot be read as a checkpoint of tensors: {reason}") from error
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        loaded = read_tensors(file)
     if not isinstance(loaded, Mapping):
         raise ModelError(f"'{file}' holds no propagation checkpoint, but a {type(loaded).__name__}")
     return loaded
@@ -106,11 +100,10 @@ def import_propagation(
     head, flow = ({unwrapped(key): value for key, value in (part or {}).items()} for part in parts)
     tensors: dict[str, Tensor] = {f"head.{key.removeprefix('grm.')}": value for key, value in head.items()}
     tensors |= {f"flow.network.{key}": value for key, value in flow.items()}
-    try:
-        classes = tensors["head.intra_net.intra_net.6.weight"].shape[0]
-        guides = tensors["head.guide.guide_conv.0.weight"].shape[1]
-    except KeyError as error:
-        raise ModelError(f"no propagation checkpoint: its 'state_dict' lacks {error}") from error
+    for key in (CLASSIFIER, GUIDE):
+        if key not in tensors:
+            raise ModelError(f"no propagation checkpoint: its 'state_dict' lacks '{key}'")
+    classes, guides = tensors[CLASSIFIER].shape[0], tensors[GUIDE].shape[1]
     mean, std = KEYFRAME_STATISTICS[keyframes]
     settings = PropagationSettings.published(
         names_by_count.get(classes, classes),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
+from ..errors import ModelError
 from ..network import class_names
 from ..networks import IMAGE_MEAN, IMAGE_STD
 from .edges import EdgeRule
 
 RGB = tuple[float, float, float]
+SEQUENCES = ("classes", "mean", "std")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +110,16 @@ class PropagationSettings:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> PropagationSettings:
-        """What `to_json` wrote; TypeError or ValueError if it is something else."""
-        values: dict[str, Any] = json.loads(text)
-        sequences = {name: tuple(values[name]) for name in ("classes", "mean", "std")}
+    def from_json(cls, text: str, file: Path) -> PropagationSettings:
+        """What `to_json` wrote into `file`; ModelError where a newer version did, or something else."""
+        values: Any = json.loads(text)
+        known = {field.name for field in fields(cls)}
+        strange = sorted(values.keys() - known) if isinstance(values, dict) else ["no settings"]
+        lacking = [name for name in SEQUENCES if not isinstance(values, dict) or name not in values]
+        if strange or lacking:
+            raise ModelError(
+                f"'{file}' has settings that this version does not know: {', '.join(strange) or 'no ' + lacking[0]}; "
+                "update gopseg, or make the file anew"
+            )
+        sequences = {name: tuple(values[name]) for name in SEQUENCES}
         return cls(**{**values, **sequences})

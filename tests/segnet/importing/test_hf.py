@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gopseg.segnet import ModelError, load_network
-from gopseg.segnet.importing.hf import load_hf, read_processing
+from gopseg.segnet.importing.hf import load_hf, names_of, read_processing
 
 try:
     import transformers
@@ -106,6 +106,54 @@ def test_processing_is_read_as_the_processors_do():
         read_processing({**FIXED, "size": {"longest_edge": 9}}, "x")
 
 
+def test_gaps_in_id2label_are_filled():
+    assert names_of({0: "road", 1: "sky", 255: "void"}) == ["road", "sky", "class 2"]
+    assert names_of({1: "a", 2: "b", 3: "c"}) == ["class 0", "a", "b"]
+
+
+def saved_segformer(folder, labels):
+    config = transformers.SegformerConfig(
+        depths=[1] * 4,
+        hidden_sizes=[8, 8, 16, 16],
+        decoder_hidden_size=16,
+        num_attention_heads=[1, 1, 2, 2],
+        id2label=labels,
+        label2id={name: index for index, name in labels.items()},
+    )
+    module = transformers.SegformerForSemanticSegmentation(config).eval()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    module.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(NONE))
+    return module
+
+
+@needs_transformers
+@pytest.mark.parametrize("ids", [(0, 1, 255), (1, 2, 3)])
+def test_a_model_with_gaps_loads(tmp_path, ids):
+    saved_segformer(tmp_path, {index: f"name {index}" for index in ids})
+    network = load_network(f"hf:{tmp_path}")
+    assert network.classes == tuple(f"name {i}" if i in ids else f"class {i}" for i in range(3))
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 16, 16)
+
+
+@needs_transformers
+def test_one_class_is_told_from_the_background_by_a_sigmoid(tmp_path):
+    torch.manual_seed(0)
+    module = saved_segformer(tmp_path, {0: "road"})
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        module.decode_head.classifier.bias -= module(images).logits.median()
+    module.save_pretrained(tmp_path)
+    network = load_network(f"hf:{tmp_path}")
+    assert network.classes == ("background", "road")
+    with torch.inference_mode():
+        logits, own = network(images), module(images).logits
+    assert logits.shape == (1, 2, 16, 24)
+    torch.testing.assert_close(logits.softmax(1)[:, 1], own.sigmoid()[:, 0])
+    assert logits.argmax(1).unique().tolist() == [0, 1]
+
+
 @needs_transformers
 def test_what_is_no_model_is_said(tmp_path):
     with pytest.raises(ModelError, match=r"hf:.* cannot be loaded") as caught:
@@ -113,6 +161,22 @@ def test_what_is_no_model_is_said(tmp_path):
     assert "\n" not in str(caught.value)
     segformer().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"preprocessor_config\.json"):
+        load_hf(str(tmp_path))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(NONE))
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"hf:.* cannot be loaded: .*header"):
+        load_hf(str(tmp_path))
+    transformers.BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="'bert' segments no pictures"):
+        load_hf(str(tmp_path))
+
+
+@needs_transformers
+def test_a_fault_of_ours_is_not_taken_for_a_bad_model(tmp_path, monkeypatch):
+    saved_segformer(tmp_path, {0: "a", 1: "b"})
+    monkeypatch.setattr("gopseg.segnet.importing.hf.names_of", lambda labels: labels["a"])
+    with pytest.raises(KeyError):
         load_hf(str(tmp_path))
 
 

@@ -1,3 +1,6 @@
+from contextlib import suppress
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -56,6 +59,40 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         read_checkpoint(file)
     with pytest.raises(ModelError, match="cannot be read"):
         read_checkpoint(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_checkpoints_are_said_to_be(tmp_path, zipped):
+    """Whatever torch.load raises; IndexError, KeyError and struct.error are among it."""
+    file, rng = tmp_path / "net.pth", np.random.default_rng(0)
+    torch.save({"a": torch.zeros(3)}, file, _use_new_zipfile_serialization=zipped)
+    whole = np.frombuffer(file.read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(60):
+        damaged = whole.copy()
+        damaged[rng.integers(len(whole), size=3)] = rng.integers(256, size=3)
+        file.write_bytes(damaged.tobytes())
+        with suppress(ModelError):
+            read_checkpoint(file)
+            continue
+        refused += 1
+    assert refused > 10
+
+
+def test_memory_that_runs_out_is_no_bad_checkpoint(tmp_path, monkeypatch):
+    file = tmp_path / "net.pth"
+    torch.save({"a": torch.zeros(3)}, file)
+    for error in (MemoryError(), torch.OutOfMemoryError()):
+        monkeypatch.setattr(torch, "load", raising(error))
+        with pytest.raises(type(error)):
+            read_checkpoint(file)
+
+
+def raising(error):
+    def load(*_, **__):
+        raise error
+
+    return load
 
 
 def test_values_arrive_and_classes_are_counted(state):

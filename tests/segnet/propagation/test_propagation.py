@@ -1,6 +1,7 @@
 import argparse
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -156,7 +157,10 @@ def test_another_motion_source_can_take_the_trained_ones_place(tmp_path):
     with pytest.raises(ModelError, match="no propagation model"):
         load_propagation(file)
     save_file({}, file, {"architecture": "", "classes": "", "kind": "propagation", "settings": '{"sails": 3}'})
-    with pytest.raises(ModelError, match="settings that this version does not know"):
+    with pytest.raises(ModelError, match="settings that this version does not know: sails; update"):
+        load_propagation(file)
+    save_file({}, file, {"architecture": "", "classes": "", "kind": "propagation", "settings": "3"})
+    with pytest.raises(ModelError, match="does not know: no settings"):
         load_propagation(file)
 
 
@@ -354,7 +358,7 @@ def test_probabilities_go_out_as_their_logarithms():
 
 @pytest.mark.parametrize("settings", [PUBLISHED, CLEAN, PropagationSettings.published(["x", "y"], edges=False)])
 def test_settings_survive_as_text(settings):
-    assert PropagationSettings.from_json(settings.to_json()) == settings
+    assert PropagationSettings.from_json(settings.to_json(), Path("a")) == settings
 
 
 def test_training_files_are_read_without_running_code(tmp_path):
