@@ -1,4 +1,4 @@
-"""ETC's network, motion loss and distillation: what must hold for any numbers (specs/etc.md, section 14)."""
+"""ETC's network, motion loss and distillation (Liu et al., ECCV 2020): what must hold for any numbers."""
 
 import pytest
 import torch

@@ -10,7 +10,7 @@ UNTOUCHED = ("num_batches_tracked", "img_mean", "img_std")
 
 
 def filled(network):
-    """The fill rule of specs/gsvnet.md, section 12."""
+    """Filled by the rule of the fingerprints (`fingerprints/*.json`)."""
     state = network.state_dict()
     for key, tensor in state.items():
         if key.endswith(UNTOUCHED):
