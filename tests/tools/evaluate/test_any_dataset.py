@@ -153,6 +153,16 @@ def test_reports_are_replaced_only_on_demand(toy, weights, tmp_path):
     assert not list(tmp_path.glob(".*part*"))
 
 
+def test_labels_of_another_size_are_named(toy, weights):
+    assert cv2.imwrite(str(toy / "val" / "1.label.pgm"), np.zeros((32, 96), np.uint8))
+    result = call("--dataset", "toy", "--root", toy, "--model", weights, "--gop", 2)
+    assert result.exit_code == 2
+    assert "the labels of '1' are 96x32 pixels, its frame is 96x64; make them equal" in result.output
+    result = call("--dataset", "toy", "--root", toy, "--model", weights, "--stills")
+    assert result.exit_code == 2
+    assert "1.label.pgm' is 96x32 pixels" in result.output
+
+
 def test_a_fault_is_no_bad_input(toy, weights, monkeypatch):
     def broken(*_, **__):
         raise ValueError("axes do not match")

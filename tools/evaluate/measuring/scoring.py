@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ....codec import EncodeSettings, Frame, pictures_of_images, transcode
 from ....data import Clip
+from ....errors import InputError
 from ....pipelines import Pipeline
 from ....segnet import (
     ConfusionMatrix,
@@ -214,7 +215,8 @@ class Evaluation:
 
         Of frames that are not scored, keyframes are segmented and the others only passed over, unless `every_frame`.
         `match` tells the motion from and to the frame before; `name` is what a frame is called; `size_hw` is what of a
-        frame counts, from its upper left corner: the size before it was padded to even sides.
+        frame counts, from its upper left corner: the size before it was padded to even sides. InputError where labels
+        have another size.
         """
         running = [self._build(result) for result in self.results]
         before: list[Labels | None] = [None] * len(running)
@@ -237,6 +239,8 @@ class Evaluation:
                 if previous is not None:
                     result.compare(now, previous, motion)
                 if labels is not None:
+                    if labels.shape != now.shape:
+                        raise InputError(_sizes_differ(name(frame.index), labels, now))
                     result.confusions[frame.distance].update(now, labels)
                     if every_frame:
                         result.video_consistency.update(now, labels)
@@ -266,6 +270,11 @@ class Evaluation:
         result.network_frames[kind] += prediction.from_network
         table = self._relabel.get(result.variant.model)
         return prediction.labels if table is None else table[prediction.labels]
+
+
+def _sizes_differ(name: str, labels: Labels, frame: Labels) -> str:
+    sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (labels, frame)]
+    return f"the labels of '{name}' are {sizes[0]} pixels, its frame is {sizes[1]}; make them equal"
 
 
 def encode_clip(clip: Clip, file: Path, *, bitrate_bps: int, frame_rate: float) -> None:
