@@ -32,7 +32,7 @@ BLOCKED = (
     "transformers",
 )
 """What help must not load: some take seconds, the others are extras."""
-NOT_YET_LIGHT = ("segment", "train")
+NOT_YET_LIGHT = ("train",)
 
 
 def walk(name: str, location: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from ...pipelines import NetworkRunner
 from ...pipelines import branch_files as files_of_mode
 from ...segnet import SegmentationNetwork
-from ..console import sha256
+from ..provenance import sha256
 from .variants import Variant
 
 

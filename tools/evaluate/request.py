@@ -17,7 +17,7 @@ from ...data import Dataset, open_dataset
 from ...errors import InputError
 from ...pipelines import NetworkRunner
 from ...segnet import load_network
-from ..console import hardware, sha256
+from ..provenance import hardware, sha256
 from .classes import Relabelling, match_classes
 from .measuring import SharedRunner, Views, separate_views
 from .models import branch_files, weights_sha256
