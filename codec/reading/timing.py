@@ -81,7 +81,7 @@ class TimeLine:
         self._ignores_pts = is_avi_stream(stream) and stream.codec_context.name in _GUESSED_TIMES
         self._packets: dict[int, _Packet] = {}
         self._differences: set[int] = set()
-        self._pending: list[int] = []
+        self._pending: list[tuple[int, int]] = []
         self._pending_of: dict[int, None] = {}
         self._clock: int | None = None
         self._epoch = self._seen_epoch = 0
@@ -199,14 +199,14 @@ class TimeLine:
     def _expect(self, index: int, at: int | None) -> None:
         if at is None:
             return
-        heapq.heappush(self._pending, at)
+        heapq.heappush(self._pending, (self._epoch, at))
         self._pending_of[index] = None
         if len(self._pending) > _KEPT:
             del self._pending_of[next(iter(self._pending_of))]
             heapq.heappop(self._pending)
 
     def _next_pending(self, picture: av.VideoFrame, packet: _Packet | None) -> int | None:
-        """The earliest time of all packets whose pictures are still to come."""
+        """The earliest time of packets whose pictures are still to come; those before a break of the clock first."""
         if packet is None or packet.index not in self._pending_of:
             return None
         if picture.pict_type != _B:  # what was decoded before it is shown by now, or lost
@@ -214,7 +214,7 @@ class TimeLine:
                 del self._pending_of[lost]
                 heapq.heappop(self._pending)
         del self._pending_of[packet.index]
-        return heapq.heappop(self._pending)
+        return heapq.heappop(self._pending)[1]
 
     @property
     def _step(self) -> int:

@@ -74,6 +74,14 @@ def test_a_clock_that_begins_anew(clip: Path, tmp_path: Path) -> None:
     assert not any(frame.corrupt for frame in frames)  # though the packets' counters break at the joints
 
 
+def test_a_clock_that_begins_anew_under_a_decoder_that_lags(make: Any, tmp_path: Path) -> None:
+    """MPEG-2 pictures come a packet late, when packets of the next recording wait already."""
+    path = make.clip("part.ts", make.sliding(96, 128, 24, (2, 1)), codec="mpeg2video", options={"b": "2M"})
+    frames, jumps = read(join([path, path], tmp_path / "joined.ts"))
+    assert [float(time) for time in seconds(frames)] == [pytest.approx(index / 25) for index in range(48)]
+    assert [jump.index for jump in jumps] == [24]
+
+
 @pytest.mark.parametrize("ahead", [RATE * 60, RATE * 3600 * 20])
 def test_a_clock_that_leaps_ahead(clip: Path, tmp_path: Path, ahead: int) -> None:
     parts = [remux(clip, tmp_path / f"{index}.ts", lambda _, by=RATE + ahead * index: by) for index in range(2)]
