@@ -45,3 +45,11 @@ def test_the_report_is_self_contained_and_its_picture_is_three_frames_wide(demo)
     assert report.count("data:image/webp;base64,") == 20
     assert "http" not in report
     assert read_image(demo / "picture.webp").shape == (360, 3 * 480, 3)
+
+
+def test_a_demo_that_is_there_is_refused_or_kept(tmp_path):
+    (tmp_path / "report.html").write_text("precious")
+    for arguments, status, text in (([], 2, "give -y to replace it"), (["-n"], 0, "is kept")):
+        result = CliRunner().invoke(main, ["-o", str(tmp_path), *arguments])
+        assert (result.exit_code, text in result.stderr) == (status, True)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "precious")]

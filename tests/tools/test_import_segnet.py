@@ -129,4 +129,7 @@ def test_errors_are_one_line_and_name_the_file(frame_file, tmp_path):
     assert not out.exists()
     run(frame_file, "--arch", "camvid-bise18", "-o", out)
     assert "exists; replace it with -y" in run(frame_file, "--arch", "camvid-bise18", "-o", out, status=2)
+    before = out.stat().st_mtime_ns
+    assert "is kept" in run(frame_file, "--arch", "camvid-bise18", "-o", out, "-n")
+    assert out.stat().st_mtime_ns == before
     run(frame_file, "--arch", "camvid-bise18", "-o", out, "-y")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gopseg.tools.figures import pictures
-from gopseg.tools.figures.main import main
+from gopseg.tools.figures.main import NAMES, main
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -45,3 +45,12 @@ def test_every_picture_of_the_page_is_drawn(drawn: dict[str, Path]) -> None:
 def test_those_that_are_shipped_are_small() -> None:
     for path in DOCS.glob("*.webp"):
         assert path.stat().st_size < 150_000, path.name
+
+
+def test_pictures_that_are_there_are_refused_or_kept(tmp_path: Path) -> None:
+    for name in NAMES:
+        (tmp_path / f"{name}.webp").write_text("precious")
+    for arguments, status, text in (([], 2, "give -y to replace it"), (["-n"], 0, "are kept")):
+        result = CliRunner().invoke(main, ["-o", str(tmp_path), *arguments])
+        assert (result.exit_code, text in result.stderr) == (status, True)
+    assert {file.read_text() for file in tmp_path.iterdir()} == {"precious"}
