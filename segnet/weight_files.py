@@ -31,14 +31,19 @@ def save_model(
     `architecture` is by default the one that `build_network` made the network by. ModelError where it is none of
     ours, such as a Hugging Face model's.
     """
-    name = architecture or network.architecture
+    metadata = {"architecture": known_architecture(network, architecture, file), "classes": json.dumps(network.classes)}
+    save_tensors(state or network.state_dict(), file, metadata, half=half)
+
+
+def known_architecture(network: SegmentationNetwork, given: str, file: Path) -> str:
+    """`given`, or else what the network was built by; ModelError where `file` could not be loaded again by it."""
+    name = given or network.architecture
     if name not in ARCHITECTURES:
         raise ModelError(
             f"'{file}': {type(network).__name__} is none of the architectures that gopseg can load again; "
             "make the network with build_network"
         )
-    metadata = {"architecture": name, "classes": json.dumps(network.classes)}
-    save_tensors(state or network.state_dict(), file, metadata, half=half)
+    return name
 
 
 def load_model(name_or_file: str | Path) -> SegmentationNetwork:

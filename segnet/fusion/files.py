@@ -11,7 +11,7 @@ from ..architectures import build_network
 from ..errors import ModelError
 from ..network import SegmentationNetwork
 from ..shipped import find_weights
-from ..weight_files import fill, load_tensors, save_tensors
+from ..weight_files import fill, known_architecture, load_tensors, save_tensors
 from .altering import AlteringResolution, Fusion
 from .fusions import EvidenceFusion, FeatureFusion, WarpOnly
 from .low_resolution import LowResolution
@@ -40,16 +40,16 @@ def branch_file(weights: Path, kind: str, scale: float | None = None) -> Path:
 def save_branch(
     branch: LowResolution | AlteringResolution,
     file: Path,
-    architecture: str,
+    architecture: str = "",
     fusion: str = "",
     *,
     half: bool = True,
 ) -> None:
-    """Write an LR branch, or an AR branch with its `fusion`, as safetensors."""
+    """Write an LR branch, or an AR branch with its `fusion`, as safetensors; `architecture` as of `save_model`."""
     low = branch if isinstance(branch, LowResolution) else branch.low
     metadata = {
         "kind": "lr" if low is branch else "ar",
-        "architecture": architecture,
+        "architecture": known_architecture(low, architecture, file),
         "classes": json.dumps(low.classes),
         "scale": f"{low.scale:g}",
         "fusion": fusion,

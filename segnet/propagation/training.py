@@ -37,7 +37,7 @@ class PropagationPreset:
     decay_steps: int = 100
     gradient_steps: int = 2
 
-    def parameter_groups(self, model: PropagationModel) -> list[dict[str, Any]]:
+    def optimiser_groups(self, model: PropagationModel) -> list[dict[str, Any]]:
         """Groups for an optimiser, each with its `lr`; the delay bank is frozen and in none."""
         groups = [
             {"params": list(model.head.intra_net.parameters()), "lr": self.lr},
@@ -50,7 +50,7 @@ class PropagationPreset:
     def optimiser(self, model: PropagationModel) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.StepLR]:
         """The optimiser and its schedule, which is stepped with every batch."""
         sgd = torch.optim.SGD(
-            self.parameter_groups(model),
+            self.optimiser_groups(model),
             lr=self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,

@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 from gopseg.segnet import (
     MRCFA,
+    LowResolution,
     ModelError,
     Supervised,
     architecture_names,
@@ -16,6 +17,7 @@ from gopseg.segnet import (
     load_network,
     parameter_count,
     resize_logits,
+    save_branch,
     save_model,
 )
 
@@ -161,6 +163,9 @@ def test_adapted_networks_hold_as_many(classes):
 
 
 def test_what_gopseg_cannot_load_again_is_not_saved(tmp_path):
+    adapted = as_segmentation_network(torch.nn.Identity(), classes=3)
+    with pytest.raises(ModelError, match="AdaptedNetwork is none of the architectures that gopseg can load again"):
+        save_model(adapted, tmp_path / "net.safetensors")
     with pytest.raises(ModelError, match="none of the architectures that gopseg can load again"):
-        save_model(as_segmentation_network(torch.nn.Identity(), classes=3), tmp_path / "net.safetensors")
+        save_branch(LowResolution(adapted, 0.5), tmp_path / "net-lr0.5.safetensors")
     assert not list(tmp_path.iterdir())
