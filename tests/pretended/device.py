@@ -3,6 +3,7 @@
 Nothing here has a GPU, so code that would mix devices on one fails here instead: an operation that is given tensors of
 both devices raises, as it does on CUDA; 0-dimensional CPU tensors are let through, and copies between the devices are
 the only way across. Results are the CPU's own, bit by bit. `pretend_device()` sets the backend up, once a process.
+Importing this before gopseg puts `no_grad` in the place of inference mode, in which torch refuses such tensors.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
+
+torch.inference_mode = torch.no_grad
 
 NAME = "pretend"
 ACROSS = {torch.ops.aten._to_copy, torch.ops.aten.copy_, torch.ops.aten._copy_from, torch.ops.aten.set_}
@@ -49,10 +52,7 @@ class PretendedTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func._can_decompose():  # composite operations arrive whole in inference mode
-            return func.decompose(*args, **kwargs)
-        return run(func, args, kwargs)
+        return run(func, args, kwargs or {})
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _from_cpu, (self.held,)
@@ -75,7 +75,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         strangers = [t for t, own in zip(tensors, pretended, strict=True) if not own and t.dim() > 0]
         if strangers and not _takes_cpu_indices(packet, tensors, args):
             raise MixedDevicesError(f"{func}: tensors on {NAME} and on the CPU, {tuple(strangers[0].shape)}")
-    on_device = device is None and any(pretended) or (device is not None and torch.device(device).type == NAME)
+    on_device = (device is None and any(pretended)) or (device is not None and torch.device(device).type == NAME)
     if device is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     held_args, held_kwargs = tree_map(_held, (args, kwargs))
@@ -129,15 +129,27 @@ def _held(x: Any) -> Any:
     return x
 
 
+class _Module(_DummyBackendModule):
+    """What torch asks a backend."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16]
+
+
 @cache
 def pretend_device() -> torch.device:
     """The device, ready for use."""
-    _setup_privateuseone_for_python_backend(NAME)
+    _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
     library = torch.library.Library("aten", "IMPL")
     _keep.append(library)
 
     def empty_memory_format(
-        size: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: Any = None,
+        size: Any,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: Any = None,
         memory_format: Any = None,
     ) -> torch.Tensor:
         return PretendedTensor(torch.empty(size, dtype=dtype, memory_format=memory_format or torch.contiguous_format))
@@ -152,6 +164,16 @@ def pretend_device() -> torch.device:
         _held(target).copy_(_held(source))
         return target
 
+    def factory(func: Any) -> Any:
+        def make(*args: Any, device: Any = None, pin_memory: Any = None, layout: Any = None, **kwargs: Any) -> Any:
+            return PretendedTensor(func(*args, device=torch.device("cpu"), **kwargs))
+
+        return make
+
+    # torch makes these by resizing an empty tensor, which a wrapper cannot follow
+    for name in ("arange", "arange.start", "arange.start_step", "linspace", "randperm", "eye"):
+        packet, _, overload = name.partition(".")
+        library.impl(name, factory(getattr(getattr(torch.ops.aten, packet), overload or "default")), "PrivateUse1")
     library.impl("empty.memory_format", empty_memory_format, "PrivateUse1")
     library.impl("empty_strided", empty_strided, "PrivateUse1")
     library.impl("_copy_from", copy_from, "PrivateUse1")
