@@ -34,6 +34,7 @@ from .importing import read_checkpoint as read_checkpoint
 from .initialising import initialise as initialise
 from .loading import load_network as load_network
 from .losses import CAMVID_WEIGHTS as CAMVID_WEIGHTS
+from .losses import CITYSCAPES_WEIGHTS as CITYSCAPES_WEIGHTS
 from .losses import MultiFrameDistillation as MultiFrameDistillation
 from .losses import PropagationLoss as PropagationLoss
 from .losses import SegmentationLoss as SegmentationLoss

@@ -32,7 +32,6 @@ BLOCKED = (
     "transformers",
 )
 """What help must not load: some take seconds, the others are extras."""
-NOT_YET_LIGHT = ("train",)
 
 
 def walk(name: str, location: str) -> Iterator[tuple[str, str]]:
@@ -79,18 +78,14 @@ def helped() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_loads_nothing_heavy(name: str, helped: dict[str, str], request: pytest.FixtureRequest) -> None:
-    if name.startswith(NOT_YET_LIGHT):
-        request.applymarker(pytest.mark.xfail(strict=False, reason="still imports torch at the top"))
+def test_help_loads_nothing_heavy(name: str, helped: dict[str, str]) -> None:
     status, _, length = helped[COMMANDS[name]].partition(" ")
     assert status == "0", helped[COMMANDS[name]]
     assert int(length) > 100
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_the_habits(name: str, request: pytest.FixtureRequest) -> None:
-    if name.startswith(NOT_YET_LIGHT):
-        request.applymarker(pytest.mark.xfail(strict=False, reason="not a console.command yet"))
+def test_every_command_has_the_habits(name: str) -> None:
     module, _, attribute = COMMANDS[name].partition(":")
     command = getattr(importlib.import_module(module), attribute)
     context = click.Context(command, **command.context_settings)

@@ -4,6 +4,7 @@ from .distillation import single_frame_distillation as single_frame_distillation
 from .mrcfa_loss import clip_loss as clip_loss
 from .mrcfa_loss import per_frame_loss as per_frame_loss
 from .propagation_losses import CAMVID_WEIGHTS as CAMVID_WEIGHTS
+from .propagation_losses import CITYSCAPES_WEIGHTS as CITYSCAPES_WEIGHTS
 from .propagation_losses import PropagationLoss as PropagationLoss
 from .segmentation import SegmentationLoss as SegmentationLoss
 from .segmentation import class_weights as class_weights

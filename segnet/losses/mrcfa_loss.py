@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..network import resize_logits
+from .processes import mean_over_processes
 
 PER_FRAME_WEIGHT = 0.5
 
@@ -42,5 +43,6 @@ def cross_entropy(logits: Tensor, labels: Tensor, ignore: int, weights: Tensor |
     """Mean cross-entropy of logits (N, T, classes, h, w) for labels (N, T, H, W), over known pixels or over all."""
     upsampled = resize_logits(logits.flatten(0, 1), (labels.shape[-2], labels.shape[-1]))
     total = functional.cross_entropy(upsampled, labels.flatten(0, 1), weights, ignore_index=ignore, reduction="sum")
-    count = labels.numel() if over_all else (labels != ignore).sum().clamp(min=1)
-    return total / count
+    if over_all:
+        return total / labels.numel()
+    return total / mean_over_processes((labels != ignore).sum()).clamp(min=1)

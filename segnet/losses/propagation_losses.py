@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..network import resize_logits
+from .processes import mean_over_processes
 from .segmentation import IGNORE
 
 CITYSCAPES_WEIGHTS = (
@@ -65,7 +66,7 @@ class PropagationLoss(nn.Module):
         targets = torch.where(known, labels, IGNORE)
         losses = functional.cross_entropy(logits, targets, self.weights, ignore_index=IGNORE, reduction="sum")
         weight = known.sum() if self.weights is None else self.weights[labels[known]].sum()
-        total = losses / weight.clamp(min=1e-6)
+        total = losses / mean_over_processes(weight).clamp(min=1e-6)
         if self.distillation:
             if teacher is None:
                 raise ValueError("distillation needs the keyframe network's logits on the same frame; give `teacher`")

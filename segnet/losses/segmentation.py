@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..network import resize_logits
+from .processes import mean_over_processes
 
 IGNORE = 255
 
@@ -77,4 +78,4 @@ class SegmentationLoss(nn.Module):
         if self.keep < 1:
             kept = max(1, int(self.keep * int(count)))
             return losses.flatten().topk(min(kept, losses.numel())).values.mean()
-        return losses.sum() / count.clamp(min=1)
+        return losses.sum() / mean_over_processes(count).clamp(min=1)

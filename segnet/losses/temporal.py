@@ -16,6 +16,7 @@ from ..flow import inside_frame, photometric_residual
 from ..networks import size_of
 from ..resize import resize_aligned
 from ..warp import motion_on_grid, warp_features
+from .processes import mean_over_processes
 
 Measure = Literal["squared", "kl"]
 
@@ -49,7 +50,7 @@ def motion_loss(
         gap = ((own - warped) ** 2).sum(1, keepdim=True)
     else:
         gap = functional.kl_div(logits.float().log_softmax(1), warped, reduction="none").sum(1, keepdim=True)
-    return (weight * gap).sum() / weight.sum().clamp(min=1.0)
+    return (weight * gap).sum() / mean_over_processes(weight.sum()).clamp(min=1.0)
 
 
 def visibility(images: Tensor, neighbours: Tensor, displacement: Tensor, temperature: float = 1.0) -> Tensor:

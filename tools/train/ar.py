@@ -3,101 +3,144 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
-from torch import nn
 
-from ...codec import CodecError
-from ...data import CamVid
-from ...segnet import (
-    FUSIONS,
-    AlteringResolution,
-    LowResolution,
-    ModelError,
-    build_fusion,
-    load_lr,
-    load_network,
-    load_tensors,
-    save_branch,
-)
-from ..console import InputError, sha256
-from .common import prepare_folder, run_options, run_trainer
-from .trainers import (
-    VAL_GOP,
-    VAL_OFFSETS,
-    FusionTrainer,
-    TrainSettings,
-    balanced_weights,
-    encoded_val,
-    find_sources,
-    has_labels,
+from ...console import command, option
+from ...errors import InputError
+from .options import (
+    DATA,
+    FOLDER,
+    LOSS,
+    OPTIMISER,
+    RUN,
+    STOPPED,
+    WEIGHT,
+    balance_option,
+    hr_option,
+    need_extra,
+    ohem_option,
+    run_options,
 )
 
+if TYPE_CHECKING:
+    from ...segnet import AlteringResolution
 
-@click.command()
-@click.option("--hr", "hr_weights", type=click.Path(path_type=Path, exists=True), required=True, help="HR weights.")
-@click.option("--lr-weights", type=click.Path(path_type=Path, exists=True), help="LR branch to start from.")
-@click.option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True)
-@click.option("--fusion", type=click.Choice(FUSIONS), default="evidence", show_default=True)
-@click.option(
+FUSION_CHOICES = ("evidence", "creff", "warp")
+"""Segnet's fusions; a test compares."""
+
+
+@command(interrupted=STOPPED)
+@hr_option
+@option("--lr-weights", type=click.Path(path_type=Path, exists=True), help="LR branch to start from.")
+@option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Of the pictures' sides.")
+@option(
+    "--fusion",
+    type=click.Choice(FUSION_CHOICES),
+    default="evidence",
+    show_default=True,
+    help="How the branch and the warped keyframe become one.",
+)
+@option(
     "--clips",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     multiple=True,
     required=True,
+    group=DATA,
     help="Labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's processed folders, or "
     "videos without labels. Several folders are drawn from equally often.",
 )
-@click.option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True)
-@click.option("--auxiliary", type=float, default=0.4, show_default=True, help="Weight of the LR branch's own loss.")
-@click.option("--fst", type=click.FloatRange(0), default=0.5, show_default=True, help="Weight of feature similarity.")
-@click.option(
-    "--low-lr", type=float, default=0.2, show_default=True, help="LR branch's share of the learning rate; 0: frozen."
-)
-@click.option("--val-bitrate", type=int, default=750_000, show_default=True, help="Of the encoded `val`, bits/s.")
+@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Of encoded `val`, bits/s.")
 @run_options
+@option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True, group=RUN, help="Of an epoch.")
+@option(
+    "--low-lr",
+    type=WEIGHT,
+    default=0.2,
+    show_default=True,
+    group=OPTIMISER,
+    help="LR branch's share of the learning rate; 0: frozen.",
+)
+@balance_option
+@ohem_option
+@option(
+    "--auxiliary", type=WEIGHT, default=0.4, show_default=True, group=LOSS, help="Weight of the LR branch's own loss."
+)
+@option("--fst", type=WEIGHT, default=0.5, show_default=True, group=LOSS, help="Weight of feature similarity.")
 def ar(
     dataset: str,
-    root: Path,
-    hr_weights: Path,
+    root: Path | None,
+    hr: str,
     lr_weights: Path | None,
     lr_scale: float,
     fusion: str,
     clips: tuple[Path, ...],
-    steps_per_epoch: int,
     val_bitrate: int,
+    val_frames: int | None,
     output: Path,
     resume: bool,
+    steps_per_epoch: int,
+    low_lr: float,
+    balance: float,
+    keep: float,
+    auxiliary: float,
+    fst: float,
     **options: Any,
 ) -> None:
     """Train the branch that sees shrunken frames and the warped keyframe (AR-Seg's second stage).
 
     Works on decoded frames at every distance and bitrate that --clips holds. The LR branch starts from --lr-weights, or
-    as a copy of the HR network; its classifier stays the HR network's. Validates on `val`, encoded at GOP 12.
+    as a copy of the HR network; its classifier stays the HR network's. Validates on the recordings of `val`, encoded at
+    GOP 12.
     """
+    need_extra()
+    import torch
+
+    from ...data import open_dataset
+    from ...segnet import AlteringResolution, LowResolution, build_fusion, load_lr, load_network, save_branch
+    from .loop import TrainSettings
+    from .running import architecture_of, prepare_folder, run_trainer, weights_of
+    from .samples import (
+        VAL_DISTANCES,
+        VAL_GOP,
+        VAL_OFFSETS,
+        balanced_weights,
+        check_network,
+        find_sources,
+        has_labels,
+        validation_videos,
+    )
+    from .trainers import FusionSettings, FusionTrainer
+
     checkpoint = prepare_folder(output, resume=resume)
     settings = TrainSettings(**options)
-    try:
-        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
-        architecture = load_tensors(hr_weights)[1]["architecture"]
-        torch.manual_seed(settings.seed)
-        hr = load_network(hr_weights)
-        low = load_lr(lr_weights) if lr_weights else LowResolution(load_network(hr_weights), lr_scale)
-        corpora = [find_sources(folder) for folder in clips]
-    except (CodecError, ModelError) as error:
-        raise InputError(str(error)) from error
+    own = FusionSettings(auxiliary=auxiliary, fst=fst, low_lr=low_lr, keep=keep)
+    data = open_dataset(dataset, root)
+    network = load_network(hr)
+    check_network(network, hr, data)
+    architecture = architecture_of(network, hr)
+    torch.manual_seed(settings.seed)
+    low = load_lr(lr_weights) if lr_weights else LowResolution(load_network(hr), lr_scale)
+    check_network(low, str(lr_weights or hr), data)
+    corpora = [find_sources(folder, data) for folder in clips]
     unlabelled = [str(f) for f, sources in zip(clips, corpora, strict=True) if not any(map(has_labels, sources))]
-    if unlabelled and not (settings.fst and settings.low_lr):
+    if unlabelled and not (fst and low_lr):
         raise InputError(f"'{unlabelled[0]}' has no labels: such frames teach by --fst and --low-lr only; give both")
-    low.freeze_classifier()
     branch = AlteringResolution(low, build_fusion(fusion, low))
-    weights = balanced_weights(train, len(hr.classes), settings.balance)
-    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in VAL_OFFSETS]
-    trainer = FusionTrainer(branch, hr, corpora, encoded, settings, output, weights, steps_per_epoch)
+    trainer = FusionTrainer(
+        branch,
+        network,
+        corpora,
+        validation_videos(data, output / "val", val_bitrate, val_frames),
+        settings,
+        own,
+        output,
+        weights=balanced_weights(data.stills("train"), len(network.classes), balance),
+        steps_per_epoch=steps_per_epoch,
+    )
 
-    def write(average: nn.Module, file: Path) -> None:
-        assert isinstance(average, AlteringResolution)
+    def write(average: AlteringResolution, file: Path) -> None:
         save_branch(average, file, architecture, fusion)
 
     facts = {
@@ -105,11 +148,13 @@ def ar(
         "architecture": architecture,
         "scale": low.scale,
         "fusion": fusion,
-        "hr": {"file": hr_weights.name, "sha256": sha256(hr_weights.read_bytes())},
-        "classes": list(hr.classes),
+        "hr": weights_of(network, hr),
+        "classes": list(network.classes),
+        "balance": balance,
         "data": " and ".join(
             f"{len(videos)} videos of {folder.name}" for folder, videos in zip(clips, corpora, strict=True)
         ),
-        "validation": f"P-frames of {dataset} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets {VAL_OFFSETS}",
+        "validation": f"P-frames of {data.name} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets {VAL_OFFSETS} where "
+        f"every frame is labelled, distances {VAL_DISTANCES} elsewhere",
     }
-    run_trainer(trainer, checkpoint, write, facts, resume=resume)
+    run_trainer(trainer, checkpoint, write, facts, data, resume=resume)

@@ -2,102 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
-from torch import nn
 
-from ...codec import CodecError
-from ...data import CamVid, LabelledVideo, find_labelled_videos
-from ...segnet import (
-    FLOWS,
-    ModelError,
-    SegmentationNetwork,
-    architecture_names,
-    build_network,
-    load_network,
-    save_model,
-)
-from ..console import InputError, sha256
-from .common import Command, add, image_options, more_samples, prepare_folder, run_options, run_trainer
-from .initialisation import initialise
-from .trainers import ImageTrainer, TemporalSettings, TemporalTrainer, TrainSettings
+from ...console import add_options, command, option
+from ...errors import InputError
+from ...segnet import architecture_names
+from .options import STOPPED, WEIGHT, F, image_options, need_extra, run_options
+
+if TYPE_CHECKING:
+    from ...segnet import SegmentationNetwork
+
+FLOW_CHOICES = ("codec", "dis", "raft")
+"""Where the motion of the temporal loss may come from; a test compares it with segnet's."""
+
+TEMPORAL = "Temporal loss and distillation (ETC)"
 
 
-def temporal_options(command: Command) -> Command:
+def temporal_options(function: F) -> F:
     """Options of ETC's motion loss and distillation."""
-    weight = click.FloatRange(0)
     options = [
-        click.option(
+        option(
             "--temporal-loss",
-            type=weight,
+            type=WEIGHT,
             default=0.0,
             show_default=True,
+            group=TEMPORAL,
             help="Weight of agreement with neighbouring frames of --clips along their motion; ETC: 0.1, of logits.",
         ),
-        click.option(
+        option(
             "--temporal-form",
             type=click.Choice(["probabilities", "kl", "legacy"]),
             default="probabilities",
             show_default=True,
+            group=TEMPORAL,
             help="What must agree; legacy: logits, as in ETC's released code.",
         ),
-        click.option(
+        option(
             "--temporal-flow",
-            type=click.Choice(["codec", *FLOWS]),
+            type=click.Choice(FLOW_CHOICES),
             default="codec",
             show_default=True,
+            group=TEMPORAL,
             help="Motion vectors, DIS, or RAFT (needs torchvision).",
         ),
-        click.option(
-            "--temporal-gap", type=click.IntRange(1), default=3, show_default=True, help="Largest distance in frames."
+        option(
+            "--temporal-gap",
+            type=click.IntRange(1),
+            default=3,
+            show_default=True,
+            group=TEMPORAL,
+            help="Largest distance in frames.",
         ),
-        click.option(
+        option(
             "--temporal-groups",
             type=click.IntRange(1),
             default=2,
             show_default=True,
+            group=TEMPORAL,
             help="Frames with their neighbours per process and step.",
         ),
-        click.option(
-            "--group-labels", is_flag=True, help="The labels of these frames count too; those of `stills` are warped."
+        option(
+            "--group-labels",
+            is_flag=True,
+            group=TEMPORAL,
+            help="The labels of these frames count too; those of `stills` are warped.",
         ),
-        click.option(
+        option(
             "--distill",
-            type=click.Path(path_type=Path, exists=True),
+            metavar="MODEL",
             multiple=True,
-            help="Weights of a teacher; several are averaged.",
+            group=TEMPORAL,
+            help="A teacher: the name of shipped weights, a file, or hf:NAME; several are averaged.",
         ),
-        click.option(
+        option(
             "--distill-weights",
             "distillation",
-            type=(weight, weight, weight),
+            type=(WEIGHT, WEIGHT, WEIGHT),
             default=(1.0, 0.1, 0.1),
             show_default=True,
+            group=TEMPORAL,
             help="Of single frames, pairs and triplets; the last two need --clips.",
         ),
-        click.option("--distill-flip", is_flag=True, help="Teachers see frames mirrored too."),
+        option("--distill-flip", is_flag=True, group=TEMPORAL, help="Teachers see frames mirrored too."),
     ]
-    return add(options, command)
+    return add_options(options, function)
 
 
-@click.command()
-@click.option("--arch", type=click.Choice(architecture_names()), default="swiftnet18", show_default=True)
-@click.option("--init", help="Start from these weights: a file (ours, or ImageNet's of ResNet-18), or 'imagenet'.")
+@command(interrupted=STOPPED)
+@option(
+    "--arch", type=click.Choice(architecture_names()), default="swiftnet18", show_default=True, help="Architecture."
+)
+@option("--init", help="Start from these weights: a file (ours, or ImageNet's of ResNet-18), or 'imagenet'.")
 @run_options
 @image_options
 @temporal_options
 def hr(
     dataset: str,
-    root: Path,
+    root: Path | None,
+    val_frames: int | None,
     arch: str,
     output: Path,
     init: str | None,
     resume: bool,
+    crops: tuple[tuple[int, int, float], ...],
+    scale: tuple[float, float],
+    mix: float,
+    degrade: float,
+    codec: float,
+    light: float,
+    balance: float,
+    keep: float,
+    encoder_lr: float,
+    encoder_norm: str,
+    auxiliary: float,
     synthetic: float,
     synthetic_frames: int,
     clips: Path | None,
@@ -109,7 +129,7 @@ def hr(
     temporal_gap: int,
     temporal_groups: int,
     group_labels: bool,
-    distill: tuple[Path, ...],
+    distill: tuple[str, ...],
     distillation: tuple[float, float, float],
     distill_flip: bool,
     **options: Any,
@@ -119,8 +139,28 @@ def hr(
     Leaves `best.safetensors` (the average of the weights that scored best on `val`), its card `best.json`, `last.pt`
     to resume from, and TensorBoard curves in the run's folder.
     """
+    need_extra()
+    import torch
+
+    from ...data import Augmentation, LabelledVideo, find_labelled_videos, open_dataset
+    from ...segnet import build_network, load_network, save_model
+    from .loop import TrainSettings
+    from .running import initialise, prepare_folder, run_trainer, weights_of
+    from .samples import ExtraSettings, balanced_weights, check_network, check_videos, extra_samples, labelled_stills
+    from .trainers import ImageSettings, ImageTrainer, TemporalSettings, TemporalTrainer
+
     checkpoint = prepare_folder(output, resume=resume)
     settings = TrainSettings(**options)
+    own = ImageSettings(
+        crops=crops,
+        augmentation=Augmentation(
+            crop_hw=crops[0][:2], scale=scale, mix=mix, degrade=degrade, codec=codec, light=light
+        ),
+        keep=keep,
+        encoder_lr=encoder_lr,
+        encoder_norm=encoder_norm,
+        auxiliary=auxiliary,
+    )
     temporal = TemporalSettings(
         weight=temporal_loss,
         form=temporal_form,
@@ -133,54 +173,46 @@ def hr(
     )
     if temporal_loss and clips is None:
         raise InputError("--temporal-loss needs videos; give --clips DIR, as `preprocess stills` makes it")
+    data = open_dataset(dataset, root)
+    train, val = labelled_stills(data, "train"), labelled_stills(data, "val", val_frames)
+    torch.manual_seed(settings.seed)
+    network = build_network(arch, data.classes)
+    if init is not None and not checkpoint.exists():
+        click.echo(f"took {initialise(network, init)} tensors from {init}", err=True)
+    extras = ExtraSettings(
+        synthetic=synthetic,
+        synthetic_frames=synthetic_frames,
+        clips=clips,
+        clips_share=clips_share,
+        clips_frames=clips_frames,
+    )
+    weights = balanced_weights(data.stills("train"), len(data.classes), balance)
+    extra, words = extra_samples(extras, data, output, train[0], settings.seed)
+    teachers = [load_network(name) for name in distill]
+    for name, teacher in zip(distill, teachers, strict=True):
+        check_network(teacher, name, data, "the teacher")
     videos: list[LabelledVideo] = []
-    try:
-        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
-        torch.manual_seed(settings.seed)
-        network = build_network(arch, CamVid.classes)
-        if init is not None and not checkpoint.exists():
-            click.echo(f"took {initialise(network, init)} tensors from {init}", err=True)
-        extra, words = more_samples(
-            output,
-            train[0],
-            settings.seed,
-            synthetic=synthetic,
-            synthetic_frames=synthetic_frames,
-            clips=clips,
-            clips_share=clips_share,
-            clips_frames=clips_frames,
-        )
-        teachers = load_teachers(distill, network)
-        if clips is not None and (temporal_loss or (distill and any(distillation[1:]))):
-            videos = find_labelled_videos(clips)
-        arguments = (network, train, val, settings, output, extra)
-        trainer = (
-            TemporalTrainer(*arguments, temporal=temporal, videos=videos, teachers=teachers)
-            if videos or teachers
-            else ImageTrainer(*arguments)
-        )
-    except (CodecError, ModelError) as error:
-        raise InputError(str(error)) from error
-
-    def write(average: nn.Module, file: Path) -> None:
-        assert isinstance(average, SegmentationNetwork)
-        save_model(average, file, arch)
-
+    if clips is not None and (temporal_loss or (distill and any(distillation[1:]))):
+        videos = find_labelled_videos(clips)
+        check_videos(videos, data)
     facts: dict[str, Any] = {
         "architecture": arch,
         "classes": list(network.classes),
-        "data": f"{dataset} train, {len(train)} labelled frames{words}",
+        "balance": balance,
+        "data": f"{data.name} train, {len(train)} labelled frames{words}",
     }
+    arguments = (network, train, val, settings, own, output)
+    trainer: ImageTrainer | TemporalTrainer
     if videos or teachers:
-        facts["temporal"] = asdict(temporal)
-        facts["teachers"] = [{"file": file.name, "sha256": sha256(file.read_bytes())} for file in distill]
-    run_trainer(trainer, checkpoint, write, facts, resume=resume)
+        trainer = TemporalTrainer(
+            *arguments, weights=weights, extra=extra, temporal=temporal, videos=videos, teachers=teachers
+        )
+        facts["temporal"] = trainer.own_settings()["temporal"]
+        facts["teachers"] = [weights_of(teacher, name) for teacher, name in zip(teachers, distill, strict=True)]
+    else:
+        trainer = ImageTrainer(*arguments, weights=weights, extra=extra)
 
+    def write(average: SegmentationNetwork, file: Path) -> None:
+        save_model(average, file, arch)
 
-def load_teachers(files: Sequence[Path], student: SegmentationNetwork) -> list[SegmentationNetwork]:
-    """The teachers; InputError where their classes are not the student's, ModelError where a file is none of ours."""
-    teachers = [load_network(file) for file in files]
-    for file, teacher in zip(files, teachers, strict=True):
-        if teacher.classes != student.classes:
-            raise InputError(f"the teacher '{file}' has the classes {teacher.classes}, not {student.classes}")
-    return teachers
+    run_trainer(trainer, checkpoint, write, facts, data, resume=resume)

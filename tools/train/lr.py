@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
-from torch import nn
 
-from ...codec import CodecError
-from ...data import CamVid
-from ...segnet import LowResolution, ModelError, load_network, load_tensors, save_branch
-from ..console import InputError, sha256
-from .common import image_options, more_samples, prepare_folder, run_options, run_trainer
-from .trainers import ImageTrainer, TrainSettings
+from ...console import command, option
+from .options import LOSS, STOPPED, WEIGHT, hr_option, image_options, need_extra, run_options
+
+if TYPE_CHECKING:
+    from ...segnet import SegmentationNetwork
 
 
-@click.command()
-@click.option("--hr", "hr_weights", type=click.Path(path_type=Path, exists=True), required=True, help="HR weights.")
-@click.option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True)
-@click.option("--fst", type=click.FloatRange(0), default=1.0, show_default=True, help="Weight of feature similarity.")
+@command(interrupted=STOPPED)
+@hr_option
+@option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Of the pictures' sides.")
 @run_options
 @image_options
+@option("--fst", type=WEIGHT, default=1.0, show_default=True, group=LOSS, help="Weight of feature similarity.")
 def lr(
     dataset: str,
-    root: Path,
-    hr_weights: Path,
+    root: Path | None,
+    val_frames: int | None,
+    hr: str,
     lr_scale: float,
+    fst: float,
     output: Path,
     resume: bool,
+    crops: tuple[tuple[int, int, float], ...],
+    scale: tuple[float, float],
+    mix: float,
+    degrade: float,
+    codec: float,
+    light: float,
+    balance: float,
+    keep: float,
+    encoder_lr: float,
+    encoder_norm: str,
+    auxiliary: float,
     synthetic: float,
     synthetic_frames: int,
     clips: Path | None,
@@ -42,30 +52,51 @@ def lr(
     It starts as a copy of the HR network and keeps its classifier; --fst adds the distance of its features to those of
     the HR network on the same frame. Leaves the same files as `train-segnet hr`.
     """
+    need_extra()
+    import torch
+
+    from ...data import Augmentation, open_dataset
+    from ...segnet import LowResolution, load_network, save_branch
+    from .loop import TrainSettings
+    from .running import architecture_of, prepare_folder, run_trainer, weights_of
+    from .samples import ExtraSettings, balanced_weights, check_network, extra_samples, labelled_stills
+    from .trainers import ImageSettings, ImageTrainer
+
     checkpoint = prepare_folder(output, resume=resume)
     settings = TrainSettings(**options)
-    try:
-        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
-        architecture = load_tensors(hr_weights)[1]["architecture"]
-        torch.manual_seed(settings.seed)
-        low = LowResolution(load_network(hr_weights), lr_scale)
-        low.freeze_classifier()
-        teacher = load_network(hr_weights) if settings.fst else None
-        extra, words = more_samples(
-            output,
-            train[0],
-            settings.seed,
-            synthetic=synthetic,
-            synthetic_frames=synthetic_frames,
-            clips=clips,
-            clips_share=clips_share,
-            clips_frames=clips_frames,
-        )
-    except (CodecError, ModelError) as error:
-        raise InputError(str(error)) from error
-    trainer = ImageTrainer(low, train, val, settings, output, extra, teacher=teacher)
+    own = ImageSettings(
+        crops=crops,
+        augmentation=Augmentation(
+            crop_hw=crops[0][:2], scale=scale, mix=mix, degrade=degrade, codec=codec, light=light
+        ),
+        keep=keep,
+        encoder_lr=encoder_lr,
+        encoder_norm=encoder_norm,
+        auxiliary=auxiliary,
+        fst=fst,
+    )
+    data = open_dataset(dataset, root)
+    train, val = labelled_stills(data, "train"), labelled_stills(data, "val", val_frames)
+    teacher = load_network(hr)
+    check_network(teacher, hr, data)
+    architecture = architecture_of(teacher, hr)
+    torch.manual_seed(settings.seed)
+    low = LowResolution(load_network(hr), lr_scale)
+    low.freeze_classifier()
+    extras = ExtraSettings(
+        synthetic=synthetic,
+        synthetic_frames=synthetic_frames,
+        clips=clips,
+        clips_share=clips_share,
+        clips_frames=clips_frames,
+    )
+    weights = balanced_weights(data.stills("train"), len(data.classes), balance)
+    extra, words = extra_samples(extras, data, output, train[0], settings.seed)
+    trainer = ImageTrainer(
+        low, train, val, settings, own, output, weights=weights, extra=extra, teacher=teacher if fst else None
+    )
 
-    def write(average: nn.Module, file: Path) -> None:
+    def write(average: SegmentationNetwork, file: Path) -> None:
         assert isinstance(average, LowResolution)
         save_branch(average, file, architecture)
 
@@ -73,8 +104,9 @@ def lr(
         "kind": "lr",
         "architecture": architecture,
         "scale": lr_scale,
-        "hr": {"file": hr_weights.name, "sha256": sha256(hr_weights.read_bytes())},
+        "hr": weights_of(teacher, hr),
         "classes": list(low.classes),
-        "data": f"{dataset} train, {len(train)} labelled frames{words}",
+        "balance": balance,
+        "data": f"{data.name} train, {len(train)} labelled frames{words}",
     }
-    run_trainer(trainer, checkpoint, write, facts, resume=resume)
+    run_trainer(trainer, checkpoint, write, facts, data, resume=resume)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import click
+from ...console import group
 
-from ... import __version__
-from .ar import ar
-from .clip import clip
-from .hr import hr
-from .lr import lr
-from .propagation import propagation
+COMMANDS = {
+    "hr": "Train a full-resolution network on labelled frames.",
+    "lr": "Train the branch that sees shrunken frames, alone (AR-Seg's first stage).",
+    "ar": "Train that branch with its fusion, on labelled GOPs (AR-Seg's second stage).",
+    "clip": "Train MRCFA, which looks at earlier frames too, on labelled videos.",
+    "propagation": "Train a head that carries a keyframe's scores along motion (GSVNet, SwNet-seq).",
+}
 
 
-@click.group()
-@click.version_option(__version__)
+@group(lazy={name: (f"{__package__}.{name}:{name}", line) for name, line in COMMANDS.items()})
 def main() -> None:
-    """Train a segmentation network."""
+    """Train a segmentation network.
 
+    On several GPUs, or several CPUs: torchrun --nproc-per-node N $(which train-segnet) COMMAND ...
+    """
 
-for command in (hr, lr, ar, clip, propagation):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -2,101 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
-from torch import nn
 
-from ...codec import CodecError
-from ...data import CamVid, DatasetError
-from ...segnet import (
-    CAMVID_WEIGHTS,
-    CODEC_MOTION,
-    FLOW_SOURCES,
-    PRESETS,
-    ModelError,
-    PropagationLoss,
-    PropagationModel,
-    PropagationPreset,
-    PropagationSettings,
-    SegmentationNetwork,
-    load_network,
-    parameter_count,
-    save_propagation,
+from ...console import command, option
+from ...errors import InputError
+from .options import (
+    DATA,
+    FOLDER,
+    LOSS,
+    RUN,
+    STOPPED,
+    WEIGHT,
+    balance_option,
+    hr_option,
+    need_extra,
+    run_options,
 )
-from ..console import InputError, sha256
-from .common import prepare_folder, run_options, run_trainer
-from .trainers import (
-    VAL_GOP,
-    VAL_OFFSETS,
-    ClipSource,
-    PropagationTask,
-    PropagationTrainer,
-    SeenPictures,
-    TrainSettings,
-    balanced_weights,
-    encoded_val,
-    labelled_videos,
-)
+
+if TYPE_CHECKING:
+    from ...segnet import PropagationModel, PropagationPreset, PropagationSettings, SegmentationNetwork
 
 OURS = "clean"
+PRESET_CHOICES = ("paper", "code", "swnet-seq")
+MOTION_CHOICES = ("motion", "light", "flownets", "flownets-dff", "flownet2s", "dis", "none")
+"""Segnet's presets and motion sources; a test compares."""
+
+HEAD = "Head"
 
 
-@click.command()
-@click.option("--hr", "hr_weights", type=click.Path(path_type=Path, exists=True), required=True, help="HR weights.")
-@click.option(
+@command(interrupted=STOPPED)
+@hr_option
+@option(
     "--clips",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     multiple=True,
     required=True,
+    group=DATA,
     help="Labelled videos of `preprocess stills`, `street` or `clips`. Repeatable: each is drawn from as often.",
 )
-@click.option(
+@option("--views", type=click.IntRange(1), default=2, show_default=True, group=DATA, help="Random views of each video.")
+@option("--cache", type=FOLDER, group=DATA, help="Folder of the keyframe network's logits; runs may share it.")
+@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Of encoded `val`, bits/s.")
+@option(
     "--preset",
-    type=click.Choice([OURS, *PRESETS]),
+    type=click.Choice([OURS, *PRESET_CHOICES]),
     default=OURS,
     show_default=True,
+    group=HEAD,
     help="clean: our form, trained by the options below. paper and code (GSVNet's), swnet-seq: the published form, "
     "loss, optimiser, learning rates and distances.",
 )
-@click.option("--flow", default=CODEC_MOTION, show_default=True, help=f"{CODEC_MOTION}, or {', '.join(FLOW_SOURCES)}.")
-@click.option("--distances", help="To the keyframe, as in 1-11 or 1,2,4. Default: 1-11, or the preset's.")
-@click.option("--stride", type=click.IntRange(2), default=4, show_default=True, help="Of the clean form's grid.")
-@click.option("--width", type=click.IntRange(4), default=20, show_default=True, help="Channels of the clean form.")
-@click.option("--edges/--no-edges", default=True, show_default=True, help="The guide's edge channel.")
-@click.option(
-    "--refining/--plain", default=True, show_default=True, help="Whether the guide of the clean form adds scores."
+@option(
+    "--flow",
+    default="motion",
+    show_default=True,
+    group=HEAD,
+    metavar="NAME",
+    help=f"Where motion comes from: {', '.join(MOTION_CHOICES)}; motion: the codec's.",
 )
-@click.option(
+@option("--distances", group=HEAD, help="To the keyframe, as in 1-11 or 1,2,4. Default: 1-11, or the preset's.")
+@option("--stride", type=click.IntRange(2), default=4, show_default=True, group=HEAD, help="Of the clean form's grid.")
+@option(
+    "--width", type=click.IntRange(4), default=20, show_default=True, group=HEAD, help="Channels of the clean form."
+)
+@option("--edges/--no-edges", default=True, show_default=True, group=HEAD, help="The guide's edge channel.")
+@option(
+    "--refining/--plain",
+    default=True,
+    show_default=True,
+    group=HEAD,
+    help="Whether the guide of the clean form adds scores.",
+)
+@option(
     "--evidence",
-    type=click.FloatRange(0),
+    type=WEIGHT,
     default=1.0,
     show_default=True,
+    group=HEAD,
     help="What the guide's scores are multiplied with once trained: below 1 where the training data are unlike others.",
 )
-@click.option("--distillation", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight of KL, clean.")
-@click.option(
+@balance_option
+@option("--distillation", type=WEIGHT, default=0.0, show_default=True, group=LOSS, help="Weight of KL, clean.")
+@option(
     "--photometric",
-    type=click.FloatRange(0),
+    type=WEIGHT,
     default=1.0,
     show_default=True,
+    group=LOSS,
     help="Weight of the photometric error of a flow network, clean.",
 )
-@click.option("--views", type=click.IntRange(1), default=2, show_default=True, help="Random views of each video.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path), help="Folder of the keyframe network's logits; runs may share it."
-)
-@click.option("--steps-per-epoch", type=click.IntRange(1), default=200, show_default=True)
-@click.option("--val-bitrate", type=int, default=750_000, show_default=True, help="Of the encoded `val`, bits/s.")
 @run_options
+@option("--steps-per-epoch", type=click.IntRange(1), default=200, show_default=True, group=RUN, help="Of an epoch.")
 def propagation(
     dataset: str,
-    root: Path,
-    hr_weights: Path,
+    root: Path | None,
+    hr: str,
     clips: tuple[Path, ...],
+    views: int,
+    cache: Path | None,
+    val_bitrate: int,
+    val_frames: int | None,
     preset: str,
     flow: str,
     distances: str | None,
@@ -105,34 +115,58 @@ def propagation(
     edges: bool,
     refining: bool,
     evidence: float,
+    balance: float,
     distillation: float,
     photometric: float,
-    views: int,
-    cache: Path | None,
-    steps_per_epoch: int,
-    val_bitrate: int,
     output: Path,
     resume: bool,
+    steps_per_epoch: int,
     **options: Any,
 ) -> None:
     """Train a head that carries a keyframe's scores along motion and repairs them (GSVNet, SwNet-seq).
 
     The keyframe network is frozen, and sees each picture once. Heads on codec motion carry from the keyframe, those on
-    flow from frame to frame; flow networks are trained along. Validates on `val`, encoded at GOP 12. The published
-    presets take their own optimiser; of the options of the run they heed --epochs, --batch, --ema and --seed.
+    flow from frame to frame; flow networks are trained along. Validates on the recordings of `val`, encoded at GOP 12.
+    The published presets take their own optimiser; of the options of the run they heed --epochs, --batch, --ema and
+    --seed.
     """
+    need_extra()
+    import torch
+
+    from ...data import open_dataset
+    from ...segnet import (
+        PRESETS,
+        PropagationLoss,
+        PropagationModel,
+        load_network,
+        parameter_count,
+        save_propagation,
+    )
+    from .loop import Precision, TrainSettings
+    from .running import prepare_folder, run_trainer, seen_folder, weights_of
+    from .samples import (
+        VAL_DISTANCES,
+        VAL_GOP,
+        VAL_OFFSETS,
+        ClipSource,
+        SeenPictures,
+        balanced_weights,
+        check_network,
+        labelled_videos,
+        validation_videos,
+    )
+    from .trainers import PropagationTask, PropagationTrainer
+
     checkpoint = prepare_folder(output, resume=resume)
     settings = TrainSettings(**options)
     recipe = None if preset == OURS else PRESETS[preset]
-    try:
-        train, val = (list(CamVid(root).stills(split)) for split in ("train", "val"))
-        hr = load_network(hr_weights)
-        corpora = [labelled_videos(folder) for folder in clips]
-        form = head_settings(hr, recipe, flow, edges=edges, stride=stride, width=width, refining=refining)
-        torch.manual_seed(settings.seed)
-        model = PropagationModel(form)
-    except (CodecError, DatasetError, ModelError) as error:
-        raise InputError(str(error)) from error
+    data = open_dataset(dataset, root)
+    network = load_network(hr).requires_grad_(False)
+    check_network(network, hr, data)
+    corpora = [labelled_videos(folder, data) for folder in clips]
+    form = head_settings(network, recipe, flow, edges=edges, stride=stride, width=width, refining=refining)
+    torch.manual_seed(settings.seed)
+    model = PropagationModel(form)
     wanted = parse_distances(distances) if distances else (recipe.distances if recipe else tuple(range(1, VAL_GOP)))
     if any(file is None for videos in corpora for video in videos for file in video.label_files):
         raise InputError("--clips: some frames have no labels; give dense clips, of which every frame has them")
@@ -141,21 +175,28 @@ def propagation(
     if not wanted:
         raise InputError(f"--distances: the videos of --clips reach a distance of {longest} only; give smaller ones")
     if recipe is None:
-        weights = balanced_weights(train, len(hr.classes), settings.balance).tolist()
+        weights = balanced_weights(data.stills("train"), len(data.classes), balance).tolist()
         criterion = PropagationLoss(weights, scale=1, distillation=distillation)
     else:
-        criterion = recipe.loss([CAMVID_WEIGHTS[name] for name in hr.classes])
-    encoded = [encoded_val(val, output / "val", offset, val_bitrate) for offset in VAL_OFFSETS]
-    digest = sha256(hr_weights.read_bytes())
-    seen = SeenPictures(hr.eval().requires_grad_(False), (cache or output / "seen") / digest[:12], settings.precision)
-    source = ClipSource(corpora, seen, form, seed=settings.seed, views=views, distil=bool(criterion.distillation))
-    task = PropagationTask(model, criterion, photometric=0.0 if recipe else photometric)
-    trainer = PropagationTrainer(task, source, encoded, settings, output, wanted, steps_per_epoch, recipe)
-    assert isinstance(trainer.average, PropagationModel)
+        criterion = recipe.loss(published_weights(data.classes) if recipe.class_weighted else [])
+    given = "fp32" if settings.precision == "auto" else settings.precision  # what is kept must not hang on a probe
+    seen = SeenPictures(network, seen_folder(cache or output / "seen", network, hr), Precision(given))
+    source = ClipSource(
+        corpora, seen, form, len(data.classes), seed=settings.seed, views=views, distil=bool(criterion.distillation)
+    )
+    trainer = PropagationTrainer(
+        PropagationTask(model, criterion, photometric=0.0 if recipe else photometric),
+        source,
+        validation_videos(data, output / "val", val_bitrate, val_frames),
+        settings,
+        output,
+        distances=wanted,
+        steps_per_epoch=steps_per_epoch,
+        preset=recipe,
+    )
     trainer.average.set_evidence(evidence)
 
-    def write(average: nn.Module, file: Path) -> None:
-        assert isinstance(average, PropagationModel)
+    def write(average: PropagationModel, file: Path) -> None:
         save_propagation(average, file)
 
     facts = {
@@ -163,15 +204,29 @@ def propagation(
         "preset": preset,
         "form": {name: value for name, value in vars(form).items() if name != "classes"} | {"evidence": evidence},
         "parameters": parameter_count(model),
-        "hr": {"file": hr_weights.name, "sha256": digest},
-        "classes": list(hr.classes),
+        "hr": weights_of(network, hr),
+        "classes": list(data.classes),
+        "balance": balance,
         "distances": list(wanted),
         "data": [
             f"{len(videos)} labelled videos in {folder.name}" for folder, videos in zip(clips, corpora, strict=True)
         ],
-        "validation": f"P-frames of {dataset} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets {VAL_OFFSETS}",
+        "validation": f"P-frames of {data.name} val at GOP {VAL_GOP}, {val_bitrate} b/s, offsets {VAL_OFFSETS} where "
+        f"every frame is labelled, distances {VAL_DISTANCES} elsewhere",
     }
-    run_trainer(trainer, checkpoint, write, facts, resume=resume)
+    run_trainer(trainer, checkpoint, write, facts, data, resume=resume)
+
+
+def published_weights(classes: Sequence[str]) -> list[float]:
+    """GSVNet's class weights; InputError for other classes than CamVid's and Cityscapes'."""
+    from ...data import dataset_type
+    from ...segnet import CAMVID_WEIGHTS, CITYSCAPES_WEIGHTS
+
+    cityscapes = dict(zip(dataset_type("cityscapes").classes, CITYSCAPES_WEIGHTS, strict=True))
+    for known in (CAMVID_WEIGHTS, cityscapes):
+        if all(name in known for name in classes):
+            return [known[name] for name in classes]
+    raise InputError("--preset: its class weights are for CamVid's and Cityscapes' classes; take clean or paper")
 
 
 def head_settings(
@@ -185,6 +240,8 @@ def head_settings(
     refining: bool,
 ) -> PropagationSettings:
     """The form of the head: published with a recipe, else clean; InputError for motion that it cannot be trained on."""
+    from ...segnet import CODEC_MOTION, PropagationSettings
+
     mean, std = (tuple(values.flatten().tolist()) for values in (hr.mean, hr.std))
     by_codec = flow == CODEC_MOTION
     if recipe is not None:

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from gopseg.data import Sample
+from gopseg.errors import InputError
 from gopseg.segnet import ModelError, Supervised, build_network
-from gopseg.tools.console import InputError
-from gopseg.tools.train.initialisation import initialise
-from gopseg.tools.train.trainers.image import ImageTrainer
-from gopseg.tools.train.trainers.trainer import TrainSettings, keep_statistics, make_optimiser
+from gopseg.tools.train.loop.settings import TrainSettings
+from gopseg.tools.train.running.initialisation import initialise
+from gopseg.tools.train.trainers.image import ImageSettings, ImageTrainer, keep_statistics
 
 
 @pytest.fixture
@@ -17,9 +17,10 @@ def network():
     return build_network("swiftnet-lite0", ["a", "b", "c"])
 
 
-def test_the_encoder_has_its_own_rate(network):
-    module = Supervised(network)
-    groups = make_optimiser(module, TrainSettings(lr=1e-3, encoder_lr=0.25)).param_groups
+def test_the_encoder_has_its_own_rate(network, tmp_path, samples):
+    settings = TrainSettings(lr=1e-3, precision="fp32")
+    trainer = ImageTrainer(network, samples, samples, settings, ImageSettings(encoder_lr=0.25), tmp_path)
+    module, groups = trainer.module, trainer.optimiser.param_groups
     rates = {id(p): group["base_lr"] for group in groups for p in group["params"]}
     assert len(rates) == len(list(module.parameters()))
     for name, parameter in module.named_parameters():
@@ -35,10 +36,11 @@ def test_every_decoder_map_has_an_auxiliary_head(network):
 
 @pytest.mark.parametrize("norm", ["train", "kept"])
 def test_batch_norm_statistics_are_kept_or_not(norm, network, tmp_path, samples):
-    settings = TrainSettings(epochs=1, batch=2, crops=((64, 96, 1.0),), precision="fp32", encoder_norm=norm)
+    settings = TrainSettings(epochs=1, batch=2, precision="fp32")
+    own = ImageSettings(crops=((64, 96, 1.0),), encoder_norm=norm)
     before = {key: value.clone() for key, value in network.state_dict().items() if "running_mean" in key}
-    trainer = ImageTrainer(network, samples, samples, settings, tmp_path)
-    trainer.train_step(*trainer.batch(0))
+    trainer = ImageTrainer(network, samples, samples, settings, own, tmp_path)
+    trainer.train_step(trainer.batch(0))
     after = network.state_dict()
     for key, value in before.items():
         moved = not torch.equal(value, after[key])

@@ -21,9 +21,10 @@ from gopseg.data.labelled_video import LabelledVideo, find_labelled_videos
 from gopseg.data.sample import DatasetError
 from gopseg.segnet import ModelError, build_network, load_network, save_model
 from gopseg.segnet.flow.dense import FLOWS, RaftFlow, consistent_motion, grey_flow
+from gopseg.tools.train.loop.settings import TrainSettings
 from gopseg.tools.train.main import main
+from gopseg.tools.train.trainers.image import ImageSettings
 from gopseg.tools.train.trainers.temporal import Groups, TemporalSettings, TemporalTrainer
-from gopseg.tools.train.trainers.trainer import TrainSettings
 
 SIZE, GOP = (96, 128), 6
 CLASSES = 11
@@ -192,18 +193,20 @@ def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arg
 
 def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
     data = list(CamVid(camvid).stills("train"))
-    settings = TrainSettings(batch=1, crops=((64, 64, 1.0),), precision="fp32", auxiliary=0.0)
+    settings = TrainSettings(batch=1, precision="fp32")
+    own = ImageSettings(crops=((64, 64, 1.0),), auxiliary=0.0)
     videos = find_labelled_videos(clips)
     losses = []
     for labelled in (False, True):
         torch.manual_seed(0)
         network = build_network("swiftnet18", CamVid.classes)
         temporal = TemporalSettings(group_labels=labelled)
-        made = TemporalTrainer(network, data, data, settings, tmp_path, temporal=temporal, videos=videos)
+        made = TemporalTrainer(network, data, data, settings, own, tmp_path, temporal=temporal, videos=videos)
         batch = made.batch(0)
-        other = *batch[:5], (batch[5] + 1) % CLASSES, *batch[6:]
+        labels = (batch.groups.labels + 1) % CLASSES
+        other = batch._replace(groups=batch.groups._replace(labels=labels))
         made.model.eval()
-        losses.append([float(made.loss(*parts).detach()) for parts in (batch, other)])
+        losses.append([float(made.loss(parts).detach()) for parts in (batch, other)])
     assert losses[0][0] == losses[0][1]
     assert losses[1][0] != losses[1][1]
 
@@ -211,15 +214,16 @@ def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
 def test_a_mirrored_teacher_is_imitated(camvid, tmp_path):
     """A student that is its own teacher has nothing to learn from it, unless the teacher sees more than itself."""
     data = list(CamVid(camvid).stills("train"))
-    settings = TrainSettings(batch=1, crops=((64, 64, 1.0),), precision="fp32", auxiliary=0.0)
+    settings = TrainSettings(batch=1, precision="fp32")
+    own = ImageSettings(crops=((64, 64, 1.0),), auxiliary=0.0)
     network = build_network("swiftnet18", CamVid.classes).eval()
     terms = []
     for flip in (False, True):
         temporal = TemporalSettings(distillation=(1.0, 0.0, 0.0), flip=flip)
         made = TemporalTrainer(
-            network, data, data, settings, tmp_path, temporal=temporal, teachers=[copy.deepcopy(network)]
+            network, data, data, settings, own, tmp_path, temporal=temporal, teachers=[copy.deepcopy(network)]
         )
-        frames = made.batch(0)[0]
+        frames = made.batch(0).images
         p, outputs = made.model.eval()(network.normalise(frames))
         terms.append(float(made.distilled(frames, p, outputs[0], Groups(1, 1)).detach()))
     assert terms[0] == pytest.approx(0, abs=1e-3)

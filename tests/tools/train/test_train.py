@@ -7,9 +7,10 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.segnet import Supervised, build_network, load_network
+from gopseg.tools.train.loop.optimiser import lr_factor
+from gopseg.tools.train.loop.settings import TrainSettings
 from gopseg.tools.train.main import main
 from gopseg.tools.train.trainers.image import crop_at
-from gopseg.tools.train.trainers.trainer import TrainSettings, lr_factor
 
 ARGS = ["--crop", "64x96", "--batch", "2", "--validate-every", "1", "--precision", "fp32", "--seed", "3"]
 
@@ -42,15 +43,15 @@ def train(root, output, *arguments):
 def test_a_killed_run_goes_on_exactly(tiny_camvid, tmp_path, monkeypatch):
     """Killed between two steps after a checkpoint, then resumed: the same weights as the run that was left alone."""
     whole = train(tiny_camvid, tmp_path / "whole", "--epochs", "3")
-    from gopseg.tools.train.trainers import trainer as training
+    from gopseg.tools.train.loop import trainer as training
 
     original, calls = training.Trainer.train_step, []
 
-    def dies(self, *batch):
+    def dies(self, batch):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return original(self, *batch)
+        return original(self, batch)
 
     monkeypatch.setattr(training.Trainer, "train_step", dies)
     arguments = ["hr", "--root", str(tiny_camvid), "-o", str(tmp_path / "cut"), *ARGS, "--epochs", "3"]

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from gopseg.data.datasets.camvid import CamVid
 from gopseg.data.street.street import SyntheticStreet
+from gopseg.errors import InputError
 from gopseg.preprocess.main import main as preprocess
 from gopseg.segnet import SwiftNet, load_ar, save_model
-from gopseg.tools.console import InputError
 from gopseg.tools.train.main import main
-from gopseg.tools.train.trainers.fusion_samples import find_sources, has_labels
+from gopseg.tools.train.samples.fusion_samples import find_sources, has_labels
 
 STREET = ["--count", "2", "--size", "64", "96", "--gop", "4", "--bitrate", "400k"]
 FAST = "--batch 4 --epochs 1 --steps-per-epoch 2 --validate-every 1 --precision fp32 --warmup 1 --ema 0.5".split()  # noqa: SIM905
@@ -78,7 +78,7 @@ def test_unlabelled_video_needs_feature_similarity(world: Path, tmp_path: Path) 
     folder = tmp_path / "plain"
     folder.mkdir()
     (folder / "drive.mp4").symlink_to(world / "one" / "street3.mp4")
-    (source,) = find_sources(folder)
+    (source,) = find_sources(folder, CamVid(world))
     assert len(source) == 3
     assert not has_labels(source)
     (sample,) = source.keyed([1], 4)
@@ -96,7 +96,7 @@ def test_frames_of_clips(world: Path, tmp_path: Path) -> None:
     arguments = ["clips", "--root", str(world), "--split", "val", "-o", str(tmp_path), "--gop", "3"]
     result = CliRunner().invoke(preprocess, arguments)
     assert result.exit_code == 0, result.output
-    samples = [s for source in find_sources(tmp_path) for s in source.keyed(range(len(source)), 4)]
+    samples = [s for source in find_sources(tmp_path, CamVid(world)) for s in source.keyed(range(len(source)), 4)]
     assert {s.distance for s in samples} == {1, 2}
     truths = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in sorted((world / "valannot").glob("*.png"))]
     for sample in samples:
@@ -118,7 +118,7 @@ def test_ar_segs_processed_frames(tmp_path: Path) -> None:
     motion = root / "MVmap_GOP2_dist_1" / "0001TP" / "0001TP_008550.bin"
     motion.parent.mkdir(parents=True)
     np.full((32, 48, 2), (12, -8), "<i2").tofile(motion)
-    (source,) = find_sources(root)
+    (source,) = find_sources(root, CamVid(root))
     (sample,) = source.keyed([0], 4)
     assert (sample.distance, sample.image[0, 0, 0], sample.key_image[0, 0, 0], sample.labels[0, 0]) == (1, 90, 50, 3)
     np.testing.assert_array_equal(sample.displacement, np.broadcast_to(np.float32([3, -2]), (8, 12, 2)))

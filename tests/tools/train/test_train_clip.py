@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -17,16 +18,19 @@ pytest.importorskip("transformers", reason="the extra segformer is not installed
 from gopseg.codec import EncodeSettings
 from gopseg.codec.writing.pictures import pictures_of_images
 from gopseg.codec.writing.transcoding import transcode
-from gopseg.data import CamVid, DatasetError, SyntheticStreet
+from gopseg.data import CamVid, DatasetError, SyntheticStreet, write_labels
 from gopseg.data.datasets.vspw import vspw_sequences
 from gopseg.data.labelled_video import find_labelled_videos
 from gopseg.segnet import build_network, load_network
 from gopseg.segnet.losses.mrcfa_loss import per_frame_loss
+from gopseg.tools.train.loop.optimiser import make_optimiser
+from gopseg.tools.train.loop.settings import TrainSettings
+from gopseg.tools.train.loop.trainer import tensors_of
 from gopseg.tools.train.main import main
-from gopseg.tools.train.trainers.clip_trainer import ClipTrainer, clip_optimiser, frequency_weights
-from gopseg.tools.train.trainers.trainer import TrainSettings, tensors_of
+from gopseg.tools.train.trainers.clip_trainer import ClipBatch, ClipSettings, ClipTrainer, frequency_weights
 
-SETTINGS = TrainSettings(batch=2, crops=((64, 64, 1.0),), epochs=1, precision="fp32", warmup=0)
+SETTINGS = TrainSettings(batch=2, epochs=1, precision="fp32", warmup=0)
+OWN = ClipSettings(crops=((64, 64, 1.0),), balance=0.5, repeat=4)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def trainer(root, folder):
     torch.manual_seed(0)
     network = build_network("mrcfa-b0", 124)
     videos = vspw_sequences(root, "train")
-    return ClipTrainer(network, videos, vspw_sequences(root, "val")[:1], SETTINGS, folder, repeat=4)
+    return ClipTrainer(network, videos, vspw_sequences(root, "val")[:1], SETTINGS, OWN, folder)
 
 
 def test_clips_are_one_scene(root, tmp_path):
@@ -59,13 +63,13 @@ def test_clips_are_one_scene(root, tmp_path):
     # One view and one set of colours: the sky, which hardly changes, looks the same in all four frames.
     same = (labels == labels[:, :1]).float().mean()
     assert same > 0.5
-    assert torch.isfinite(made.loss(*made.batch(1)))
+    assert torch.isfinite(made.loss(made.batch(1)))
 
 
 def test_the_average_follows_every_tensor(root, tmp_path):
     made = trainer(root, tmp_path)
     with torch.no_grad():
-        for parameter in made.bare.parameters():
+        for parameter in made.module.parameters():
             parameter += 1
     before = [tensor.clone() for tensor in made.average.parameters()]
     made.update_average()
@@ -75,7 +79,7 @@ def test_the_average_follows_every_tensor(root, tmp_path):
 
 def test_the_head_learns_faster_and_norms_are_not_decayed():
     network = build_network("mrcfa-b0", 5)
-    groups = clip_optimiser(network, TrainSettings(lr=1.0, weight_decay=0.5)).param_groups
+    groups = make_optimiser(network.parameter_groups(), TrainSettings(lr=1.0, weight_decay=0.5)).param_groups
     found = {id(p): (group["base_lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     named = dict(network.named_parameters())
     assert len(found) == len(named)
@@ -122,7 +126,7 @@ def write_streets(folder, count):
         pictures = pictures_of_images((image for image, _ in frames), "street", Fraction(15), len(frames))
         transcode(pictures, folder / f"street{number}.mp4", EncodeSettings(gop=12, bitrate_bps=500_000))
         for index, (_, truth) in enumerate(frames):
-            cv2.imwrite(str(labels / f"{index:06d}.png"), truth)
+            write_labels(labels / f"{index:06d}.png", truth, CamVid.palette)
 
 
 @pytest.mark.parametrize("kind", [(), ("--per-frame",)])
@@ -147,15 +151,15 @@ def test_a_baseline_has_the_first_term_only(camvid, tmp_path):
     alone.load_state_dict({key: whole.state_dict()[key] for key in alone.state_dict()})
     losses, batches = [], []
     for network in (whole, alone):
-        made = ClipTrainer(network, videos, [], SETTINGS, tmp_path, repeat=1)
+        made = ClipTrainer(network, videos, [], SETTINGS, replace(OWN, repeat=1), tmp_path)
         made.model.eval()
         images, labels = made.batch(0)
         batches.append(images)
-        outputs = made.bare(network.normalise(images.flatten(0, 1)).unflatten(0, (2, 4)))
+        outputs = made.module(network.normalise(images.flatten(0, 1)).unflatten(0, (2, 4)))
         losses.append(per_frame_loss(outputs[0], labels.long(), weights=made.weights).item())
     assert torch.equal(*batches)
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert made.loss(images, labels).item() == pytest.approx(losses[1], rel=1e-5)
+    assert made.loss(ClipBatch(images, labels)).item() == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_rare_classes_weigh_more(camvid):
@@ -184,7 +188,9 @@ def test_labelled_videos_are_decoded_once(camvid):
         (("--clips", "gops"), "--dataset camvid"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(root, tmp_path, options, words):
+def test_options_that_do_not_fit_are_refused(root, camvid, tmp_path, options, words):
+    """CamVid's stills are no video to draw clips from, and its labels are not VSPW's."""
+    options = [str(camvid / word) if word == "gops" else word for word in options]
     result = CliRunner().invoke(main, ["clip", "--root", str(root), "-o", str(tmp_path / "run"), *options])
     assert result.exit_code == 2
     assert words in result.output

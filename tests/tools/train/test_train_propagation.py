@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -7,13 +8,23 @@ import torch
 from click.testing import CliRunner
 
 from gopseg.data.datasets.camvid import CamVid
+from gopseg.data.datasets.sequences import Clip
 from gopseg.preprocess.main import main as preprocess
-from gopseg.segnet import SwiftNet, load_propagation, save_model
+from gopseg.segnet import (
+    PropagationLoss,
+    PropagationModel,
+    PropagationSettings,
+    SwiftNet,
+    load_propagation,
+    save_model,
+)
 from gopseg.segnet.propagation.training import PRESETS
+from gopseg.tools.train.loop import trainer as training
+from gopseg.tools.train.loop.settings import TrainSettings
 from gopseg.tools.train.main import main
 from gopseg.tools.train.propagation import parse_distances
-from gopseg.tools.train.trainers import trainer as training
-from gopseg.tools.train.trainers.validation_clips import encoded_val
+from gopseg.tools.train.samples.validation_clips import encode_clip
+from gopseg.tools.train.trainers.propagation_trainer import PropagationTask, PropagationTrainer
 
 ARGS = "--batch 2 --steps-per-epoch 3 --validate-every 1 --precision fp32 --seed 3 --width 8 --stride 8 --warmup 1"
 
@@ -33,7 +44,9 @@ def world(tmp_path_factory):
             cv2.imwrite(str(root / split / f"{i:02d}.png"), image.astype(np.uint8))
             cv2.imwrite(str(root / f"{split}annot" / f"{i:02d}.png"), labels)
     clips = root / "clips"
-    encoded_val(list(CamVid(root).stills("train")), clips, 0, 750_000)
+    data = CamVid(root)
+    (drive,) = data.sequences("train")
+    encode_clip(Clip(drive, 0, len(drive), 12, tuple(range(len(drive)))), clips, data.frame_rate, 750_000, data.palette)
     torch.manual_seed(0)
     save_model(SwiftNet(CamVid.classes), root / "hr.safetensors", "swiftnet18")
     return root
@@ -66,11 +79,11 @@ def test_a_killed_run_goes_on_exactly_and_sees_each_picture_once(world, tmp_path
     seen = {file.name: file.stat().st_mtime_ns for file in cache.iterdir()}
     original, calls = training.Trainer.train_step, []
 
-    def dies(self, *batch):
+    def dies(self, batch):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return original(self, *batch)
+        return original(self, batch)
 
     monkeypatch.setattr(training.Trainer, "train_step", dies)
     assert call(world, tmp_path / "cut", *common).exit_code != 0
@@ -126,3 +139,17 @@ def test_bad_options(arguments, words, world, tmp_path):
 
 def test_distances():
     assert parse_distances("1-3,8,2") == (1, 2, 3, 8)
+
+
+def test_the_keyframe_network_goes_where_the_trainer_is(tmp_path):
+    class Network(torch.nn.Module):
+        def to(self, device):
+            self.moved = device
+            return self
+
+    form = PropagationSettings(classes=("a", "b"), flow="motion", recursive=False)
+    source = SimpleNamespace(seen=SimpleNamespace(network=Network()), settings=form)
+    task = PropagationTask(PropagationModel(form), PropagationLoss(None), photometric=0.0)
+    settings = TrainSettings(precision="fp32")
+    trainer = PropagationTrainer(task, source, [], settings, tmp_path, distances=(1,), steps_per_epoch=1)
+    assert source.seen.network.moved == trainer.device

@@ -1,4 +1,4 @@
-"""Training loops."""
+"""The trainers: what a batch is, what its loss is, how the average scores."""
 
 import lazy_loader
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -14,23 +14,62 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ....data import CLIP_OFFSETS, Augmentation, LabelledSequence, Sample, crop_view, draw_clip, jitter_colour
+from ....errors import InputError
 from ....pipelines import FixedReferences, Moment
 from ....segnet import (
     MRCFA,
     ConfusionMatrix,
+    ParameterGroup,
     SegFormer,
     Tokens,
     VideoConsistency,
     class_weights,
     clip_loss,
     per_frame_loss,
+    present_mean_iou,
     resize_logits,
+    weighted_iou,
 )
+from ..loop import Trainer, TrainSettings, join_processes
+from ..samples import check_labels
 from .image import crop_at
-from .trainer import Batch, Trainer, TrainSettings
 
-HEAD_RATE = 10.0
-"""The head's learning rate, relative to the backbone's (Sun et al., ECCV 2022)."""
+FRAMES_HW = (128, 128)
+"""The largest frames that steps are timed on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSettings:
+    """What decides the weights of a clip network, beside the loop's settings and the data.
+
+    `crops` is (height, width, share of the run), in order; `augmentation` how views of them are made, the same for all
+    frames of a clip: of it, zoom, stretch, place and mirroring are heeded, and colours always vary. Classes are
+    weighted by `balance`, see `class_weights`; an epoch is `repeat` clips a video.
+    """
+
+    crops: tuple[tuple[int, int, float], ...] = ((480, 480, 1.0),)
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(crop_hw=(480, 480), focus=0.0, mix=0.0))
+    balance: float = 0.0
+    repeat: float = 8.0
+
+
+class ClipBatch(NamedTuple):
+    """`images` (N, T, H, W, 3) uint8 RGB and `labels` (N, T, H, W) uint8, the target last."""
+
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return self._replace(images=self.images.to(device), labels=self.labels.to(device))
+
+    def excerpt(self) -> Self:
+        """The corners of one clip's frames."""
+        height, width = FRAMES_HW
+        return self._replace(images=self.images[:1, :, :height, :width], labels=self.labels[:1, :, :height, :width])
+
+
+ClipNetwork = MRCFA | SegFormer
 
 
 class ClipVideo(Protocol):
@@ -51,9 +90,13 @@ class ClipOutputs(nn.Module):
     Of an MRCFA its `training_outputs`; of a SegFormer, which knows nothing of clips, the per-frame logits alone.
     """
 
-    def __init__(self, network: MRCFA | SegFormer) -> None:
+    def __init__(self, network: ClipNetwork) -> None:
         super().__init__()
         self.network = network
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The network's."""
+        return [group.within("network") for group in self.network.parameter_groups()]
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
         """Normalised clips (N, T, 3, H, W) to per-frame logits and logits of the target."""
@@ -63,93 +106,108 @@ class ClipOutputs(nn.Module):
         return logits.unflatten(0, tuple(clips.shape[:2])), None  # type: ignore[no-untyped-call]
 
 
-class ClipTrainer(Trainer):
-    """Trains an MRCFA on clips of four frames drawn from `train`, validates on every frame of `val`.
+class ClipTrainer(Trainer[ClipBatch, ClipNetwork]):
+    """Trains an MRCFA on clips of four frames drawn from `train`, validates on the labelled frames of `val`.
 
     Clips are drawn by `draw_clip`, and all frames of one have the same view and colours, so that they stay one scene.
-    The loss is `clip_loss`, with classes weighted by `settings.balance`. A SegFormer sees the same clips and has the
-    loss's first term only: the paper's baseline. The head learns HEAD_RATE times as fast as the backbone, and the
-    backbone's norms are not decayed. An epoch is `repeat` clips a video.
+    The loss is `clip_loss`. A SegFormer sees the same clips and has the loss's first term only: the paper's baseline.
+    Learning rates and weight decay differ between parameters as in the published recipe.
     """
 
     def __init__(
         self,
-        network: MRCFA | SegFormer,
+        network: ClipNetwork,
         train: Sequence[ClipVideo],
         val: Sequence[LabelledSequence],
         settings: TrainSettings,
+        own: ClipSettings,
         folder: Path,
-        *,
-        repeat: float,
     ) -> None:
-        self.videos = long_enough(train)
-        steps = math.ceil(len(self.videos) * repeat / settings.batch)
-        super().__init__(ClipOutputs(network), settings, folder, steps, kept="network")
-        self.network, self.val_videos = network, val
+        self.own, self.videos = own, long_enough(train)
+        steps = math.ceil(len(self.videos) * own.repeat / settings.batch / join_processes().num_processes)
+        super().__init__(ClipOutputs(network), network, settings, folder, steps)
+        self.val_videos = val
         self.weights: Tensor | None = None
-        if settings.balance > 0:
-            self.weights = frequency_weights(self.videos, len(network.classes), settings.balance)
-            self.weights = self.weights.to(self.accelerator.device)
+        if own.balance > 0:
+            self.weights = frequency_weights(self.videos, len(network.classes), own.balance).to(self.device)
         self.consistency: dict[str, float] = {}
 
-    def optimiser_of(self, module: nn.Module) -> torch.optim.Optimizer:
-        """`clip_optimiser` of the network."""
-        assert isinstance(module, ClipOutputs)
-        return clip_optimiser(module.network, self.settings)
+    def own_settings(self) -> dict[str, Any]:
+        """Those of `ClipSettings`."""
+        return asdict(self.own)
 
-    def batch(self, step: int) -> Batch:
-        """Images (N, 4, H, W, 3) uint8 and labels (N, 4, H, W) uint8, the target last."""
-        crop = crop_at(self.settings.crops, step / self.total_steps)
-        rng = np.random.default_rng([self.settings.seed, step, self.accelerator.process_index])
-        clips = [self.clip(crop, rng) for _ in range(self.settings.batch)]
-        return (
+    def rates(self) -> None:
+        """As published."""
+        return
+
+    def batch(self, step: int) -> ClipBatch:
+        """This process's part of the step's random clips."""
+        view = self.own.augmentation.with_crop(crop_at(self.own.crops, step / self.total_steps))
+        clips = [self.clip(view, step, number) for number in self.own_part(self.settings.batch)]
+        return ClipBatch(
             torch.from_numpy(np.stack([[frame.image for frame in clip] for clip in clips])),
             torch.from_numpy(np.stack([[frame.labels for frame in clip] for clip in clips])),
         )
 
-    def clip(self, crop_hw: tuple[int, int], rng: np.random.Generator) -> list[Sample]:
+    def clip(self, view: Augmentation, step: int, number: int) -> list[Sample]:
         """A random view of a random clip."""
+        rng = np.random.default_rng([self.settings.seed, step, number])
         video = self.videos[int(rng.integers(len(self.videos)))]
-        view = Augmentation(crop_hw=crop_hw, scale=self.settings.scale, focus=0.0, mix=0.0)
         seed = int(rng.integers(1 << 32))
         frames = []
         for sample in video.samples(draw_clip(len(video), rng)):
+            check_labels(sample.labels, sample.name, len(self.network.classes))
             same = np.random.default_rng(seed)
             frame = crop_view(sample, view, same)
             frames.append(replace(frame, image=jitter_colour(frame.image, same)))
         return frames
 
-    def loss(self, *batch: Tensor) -> Tensor:
+    def loss(self, batch: ClipBatch) -> Tensor:
         """The loss of the paper, means over known pixels."""
-        images, labels = batch
-        inputs = self.network.normalise(images.flatten(0, 1)).unflatten(0, tuple(images.shape[:2]))  # type: ignore[no-untyped-call]
-        with self.accelerator.autocast():
-            per_frame, of_target = self.model(inputs)
+        images, labels = batch.images, batch.labels.long()
+        inputs = self.precision.inputs(self.network.normalise(images.flatten(0, 1)))
+        with self.autocast():
+            per_frame, of_target = self.model(inputs.unflatten(0, tuple(images.shape[:2])))  # type: ignore[no-untyped-call]
         if of_target is None:
-            return per_frame_loss(per_frame.float(), labels.long(), weights=self.weights)
-        return clip_loss(per_frame.float(), of_target.float(), labels.long(), weights=self.weights)
+            return per_frame_loss(per_frame.float(), labels, weights=self.weights)
+        return clip_loss(per_frame.float(), of_target.float(), labels, weights=self.weights)
 
-    def score(self, average: nn.Module) -> ConfusionMatrix:
-        """On every frame of `val`, with references 9, 6 and 3 frames before; leaves the labels' `consistency`."""
-        assert isinstance(average, MRCFA | SegFormer)
+    def score(self, average: ClipNetwork) -> ConfusionMatrix:
+        """On the labelled frames of `val`, with references 9, 6 and 3 frames before.
+
+        Leaves the labels' `consistency` where every frame is labelled.
+        """
         confusion, consistency = ConfusionMatrix(len(average.classes)), VideoConsistency()
         for video in self.val_videos:
-            with self.accelerator.autocast():
-                labels = predictions(average, video, self.accelerator.device)
+            with self.autocast():
+                labels = predictions(average, video, self.device)
             for position, predicted in enumerate(labels):
-                truth = video.labels(position)
-                confusion.update(predicted, truth)
-                consistency.update(predicted, truth)
+                if position in video.label_files:
+                    truth = video.labels(position)
+                    confusion.update(predicted, truth)
+                    if video.is_dense:
+                        consistency.update(predicted, truth)
             consistency.end_video()
         self.consistency = consistency.compute()
         return confusion
 
+    def metrics(self, confusion: ConfusionMatrix, classes: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """As VSPW's script has them, without IoU by class."""
+        return {
+            "miou_val": present_mean_iou(confusion),
+            "weighted_iou_val": weighted_iou(confusion),
+            **{f"{name}_val": value for name, value in self.consistency.items()},
+        }
+
 
 def long_enough(videos: Sequence[ClipVideo]) -> list[ClipVideo]:
-    """The videos that have clips; ValueError where none has."""
+    """The videos that have clips; InputError where none has."""
     found = [video for video in videos if len(video) > max(CLIP_OFFSETS)]
     if not found:
-        raise ValueError(f"none of the {len(videos)} videos has more than {max(CLIP_OFFSETS)} frames")
+        raise InputError(
+            f"none of the {len(videos)} videos has more than {max(CLIP_OFFSETS)} frames, as a clip needs; "
+            "give longer ones, as `preprocess stills` makes them"
+        )
     return found
 
 
@@ -161,25 +219,8 @@ def frequency_weights(videos: Sequence[ClipVideo], classes: int, power: float) -
     return torch.from_numpy(class_weights(counts[:classes], power))
 
 
-def clip_optimiser(network: MRCFA | SegFormer, settings: TrainSettings) -> torch.optim.Optimizer:
-    """AdamW with a faster head; norms of the backbone are not decayed, as in the published recipe."""
-    parts: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        in_head = name.startswith("decode_head.")
-        parts.setdefault((in_head, not in_head and "norm" in name), []).append(parameter)
-    groups = [
-        {
-            "params": parameters,
-            "weight_decay": 0.0 if is_norm else settings.weight_decay,
-            "base_lr": settings.lr * (HEAD_RATE if in_head else 1.0),
-        }
-        for (in_head, is_norm), parameters in parts.items()
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr)
-
-
 @torch.inference_mode()
-def predictions(network: MRCFA | SegFormer, video: LabelledSequence, device: torch.device) -> list[NDArray[np.uint8]]:
+def predictions(network: ClipNetwork, video: LabelledSequence, device: torch.device) -> list[NDArray[np.uint8]]:
     """The labels (H, W) of every frame of a video, each encoded once."""
     tokens: list[Tokens] = []
     moments: list[Moment] = []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,20 +20,63 @@ from ....segnet import (
     SegmentationLoss,
     SegmentationNetwork,
     Supervised,
-    class_weights,
     head_loss,
+    parameter_groups,
     resize_logits,
 )
-from .trainer import Batch, Trainer, TrainSettings
+from ..loop import Batch, Precision, Trainer, TrainSettings, join_processes, variance_over_processes
+
+EXCERPT_HW = (192, 256)
+"""The largest crop that steps are timed on."""
 
 
-class ImageTrainer(Trainer):
-    """Trains `network` on labelled frames `train`, validates on `val`.
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """What decides the weights of a per-frame network, beside the loop's settings and the data.
 
-    `extra` are (share, samples): other samples, each drawn with the probability that is its share. With a `teacher`
-    (AR-Seg's feature similarity training, FST: Hu et al., CVPR 2023) the mean squared error between the features of
-    both on the same frames, in units of the variance of the teacher's, is added `settings.fst` times; the teacher's
-    features must lie on the same grid.
+    `crops` is (height, width, share of the run), in order; `augmentation` what is done to a frame, at the crop's size.
+    `keep` is the share of hardest pixels whose loss counts, `auxiliary` the weight of deep supervision, `fst` that of
+    feature similarity. `encoder_lr` is the encoder's learning rate, relative to the others'; `encoder_norm` says
+    whether its batch-norm statistics are estimated anew ("train") or stay as they were loaded ("kept").
+    """
+
+    crops: tuple[tuple[int, int, float], ...] = ((360, 480, 1.0),)
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(crop_hw=(360, 480)))
+    keep: float = 1.0
+    auxiliary: float = 0.4
+    fst: float = 0.0
+    encoder_lr: float = 1.0
+    encoder_norm: str = "train"
+
+    def view(self, progress: float) -> Augmentation:
+        """What is done to frames at a share of the run."""
+        return self.augmentation.with_crop(crop_at(self.crops, progress))
+
+
+class ImageBatch(NamedTuple):
+    """`images` (N, H, W, 3) uint8 RGB and `labels` (N, H, W) uint8."""
+
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return self._replace(images=self.images.to(device), labels=self.labels.to(device))
+
+    def excerpt(self) -> Self:
+        """Two frames' corners."""
+        height, width = EXCERPT_HW
+        return self._replace(images=self.images[:2, :height, :width], labels=self.labels[:2, :height, :width])
+
+
+FramesT = TypeVar("FramesT", bound=Batch)
+
+
+class FrameTrainer(Trainer[FramesT, SegmentationNetwork]):
+    """What trainings of per-frame networks share: labelled frames `train`, validation on `val`.
+
+    `weights` (classes,) are those of the classes, 1 each without; `extra` are (share, samples): other samples, each
+    drawn with the probability that is its share.
     """
 
     def __init__(
@@ -41,33 +85,37 @@ class ImageTrainer(Trainer):
         train: Sequence[Sample],
         val: Sequence[Sample],
         settings: TrainSettings,
+        own: ImageSettings,
         folder: Path,
-        extra: Sequence[tuple[float, Sequence[Sample]]] = (),
         *,
-        teacher: SegmentationNetwork | None = None,
+        weights: NDArray[np.float32] | None = None,
+        extra: Sequence[tuple[float, Sequence[Sample]]] = (),
     ) -> None:
-        per_step = settings.batch * PartialState().num_processes
-        wrapped = Supervised(network, deep=settings.auxiliary > 0)
-        super().__init__(wrapped, settings, folder, math.ceil(len(train) / per_step), kept="network")
+        self.own = own
+        per_step = settings.batch * join_processes().num_processes
+        supervised = Supervised(network, deep=own.auxiliary > 0)
+        super().__init__(supervised, network, settings, folder, math.ceil(len(train) / per_step))
         self.train_samples, self.val_samples, self.extra = train, val, extra
-        self.network = network
-        self.teacher = None if teacher is None else teacher.eval().to(self.accelerator.device)
-        self.criterion = SegmentationLoss(balanced_weights(train, len(network.classes), settings.balance)).to(
-            self.accelerator.device
-        )
-        self.criterion.keep = settings.keep
+        each = np.ones(len(network.classes), np.float32) if weights is None else weights
+        self.criterion = SegmentationLoss(each, own.keep).to(self.device)
 
-    def sample(self, number: int, crop_hw: tuple[int, int]) -> Sample:
+    def own_settings(self) -> dict[str, Any]:
+        """Those of `ImageSettings`."""
+        return asdict(self.own)
+
+    def rates(self) -> dict[str, float]:
+        """The encoder's."""
+        return {"encoder": self.own.encoder_lr}
+
+    def set_training(self) -> None:
+        """Training mode, but for statistics that are to be kept."""
+        super().set_training()
+        if self.own.encoder_norm == "kept":
+            keep_statistics(self.module)
+
+    def sample(self, number: int, view: Augmentation) -> Sample:
         """The augmented sample with this running number."""
         rng = np.random.default_rng([self.settings.seed, number])
-        settings = Augmentation(
-            crop_hw=crop_hw,
-            scale=self.settings.scale,
-            mix=self.settings.mix,
-            degrade=self.settings.degrade,
-            codec=self.settings.codec,
-            light=self.settings.light,
-        )
 
         def pick() -> Sample:
             return self.train_samples[int(rng.integers(len(self.train_samples)))]
@@ -75,56 +123,77 @@ class ImageTrainer(Trainer):
         chance = rng.random()
         for share, samples in self.extra:
             if chance < share:
-                return random_view(samples[int(rng.integers(len(samples)))], settings, rng, pick)
+                return random_view(samples[int(rng.integers(len(samples)))], view, rng, pick)
             chance -= share
         epoch, position = divmod(number, len(self.train_samples))
         order = np.random.default_rng([self.settings.seed, 1 << 40, epoch]).permutation(len(self.train_samples))
-        return random_view(self.train_samples[int(order[position])], settings, rng, pick)
+        return random_view(self.train_samples[int(order[position])], view, rng, pick)
 
-    def batch(self, step: int) -> Batch:
-        """Images (N, H, W, 3) uint8 and labels (N, H, W) uint8."""
+    def labelled(self, step: int) -> ImageBatch:
+        """A step's labelled frames."""
         size = self.settings.batch
-        first = (step * self.accelerator.num_processes + self.accelerator.process_index) * size
-        crop = crop_at(self.settings.crops, step / self.total_steps)
-        samples = [self.sample(first + i, crop) for i in range(size)]
-        return (
+        first = step * self.accelerator.num_processes * size
+        view = self.own.view(step / self.total_steps)
+        samples = [self.sample(first + number, view) for number in self.own_part(size)]
+        return ImageBatch(
             torch.from_numpy(np.stack([s.image for s in samples])),
             torch.from_numpy(np.stack([s.labels for s in samples])),
         )
 
-    def loss(self, *batch: Tensor) -> Tensor:
-        """Cross-entropy of the logits, of the auxiliary heads', and the distance to the teacher's features."""
-        images, labels = batch
-        inputs = self.network.normalise(images)
-        with self.accelerator.autocast():
-            p, outputs = self.model(inputs)
-        loss = self.supervised(outputs, labels)
-        if self.teacher is not None and self.settings.fst > 0:
-            with torch.no_grad(), self.accelerator.autocast():
-                target = self.teacher.features(inputs).float()
-            loss = loss + self.settings.fst * functional.mse_loss(p.float(), target) / target.var()
-        return loss
+    def inputs(self, images: Tensor) -> Tensor:
+        """RGB (N, H, W, 3) as the network takes it."""
+        return self.precision.inputs(self.network.normalise(images))
 
     def supervised(self, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
         """Cross-entropy of the network's logits, and of the auxiliary heads' after them."""
         loss: Tensor = self.criterion(outputs[0], labels)
         if len(outputs) > 1:
-            share = self.settings.auxiliary / len(outputs[1:])
-            loss = loss + share * sum(head_loss(self.criterion, o, labels) for o in outputs[1:])
+            share = self.own.auxiliary / len(outputs[1:])
+            loss = loss + share * sum(head_loss(self.criterion, output, labels) for output in outputs[1:])
         return loss
 
-    def score(self, average: nn.Module) -> ConfusionMatrix:
+    def score(self, average: SegmentationNetwork) -> ConfusionMatrix:
         """On `val`, at full size."""
-        assert isinstance(average, SegmentationNetwork)
-        return evaluate(average, self.val_samples, self.accelerator)
+        return evaluate(average, self.val_samples, self.precision)
 
 
-def balanced_weights(samples: Sequence[Sample], classes: int, power: float) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Class weights (classes,) from the labels' frequencies."""
-    counts = np.zeros(256, np.int64)
-    for sample in samples:
-        counts += np.bincount(sample.labels.ravel(), minlength=256)
-    return class_weights(counts[:classes], power)
+class ImageTrainer(FrameTrainer[ImageBatch]):
+    """Trains a network on labelled frames.
+
+    With a `teacher` (AR-Seg's feature similarity training, FST: Hu et al., CVPR 2023) the mean squared error between
+    the features of both on the same frames, in units of the variance of the teacher's, is added `fst` times; the
+    teacher's features must lie on the same grid.
+    """
+
+    def __init__(self, *arguments: Any, teacher: SegmentationNetwork | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.teacher = None if teacher is None else teacher.eval().requires_grad_(False).to(self.device)
+
+    def batch(self, step: int) -> ImageBatch:
+        """See `labelled`."""
+        return self.labelled(step)
+
+    def loss(self, batch: ImageBatch) -> Tensor:
+        """Cross-entropy of the logits, of the auxiliary heads', and the distance to the teacher's features."""
+        inputs = self.inputs(batch.images)
+        with self.autocast():
+            p, outputs = self.model(inputs)
+        loss = self.supervised(outputs, batch.labels)
+        if self.teacher is not None and self.own.fst > 0:
+            with torch.no_grad(), self.autocast():
+                target = self.teacher.features(inputs).float()
+            distance = functional.mse_loss(p.float(), target)
+            loss = loss + self.own.fst * distance / variance_over_processes(target)
+        return loss
+
+
+def keep_statistics(module: nn.Module) -> None:
+    """Let the encoder's batch norms use their running statistics, and leave them as they are."""
+    groups = [group for group in parameter_groups(module) if group.name == "encoder"]
+    encoder = {id(parameter) for group in groups for parameter in group.parameters.values()}
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d) and any(id(parameter) in encoder for parameter in layer.parameters()):
+            layer.eval()
 
 
 def crop_at(crops: Sequence[tuple[int, int, float]], t: float) -> tuple[int, int]:
@@ -138,16 +207,14 @@ def crop_at(crops: Sequence[tuple[int, int, float]], t: float) -> tuple[int, int
 
 
 @torch.inference_mode()
-def evaluate(
-    network: SegmentationNetwork, samples: Sequence[Sample], accelerator: Accelerator | None = None
-) -> ConfusionMatrix:
+def evaluate(network: SegmentationNetwork, samples: Sequence[Sample], precision: Precision) -> ConfusionMatrix:
     """The confusion matrix of a network over labelled frames at their own size, logits resized bilinearly."""
     confusion = ConfusionMatrix(len(network.classes))
-    accelerator = accelerator or Accelerator()
     network.eval()
     for sample in samples:
-        with accelerator.autocast():
-            logits = network(network.normalise(torch.from_numpy(sample.image)[None]))
+        inputs = precision.inputs(network.normalise(torch.from_numpy(sample.image)[None]))
+        with precision.autocast(inputs.device):
+            logits = network(inputs)
         labels = resize_logits(logits, (sample.labels.shape[0], sample.labels.shape[1])).argmax(1)[0]
         confusion.update(labels.to(torch.uint8).cpu().numpy(), sample.labels)
     return confusion

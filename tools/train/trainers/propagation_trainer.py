@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -22,9 +23,8 @@ from ....segnet import (
     PropagationPreset,
     photometric_error,
 )
-from .propagation_samples import ClipSource, PropagationClip, SeenPictures, codec_motion, stack_clips
-from .trainer import Batch, Trainer, TrainSettings, make_optimiser
-from .validation_clips import VAL_GOP
+from ..loop import Trainer, TrainSettings
+from ..samples import VAL_GOP, ClipSource, PropagationClip, SeenPictures, codec_motion, stack_clips
 
 PER_GOP = 2
 """Clips of one video in a batch, where clips of several distances fit together."""
@@ -64,10 +64,30 @@ class PropagationTask(nn.Module):
         return loss
 
 
-class PropagationTrainer(Trainer):
+class PropagationBatch(NamedTuple):
+    """Clips as the arguments of `PropagationTask`, None where the head takes no such thing."""
+
+    key_logits: Tensor
+    images: Tensor
+    labels: Tensor
+    displacements: Tensor | None
+    validities: Tensor | None
+    nearests: Tensor | None
+    teacher: Tensor | None
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return self._replace(**{name: part.to(device) for name, part in self._asdict().items() if part is not None})
+
+    def excerpt(self) -> Self:
+        """The first clip."""
+        return self._replace(**{name: part[:1] for name, part in self._asdict().items() if part is not None})
+
+
+class PropagationTrainer(Trainer[PropagationBatch, PropagationModel]):
     """Trains a propagation model on clips of `source`, validates it on labelled videos.
 
-    A batch is `settings.batch` clips at distances drawn from `distances`: one for the whole batch where the head
+    A batch is `settings.batch` clips at distances drawn from `distances`: one for the whole step where the head
     carries from frame to frame, else PER_GOP of each video. Labels are thinned out to every second row and column,
     from a random one on. With a `preset`, optimiser and schedule are the published recipe's.
     """
@@ -79,21 +99,35 @@ class PropagationTrainer(Trainer):
         val: Sequence[LabelledVideo],
         settings: TrainSettings,
         folder: Path,
+        *,
         distances: Sequence[int],
         steps_per_epoch: int,
         preset: PropagationPreset | None = None,
     ) -> None:
         self.preset, self.source, self.distances = preset, source, tuple(distances)
-        super().__init__(task, settings, folder, steps_per_epoch, kept="clip.model")
+        super().__init__(task, task.clip.model, settings, folder, steps_per_epoch)
+        self.source.seen.network.to(self.device)
         self.val_videos = val
-        self.names: list[str] = []
 
-    def optimiser_of(self, module: nn.Module) -> torch.optim.Optimizer:
+    def own_settings(self) -> dict[str, Any]:
+        """What the clips are, and the weight of the photometric error."""
+        return {
+            "distances": list(self.distances),
+            "views": self.source.views,
+            "photometric": self.task.photometric,
+            "distillation": self.task.criterion.distillation,
+        }
+
+    @property
+    def task(self) -> PropagationTask:
+        """The head with its loss."""
+        return cast(PropagationTask, self.module)
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
         """The preset's, or the settings'."""
-        assert isinstance(module, PropagationTask)
         if self.preset is None:
-            return make_optimiser(module, self.settings)
-        optimiser, _ = self.preset.optimiser(module.clip.model)
+            return super().make_optimiser()
+        optimiser, _ = self.preset.optimiser(self.network)
         for group in optimiser.param_groups:
             group["base_lr"] = group["lr"]
         return optimiser
@@ -104,34 +138,38 @@ class PropagationTrainer(Trainer):
             return super().rate(step)
         return self.preset.decay ** (step // self.preset.decay_steps)
 
-    def batch(self, step: int) -> Batch:
-        """Random clips as tensors, in the order of `PropagationTask.forward`'s arguments that the head takes."""
-        rng = np.random.default_rng([self.settings.seed, step, self.accelerator.process_index])
-        clips: list[PropagationClip] = []
-        recursive = self.source.settings.recursive
-        chosen = [int(rng.choice(self.distances))]
-        while len(clips) < self.settings.batch:
-            if not recursive:
-                chosen = rng.choice(self.distances, min(PER_GOP, len(self.distances)), replace=False).tolist()
-            clips += self.source.draw(rng, chosen)
-        tensors = stack_clips(clips[: self.settings.batch], self.source.settings)
+    def batch(self, step: int) -> PropagationBatch:
+        """This process's part of the step's random clips."""
+        rng = np.random.default_rng([self.settings.seed, step])
         row, column = rng.integers(2, size=2)
+        common = int(rng.choice(self.distances)) if self.source.settings.recursive else None
+        size = 1 if common is not None else min(PER_GOP, len(self.distances))
+        wanted = self.own_part(self.settings.batch)
+        drawn = {number: self.draw(step, number, common, size) for number in sorted({n // size for n in wanted})}
+        tensors = stack_clips([drawn[place // size][place % size] for place in wanted], self.source.settings)
         tensors["labels"] = tensors["labels"][:, row::2, column::2].contiguous()
-        self.names = list(tensors)
-        return tuple(tensors.values())
+        return PropagationBatch(**{name: tensors.get(name) for name in PropagationBatch._fields})  # type: ignore[arg-type]
 
-    def loss(self, *batch: Tensor) -> Tensor:
+    def draw(self, step: int, number: int, common: int | None, size: int) -> list[PropagationClip]:
+        """`size` random clips, of one video where it has as many, at a distance that is `common` to the step if any."""
+        rng = np.random.default_rng([self.settings.seed, step, number])
+        clips: list[PropagationClip] = []
+        while len(clips) < size:
+            chosen = [common] if common is not None else rng.choice(self.distances, size, replace=False).tolist()
+            clips += self.source.draw(rng, chosen)
+        return clips[:size]
+
+    def loss(self, batch: PropagationBatch) -> Tensor:
         """The task's loss."""
-        loss: Tensor = self.model(**dict(zip(self.names, batch, strict=True)))
+        with self.autocast():
+            loss: Tensor = self.model(*batch)
         return loss
 
     @torch.inference_mode()
-    def score(self, average: nn.Module) -> ConfusionMatrix:
-        """All frames between keyframes of the validation videos."""
-        assert isinstance(average, PropagationModel)
+    def score(self, average: PropagationModel) -> ConfusionMatrix:
+        """All labelled frames between keyframes of the validation videos."""
         scores = score_videos(average, self.source.seen, self.val_videos, VAL_GOP - 1)
-        if self.accelerator.is_main_process:
-            tqdm.write("val mIoU_d " + " ".join(f"{value:.4f}" for value in scores.by_distance))
+        tqdm.write("val mIoU_d " + " ".join(f"{value:.4f}" for value in scores.by_distance))
         confusion = ConfusionMatrix(len(average.settings.classes))
         for matrix in scores.distances[1:]:
             confusion.counts += matrix.counts

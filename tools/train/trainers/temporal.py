@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from ....segnet import (
     published_motion_loss,
     single_frame_distillation,
 )
-from .image import ImageTrainer
-from .trainer import Batch
+from ..samples import check_labels
+from .image import FrameTrainer
 
 Form = Literal["probabilities", "kl", "legacy"]
 
@@ -49,8 +49,38 @@ class TemporalSettings:
     flip: bool = False
 
 
-class TemporalTrainer(ImageTrainer):
-    """An `ImageTrainer` with groups of neighbouring frames of `videos` and with frozen `teachers`.
+class GroupBatch(NamedTuple):
+    """Frames with neighbours: `images`, `before` and `after` (G, H, W, 3) uint8 RGB, `labels` (G, H, W) uint8 of the
+    images, `displacement` (G, ., ., 2) in pixels to the frame before, and `known` (G, ., .) 0..1 where there is any."""
+
+    images: Tensor
+    before: Tensor
+    after: Tensor
+    labels: Tensor
+    displacement: Tensor
+    known: Tensor
+
+
+class TemporalBatch(NamedTuple):
+    """Labelled frames as of `ImageBatch`, and groups of neighbours or None."""
+
+    images: Tensor
+    labels: Tensor
+    groups: GroupBatch | None
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        groups = None if self.groups is None else GroupBatch(*(part.to(device) for part in self.groups))
+        return self._replace(images=self.images.to(device), labels=self.labels.to(device), groups=groups)
+
+    def excerpt(self) -> Self:
+        """A frame and a group of neighbours."""
+        groups = None if self.groups is None else GroupBatch(*(part[:1] for part in self.groups))
+        return self._replace(images=self.images[:1], labels=self.labels[:1], groups=groups)
+
+
+class TemporalTrainer(FrameTrainer[TemporalBatch]):
+    """Trains a network on labelled frames, on groups of neighbouring frames of `videos`, and by frozen `teachers`.
 
     SF is taken on the training frames and on the groups' middle ones, from the mean of the teachers' probabilities; PF
     on logits and MF on the features of the first teacher. Without videos there is SF only.
@@ -62,48 +92,53 @@ class TemporalTrainer(ImageTrainer):
         temporal: TemporalSettings,
         videos: Sequence[LabelledVideo] = (),
         teachers: Sequence[SegmentationNetwork] = (),
+        **options: Any,
     ) -> None:
-        super().__init__(*arguments)
-        device = self.accelerator.device
+        super().__init__(*arguments, **options)
         self.temporal, self.videos = temporal, videos
-        self.teachers = [teacher.eval().requires_grad_(False).to(device) for teacher in teachers]
+        self.teachers = [teacher.eval().requires_grad_(False).to(self.device) for teacher in teachers]
         self.flow = None if temporal.flow == "codec" else FLOWS[temporal.flow]()
-        self.multi_frame = MultiFrameDistillation(seed=self.settings.seed).to(device)
+        self.multi_frame = MultiFrameDistillation(seed=self.settings.seed).to(self.device)
 
-    def batch(self, step: int) -> Batch:
-        """Images and labels; then of the groups: images, previous and following frames, labels, displacement, known."""
-        batch = super().batch(step)
+    def own_settings(self) -> dict[str, Any]:
+        """Those of `ImageSettings`, and of `TemporalSettings` as `temporal`."""
+        return super().own_settings() | {"temporal": asdict(self.temporal)}
+
+    def batch(self, step: int) -> TemporalBatch:
+        """Labelled frames, and groups if there are videos."""
+        images, labels = self.labelled(step)
         if not self.videos:
-            return batch
-        rng = np.random.default_rng([self.settings.seed, 1 << 41, step, self.accelerator.process_index])
-        crop = (batch[1].shape[1], batch[1].shape[2])
-        groups = []
-        for _ in range(self.temporal.groups):
-            video = self.videos[int(rng.integers(len(self.videos)))]
-            group = draw_group(video, self.temporal.gap, rng)
-            groups.append(vary_group(group, crop, self.settings.scale, rng))
-        return *batch, *stack(groups)
+            return TemporalBatch(images, labels, None)
+        crop = (labels.shape[1], labels.shape[2])
+        groups = [self.group(step, number, crop) for number in self.own_part(self.temporal.groups)]
+        return TemporalBatch(images, labels, stack(groups))
 
-    def loss(self, *batch: Tensor) -> Tensor:
+    def group(self, step: int, number: int, crop_hw: tuple[int, int]) -> FrameGroup:
+        """A random view of neighbouring frames."""
+        rng = np.random.default_rng([self.settings.seed, 1 << 41, step, number])
+        video = self.videos[int(rng.integers(len(self.videos)))]
+        group = draw_group(video, self.temporal.gap, rng)
+        check_labels(group.labels, video.name, len(self.network.classes))
+        return vary_group(group, crop_hw, self.own.augmentation.scale, rng)
+
+    def loss(self, batch: TemporalBatch) -> Tensor:
         """The labelled frames' loss, the motion loss and the distillation terms."""
-        images, labels, *rest = batch
+        images, labels, groups = batch
         count = len(images)
-        if rest:
-            now, before, after, group_labels, displacement, known = rest
-            images = torch.cat([images, now])
+        frames = images
+        if groups is not None:
+            images = torch.cat([images, groups.images])
             if self.temporal.group_labels:
-                labels = torch.cat([labels, group_labels])
-            frames = torch.cat([images, before, after] if self.multi else [images, before])
-        else:
-            now, before, frames = images[:0], images[:0], images
+                labels = torch.cat([labels, groups.labels])
+            frames = torch.cat([images, groups.before, groups.after] if self.multi else [images, groups.before])
         parts = Groups(count, len(images))
-        with self.accelerator.autocast():
-            p, outputs = self.model(self.network.normalise(frames))
+        with self.autocast():
+            p, outputs = self.model(self.inputs(frames))
         loss = self.supervised([o[: len(labels)] for o in outputs], labels)
-        if rest and self.temporal.weight:
-            loss = loss + self.temporal.weight * self.motion(now, before, displacement, known, *parts.pair(outputs[0]))
+        if groups is not None and self.temporal.weight:
+            loss = loss + self.temporal.weight * self.motion(groups, *parts.pair(outputs[0].float()))
         if self.teachers:
-            loss = loss + self.distilled(frames, p, outputs[0], parts)
+            loss = loss + self.distilled(frames, p.float(), outputs[0].float(), parts)
         return loss
 
     @property
@@ -111,16 +146,14 @@ class TemporalTrainer(ImageTrainer):
         """Whether the following frames are needed."""
         return bool(self.teachers) and self.temporal.distillation[2] > 0
 
-    def motion(
-        self, now: Tensor, before: Tensor, displacement: Tensor, known: Tensor, logits: Tensor, other: Tensor
-    ) -> Tensor:
-        """The motion loss of a frame and the one before it."""
-        validity = known[:, None]
+    def motion(self, groups: GroupBatch, logits: Tensor, other: Tensor) -> Tensor:
+        """The motion loss of frames and those before them."""
+        displacement, validity = groups.displacement, groups.known[:, None]
         if self.flow is not None:
-            displacement, validity = consistent_motion(self.flow, now, before)
-        images, neighbours = self.network.normalise(now), self.network.normalise(before)
+            displacement, validity = consistent_motion(self.flow, groups.images, groups.before)
+        images, neighbours = self.network.normalise(groups.images), self.network.normalise(groups.before)
         if self.temporal.form == "legacy":
-            size = (now.shape[1], now.shape[2])
+            size = (groups.images.shape[1], groups.images.shape[2])
             displacement = motion_on_grid(displacement, size, size)
             return published_motion_loss(images, neighbours, displacement, logits, other)
         measure: Literal["kl", "squared"] = "kl" if self.temporal.form == "kl" else "squared"
@@ -129,7 +162,7 @@ class TemporalTrainer(ImageTrainer):
     def distilled(self, frames: Tensor, p: Tensor, logits: Tensor, parts: Groups) -> Tensor:
         """The weighted sum of SF, PF and MF."""
         single, pair, multi = self.temporal.distillation
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad(), self.autocast():
             features = [teacher.features(teacher.normalise(frames)) for teacher in self.teachers]
             found = [t.classify(f).float() for t, f in zip(self.teachers, features, strict=True)]
             views = list(found)
@@ -167,8 +200,13 @@ class Groups:
         return before, now, maps[self.middles + self.groups :]
 
 
-def stack(groups: Sequence[FrameGroup]) -> Batch:
-    """Groups of one size as tensors: images, previous and following frames, labels, displacement, known."""
-    names = ("image", "previous", "following", "labels", "displacement")
-    tensors = [torch.from_numpy(np.stack([getattr(group, name) for group in groups])) for name in names]
-    return *tensors, torch.from_numpy(np.stack([group.known for group in groups])).float()
+def stack(groups: Sequence[FrameGroup]) -> GroupBatch:
+    """Groups of one size as tensors."""
+    return GroupBatch(
+        torch.from_numpy(np.stack([group.image for group in groups])),
+        torch.from_numpy(np.stack([group.previous for group in groups])),
+        torch.from_numpy(np.stack([group.following for group in groups])),
+        torch.from_numpy(np.stack([group.labels for group in groups])),
+        torch.from_numpy(np.stack([group.displacement for group in groups])),
+        torch.from_numpy(np.stack([group.known for group in groups])).float(),
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ....data import KeyedSample, LabelledVideo
+from ....files import whole_file
 from ....pipelines import FINEST_CELL, HeadMotion, head_motion
 from ....segnet import CODEC_MOTION, PropagationSettings, SegmentationNetwork
 from ...console import sha256
-from .fusion import vary
+from ..loop import Precision
+from .classes import check_labels
+from .keyed_views import vary
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class PropagationClip:
 class SeenPictures:
     """Logits of the frozen keyframe network, kept in a folder so that each picture of each view is seen once."""
 
-    def __init__(self, network: SegmentationNetwork, folder: Path, precision: str) -> None:
+    def __init__(self, network: SegmentationNetwork, folder: Path, precision: Precision) -> None:
         self.network, self.folder, self.precision = network, folder, precision
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -51,22 +52,15 @@ class SeenPictures:
             known: NDArray[np.float16] = np.load(file)
             return known
         logits: NDArray[np.float16] = self.look(image).numpy()
-        part = file.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as stream:
-            np.save(stream, logits)
-        part.replace(file)
+        with whole_file(file) as part:
+            np.save(part, logits)
         return logits
 
     def look(self, image: NDArray[np.uint8]) -> Tensor:
         """Logits (C, h, w), float16, of a picture that is not kept."""
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.precision.autocast(self.network.mean.device):
             found: Tensor = self.network(self.network.normalise(torch.from_numpy(image)[None]))[0]
         return found.half().cpu()
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        types = {"bf16": torch.bfloat16, "fp16": torch.float16}
-        device = self.network.mean.device.type
-        return torch.autocast(device, types[self.precision]) if self.precision in types else nullcontext()
 
 
 class ClipSource:
@@ -81,12 +75,13 @@ class ClipSource:
         corpora: Sequence[Sequence[LabelledVideo]],
         seen: SeenPictures,
         settings: PropagationSettings,
+        classes: int,
         *,
         seed: int = 0,
         views: int = 2,
         distil: bool = False,
     ) -> None:
-        self.corpora, self.seen, self.settings = corpora, seen, settings
+        self.corpora, self.seen, self.settings, self.classes = corpora, seen, settings, classes
         self.seed, self.views, self.distil = seed, views, distil
 
     def draw(self, rng: np.random.Generator, distances: Sequence[int]) -> list[PropagationClip]:
@@ -108,6 +103,8 @@ class ClipSource:
                 strict=True,
             )
         }
+        for sample in samples.values():
+            check_labels(sample.labels, sample.name, self.classes)
         folder = sha256(str(video.video.parent.resolve()).encode())[:8]
         name = f"{video.name}-{folder}-{self.seed}-{number}-{view}"
         clips = (self._clip(samples, start, start + d, name) for d, start in starts.items() if start + d < len(video))

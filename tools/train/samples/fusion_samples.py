@@ -12,17 +12,20 @@ import numpy as np
 
 from ....codec import open_video
 from ....data import (
+    Dataset,
     KeyedSample,
     LabelledVideo,
     ProcessedFrame,
     ProcessedFrames,
+    dataset_names,
     find_labelled_videos,
-    processed_gop,
+    open_dataset,
     read_image,
     read_motion_map,
 )
+from ....errors import InputError
 from ....preprocess import INDEX, read_index
-from ...console import InputError
+from .classes import check_videos
 
 
 class KeyedSource(Protocol):
@@ -87,21 +90,27 @@ class ProcessedSource:
             )
 
 
-def find_sources(folder: Path, split: str = "train") -> Sequence[KeyedSource]:
+def find_sources(folder: Path, data: Dataset, split: str = "train") -> Sequence[KeyedSource]:
     """The videos of a folder: labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's
-    processed frames, or videos without labels. InputError where it holds none of them."""
+    processed frames, or videos without labels. InputError where it holds none of them, or labels of other classes than
+    the data set's."""
     if (folder / INDEX).is_file():
-        return [source for source in map(_labelled_only, labelled_videos(folder)) if len(source)]
-    if processed_gop(folder) is not None:
-        data = ProcessedFrames(folder, split)
-        distances = [data.at(distance) for distance in range(1, data.gop)]
-        return [ProcessedSource(data, frames) for frames in zip(*distances, strict=True)]
+        return [source for source in map(_labelled_only, labelled_videos(folder, data)) if len(source)]
+    processed = processed_frames(folder, data, split)
+    if processed is not None:
+        distances = [processed.at(distance) for distance in range(1, processed.gop)]
+        return [ProcessedSource(processed, frames) for frames in zip(*distances, strict=True)]
     if any(folder.glob("*_labels")):
-        return [_between_keyframes(video) for video in find_labelled_videos(folder)]
+        return [_between_keyframes(video) for video in labelled_videos(folder, data)]
     found = [_unlabelled(file) for file in sorted(folder.glob("*.mp4"))]
     if not found:
         raise InputError(f"'{folder}' holds no videos; make some with `preprocess stills`, `street` or `encode`")
     return found
+
+
+def processed_frames(folder: Path, data: Dataset, split: str) -> ProcessedFrames | None:
+    """AR-Seg's processed frames of a folder, labelled as the data set has it; None where it holds none."""
+    return open_dataset(data.name, folder).processed(split) if data.name in dataset_names() else None
 
 
 def has_labels(source: KeyedSource) -> bool:
@@ -109,14 +118,18 @@ def has_labels(source: KeyedSource) -> bool:
     return not isinstance(source, ChosenFrames) or any(file is not None for file in source.video.label_files)
 
 
-def labelled_videos(folder: Path) -> list[LabelledVideo]:
+def labelled_videos(folder: Path, data: Dataset) -> list[LabelledVideo]:
     """The labelled videos of a folder: GOPs (`preprocess stills`, `street`) or clips (`preprocess clips`).
 
-    DatasetError or InvalidDataError where it holds neither.
+    DatasetError or InvalidDataError where it holds neither, InputError where they have other classes than `data`.
     """
     if not (folder / INDEX).is_file():
-        return find_labelled_videos(folder)
+        videos = find_labelled_videos(folder)
+        check_videos(videos, data)
+        return videos
     index = read_index(folder)
+    if tuple(index.classes) != data.classes[: len(index.classes)]:
+        raise InputError(f"'{folder}' has clips of other classes than data set '{data.name}'; give other --clips")
     videos = []
     for clip in index.clips:
         files: list[Path | None] = [None] * clip.frame_count

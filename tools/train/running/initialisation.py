@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...segnet import SegmentationNetwork, initialise_from_imagenet
-from ...segnet import initialise as initialise_from_file
-from ..console import InputError
+from ....errors import InputError
+from ....segnet import SegmentationNetwork, initialise_from_imagenet
+from ....segnet import initialise as initialise_from_file
 
 IMAGENET = "imagenet"
 

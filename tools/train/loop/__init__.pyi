@@ -1,0 +1,11 @@
+from .optimiser import lr_factor as lr_factor
+from .optimiser import make_optimiser as make_optimiser
+from .precision import Precision as Precision
+from .processes import is_main_process as is_main_process
+from .processes import join_processes as join_processes
+from .processes import part_processes as part_processes
+from .processes import variance_over_processes as variance_over_processes
+from .processes import wait_for_all as wait_for_all
+from .settings import TrainSettings as TrainSettings
+from .trainer import Batch as Batch
+from .trainer import Trainer as Trainer

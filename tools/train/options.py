@@ -1,0 +1,261 @@
+"""Options that the subcommands of `train-segnet` share. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ...console import add_options, option
+from ...data import known_datasets
+from ...errors import InputError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DATA, RUN, OPTIMISER, LOSS, VIEWS = "Data", "Run", "Optimiser", "Loss", "Views"
+FOLDER = click.Path(path_type=Path)
+SHARE = click.FloatRange(0, 1)
+WEIGHT = click.FloatRange(0)
+OPTIMISERS = click.Choice(["adamw", "sgd"])
+PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
+SCHEDULES = click.Choice(["flat-cosine", "cosine", "poly"])
+STOPPED = "stopped at once; if the run's folder has a last.pt, go on with the same command and --resume"
+"""What a command says after Ctrl-C where it could not write a checkpoint."""
+
+
+class CropSize(click.ParamType[tuple[int, int, float]]):
+    """HxW:SHARE, as in 256x320:0.5; the share may be left out."""
+
+    name = "HxW[:SHARE]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, float]:
+        """Text to (height, width, share)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            size, _, share = str(value).partition(":")
+            height, width = (int(v) for v in size.split("x"))
+            return height, width, float(share or 1)
+        except ValueError:
+            self.fail(f"'{value}' is not HxW or HxW:SHARE, as in 256x320:0.5", param, ctx)
+
+
+def need_extra() -> None:
+    """InputError where the libraries of the extra [train] are missing."""
+    missing = [name for name in ("accelerate", "tensorboard") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"training needs {' and '.join(missing)}: pip install 'gopseg[train]'")
+
+
+def data_options(default: str = "camvid") -> Callable[[F], F]:
+    """Which data set, and the run's folder."""
+    options = [
+        option(
+            "--dataset",
+            default=default,
+            show_default=True,
+            metavar="NAME|DIR",
+            group=DATA,
+            help=f"{known_datasets()}.",
+        ),
+        option("--root", type=FOLDER, group=DATA, help="Folder of the data set, if --dataset is a name."),
+        option("-o", "--output", type=FOLDER, required=True, group=RUN, help="Folder of the run."),
+    ]
+    return lambda command: add_options(options, command)
+
+
+def run_options(command: F) -> F:
+    """Options of every training: data, folder, length, optimiser, validation."""
+    options = [
+        data_options(),
+        val_frames_option,
+        option(
+            "--epochs", type=click.IntRange(1), default=100, show_default=True, group=RUN, help="Passes over the data."
+        ),
+        option(
+            "--batch",
+            type=click.IntRange(1),
+            default=8,
+            show_default=True,
+            group=RUN,
+            help="Frames per process and step.",
+        ),
+        option("--seed", type=int, default=0, show_default=True, group=RUN, help="Of all that is random."),
+        option("--validate-every", type=click.IntRange(1), default=5, show_default=True, group=RUN, help="Epochs."),
+        precision_option("auto"),
+        option("--resume", is_flag=True, group=RUN, help="Go on from the run's last checkpoint."),
+        option("--optimiser", type=OPTIMISERS, default="adamw", show_default=True, group=OPTIMISER, help="Method."),
+        option("--lr", type=float, default=1e-3, show_default=True, group=OPTIMISER, help="Learning rate."),
+        option(
+            "--weight-decay",
+            type=WEIGHT,
+            default=0.02,
+            show_default=True,
+            group=OPTIMISER,
+            help="Of all but norms and biases.",
+        ),
+        option("--warmup", type=click.IntRange(0), default=200, show_default=True, group=OPTIMISER, help="Steps."),
+        option(
+            "--schedule",
+            type=SCHEDULES,
+            default="flat-cosine",
+            show_default=True,
+            group=OPTIMISER,
+            help="Of the learning rate.",
+        ),
+        option(
+            "--ema",
+            type=click.FloatRange(0, 1, max_open=True),
+            default=0.998,
+            show_default=True,
+            group=OPTIMISER,
+            help="Share of the average of the weights that each step leaves as it is.",
+        ),
+    ]
+    return add_options(options, command)
+
+
+def precision_option(default: str | None) -> Callable[[F], F]:
+    """`--precision`."""
+    return option(
+        "--precision",
+        type=PRECISIONS,
+        default=default,
+        show_default=default is not None,
+        group=RUN,
+        help="auto: of fp32 and bf16, each in both memory layouts, what a few steps of this network are fastest with.",
+    )
+
+
+def balance_option(command: F) -> F:
+    """`--balance`."""
+    return option(
+        "--balance",
+        type=float,
+        default=0.5,
+        show_default=True,
+        group=LOSS,
+        help="Power of the inverse class frequency that classes are weighted with.",
+    )(command)
+
+
+def ohem_option(command: F) -> F:
+    """`--ohem`, as `keep`."""
+    return option(
+        "--ohem",
+        "keep",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        group=LOSS,
+        help="Share of hardest pixels kept.",
+    )(command)
+
+
+def image_options(command: F) -> F:
+    """Options of trainings that see single frames: views, deep supervision, more data."""
+    options = [
+        option(
+            "--crop", "crops", type=CropSize(), multiple=True, default=["360x480"], group=VIEWS, help="Sizes, in turn."
+        ),
+        option(
+            "--scale",
+            type=(float, float),
+            default=(0.5, 2.0),
+            show_default=True,
+            group=VIEWS,
+            help="Range of the random zoom.",
+        ),
+        option("--mix", type=SHARE, default=0.3, show_default=True, group=VIEWS, help="Probability of ClassMix."),
+        option(
+            "--degrade",
+            type=SHARE,
+            default=0.3,
+            show_default=True,
+            group=VIEWS,
+            help="Probability of blur, JPEG or sensor noise.",
+        ),
+        option(
+            "--codec",
+            type=SHARE,
+            default=0.0,
+            show_default=True,
+            group=VIEWS,
+            help="Probability of an H.264 P-frame's artefacts.",
+        ),
+        option(
+            "--light",
+            type=WEIGHT,
+            default=0.35,
+            show_default=True,
+            group=VIEWS,
+            help="Largest gamma, as a natural logarithm; contrast, brightness and white balance follow.",
+        ),
+        option(
+            "--encoder-lr",
+            type=WEIGHT,
+            default=1.0,
+            show_default=True,
+            group=OPTIMISER,
+            help="The encoder's learning rate, relative to --lr.",
+        ),
+        option(
+            "--encoder-norm",
+            type=click.Choice(["train", "kept"]),
+            default="train",
+            show_default=True,
+            group=OPTIMISER,
+            help="The encoder's batch-norm statistics: estimated anew, or kept as they were loaded.",
+        ),
+        balance_option,
+        ohem_option,
+        option(
+            "--auxiliary", type=WEIGHT, default=0.4, show_default=True, group=LOSS, help="Weight of deep supervision."
+        ),
+        option(
+            "--synthetic", type=SHARE, default=0.0, show_default=True, group=DATA, help="Share of synthetic streets."
+        ),
+        option(
+            "--synthetic-frames",
+            type=click.IntRange(1),
+            default=480,
+            show_default=True,
+            group=DATA,
+            help="How many to render.",
+        ),
+        option(
+            "--clips", type=FOLDER, group=DATA, help="Folder of `preprocess stills`: decoded frames to train on too."
+        ),
+        option(
+            "--clips-share", type=SHARE, default=0.5, show_default=True, group=DATA, help="Their share of the samples."
+        ),
+        option(
+            "--clips-frames",
+            type=click.Choice(["still", "all"]),
+            default="still",
+            show_default=True,
+            group=DATA,
+            help="The frames that were not warped, or all.",
+        ),
+    ]
+    return add_options(options, command)
+
+
+def hr_option(command: F) -> F:
+    """`--hr`."""
+    return option(
+        "--hr",
+        required=True,
+        metavar="MODEL",
+        help="The full-resolution network: the name of shipped weights, a file, or hf:NAME.",
+    )(command)
+
+
+def val_frames_option(command: F) -> F:
+    """`--val-frames`."""
+    return option(
+        "--val-frames", type=click.IntRange(1), group=DATA, help="Validate on so many labelled frames, the first ones."
+    )(command)

@@ -1,0 +1,34 @@
+"""The networks that a training starts from or imitates, for the card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ....errors import InputError
+from ....segnet import SegmentationNetwork
+from ...console import sha256
+
+
+def weights_of(network: SegmentationNetwork, given: str) -> dict[str, Any]:
+    """A network as a card has it: the file and its SHA-256, or only how it was `given` where it is no single file."""
+    file = network.weights_file
+    if file is None or not file.is_file():
+        return {"name": given}
+    return {"file": file.name, "sha256": sha256(file.read_bytes())}
+
+
+def architecture_of(network: SegmentationNetwork, given: str) -> str:
+    """What a branch of a network is saved with; InputError where gopseg could not build it again."""
+    if not network.architecture:
+        raise InputError(
+            f"'{given}' is none of gopseg's architectures, so that a branch of it could not be loaded again; "
+            "give weights that train-segnet hr made, or a head of it (train-segnet propagation)"
+        )
+    return network.architecture
+
+
+def seen_folder(cache: Path, network: SegmentationNetwork, given: str) -> Path:
+    """The folder within `cache` for what this very network saw."""
+    facts = weights_of(network, given)
+    return cache / str(facts.get("sha256") or sha256(given.encode()))[:12]

@@ -1,0 +1,5 @@
+"""What trainings see, of data sets, labelled videos and synthetic streets, and what they are validated on."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
