@@ -13,7 +13,7 @@ from .errors import StreamUsageError
 
 K = TypeVar("K")
 _MOST_PIXELS_ON_CPU = 128 * 1024
-_ROUNDS = 4
+_ROUNDS = 3
 
 
 def find_device(name: str) -> torch.device:

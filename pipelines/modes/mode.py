@@ -62,6 +62,11 @@ class Mode(Generic[Given]):
     reads: Callable[[Given], CodecReads] = _nothing
     weights: tuple[BranchWeights, ...] = ()
 
+    def __post_init__(self) -> None:
+        named = {option for each in self.weights for option in (each.scale, each.file) if option is not None}
+        if unknown := named - set(option_names(self)):
+            raise ValueError(f"mode {self.name} has weights by an option '{unknown.pop()}' that it does not declare")
+
     def parse(self, given: Mapping[str, Any]) -> Given:
         """The mode's options, those that are given and the rest's defaults; None counts as not given.
 

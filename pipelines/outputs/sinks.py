@@ -10,13 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ...codec import Frame
+from ...files import part_of
 from ..errors import StreamUsageError
 from ..prediction import Prediction
 from .overlay import Painter
@@ -29,7 +29,7 @@ class Output(ABC):
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.part = target.with_name(f".{target.stem}.part-{os.getpid()}-{token_hex(3)}{target.suffix}")
+        self.part = part_of(target)
         self.written = 0
 
     def leftovers(self) -> list[Path]:

@@ -198,7 +198,9 @@ def build_command() -> console.Command:
     camera, or - for a stream on standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and
     NAME.rle.jsonl are written beside the video NAME.mp4.
     """
-    return console.command("segment-stream")(add_options(_options(), run))
+    return console.command("segment-stream", interrupted="stopped before the first frame; nothing is left.")(
+        add_options(_options(), run)
+    )
 
 
 main = build_command()

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,12 @@ def segment_stream(request: StreamRequest) -> Outcome:
         if not request.quiet:
             sys.stderr.write(f"{text}\n")
 
+    if request.existing is Existing.KEEP:
+        request = _without_existing(request, say)
+        if not request.save:
+            return Outcome(0.0)
     targets = request.targets()
     existing = [path for path in targets.values() if path.exists()]
-    if existing and request.existing is Existing.KEEP:
-        say(f"'{existing[0]}' exists already and is left alone")
-        return Outcome(0.0)
     goes_on = request.existing is Existing.RESUME and request.notes.exists()
     if request.existing is Existing.RESUME and not goes_on and existing and len(existing) == len(targets):
         say(f"'{existing[0]}' is finished and is left alone")
@@ -52,6 +53,15 @@ def segment_stream(request: StreamRequest) -> Outcome:
             outcome = run_job(session, outputs, on_frame=update)
     _report(request, session, outputs, outcome, say)
     return outcome
+
+
+def _without_existing(request: StreamRequest, say: Callable[[str], None]) -> StreamRequest:
+    """The request for what is not there yet."""
+    there = {kind: path for kind, path in request.targets().items() if path.exists()}
+    for path in there.values():
+        say(f"'{path}' exists already and is left alone")
+    stats_file = None if "stats" in there else request.stats_file
+    return replace(request, save=tuple(kind for kind in request.save if kind not in there), stats_file=stats_file)
 
 
 def _start(request: StreamRequest, session: Session, *, goes_on: bool) -> OutputSet:

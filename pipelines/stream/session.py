@@ -38,6 +38,7 @@ class Session:
 
     def __init__(self, request: InferenceRequest, say: Callable[[str], None] = lambda _: None) -> None:
         self.request, self.stats = request, StreamStats()
+        self._reader: ReadAhead[tuple[Frame, bool]] | None = None
         reads = _reads(request)
         self.source: FrameSource = open_source(
             request.source,
@@ -85,18 +86,19 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Let go of the source."""
-        self.source.close()
+        """Let go of the source, unless a read that cannot be broken off still holds it."""
+        if self._reader is None or self._reader.is_stopped:
+            self.source.close()
 
     def predictions(self, done: int = 0) -> Generator[Prediction, None, None]:
         """The predictions of all frames that the request wants but the first `done`, in display order.
 
         Frames are read in a thread of their own; with `live="latest"` those that come faster than they can be segmented
-        are passed over. `stats` counts. The source is closed at the end, once no read holds it.
+        are passed over. `stats` counts. The source is closed at the end.
         """
         request = self.request
         wanted = within(self._frames, self.source.frame_rate, request.start, request.end, request.max_frames, done)
-        reader: ReadAhead[tuple[Frame, bool]] = (
+        reader = self._reader = (
             ReadAhead(wanted, READ_AHEAD, self._on_read)
             if request.live == "all"
             else LatestAhead(wanted, on_read=self._on_read)
@@ -109,8 +111,7 @@ class Session:
         finally:
             if isinstance(reader, LatestAhead):
                 self.stats.dropped_frames += reader.lost_frames
-            if reader.is_stopped:
-                self.close()
+            self.close()
 
     def _on_read(self, milliseconds: float) -> None:
         self.stats.add("read", milliseconds)

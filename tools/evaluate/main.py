@@ -103,14 +103,14 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         "-o",
         "--output",
         group=OUTPUT,
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, file_okay=False),
         help="Folder for report.html, .json, .csv and texts.",
     ),
     existing_options(),
 ]
 
 
-@command()
+@command(interrupted="no report was written.")
 @lambda function: add_options(OPTIONS, function)
 def main(output: Path | None, existing: Existing, **options: Any) -> None:
     """Score modes on labelled frames: mIoU at every distance to the keyframe (mIoU_d).
@@ -126,6 +126,8 @@ def main(output: Path | None, existing: Existing, **options: Any) -> None:
             click.echo(f"{report} is there already and is kept.", err=True)
             return
         raise InputError(f"'{report}' exists; give -y to replace it, or another folder by -o")
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # now, not after an hour's work
     from .evaluating import evaluate
 
     evaluate(output=output, **options)

@@ -73,9 +73,9 @@ class ClipProtocol:
                 file = Path(folder) / "clip.mp4"
                 encode_clip(clip, file, bitrate_bps=bitrate_bps, frame_rate=self.frame_rate)
                 if i == 0:
-                    evaluation.count_operations(partial(_frames_of, file, gop))
+                    evaluation.count_operations(partial(_frames_of, file, gop, qp=evaluation.reads_qp))
                 last = max(clip.scored) + 1
-                with _opened(file, last) as frames:
+                with _opened(file, last, qp=evaluation.reads_qp) as frames:
                     evaluation.run(
                         frames,
                         partial(_labels_of, clip, frozenset(clip.scored)),
@@ -148,13 +148,13 @@ def _size_hw(sequence: LabelledSequence) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(file: Path, count: int) -> Iterator[Iterator[Frame]]:
-    with open_video(file) as video:
+def _opened(file: Path, count: int, *, qp: bool) -> Iterator[Iterator[Frame]]:
+    with open_video(file, qp=qp) as video:
         yield islice(video, count)
 
 
-def _frames_of(file: Path, count: int) -> Iterator[Frame]:
-    with _opened(file, count) as frames:
+def _frames_of(file: Path, count: int, *, qp: bool) -> Iterator[Frame]:
+    with _opened(file, count, qp=qp) as frames:
         yield from frames
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ...pipelines import MODES, AnyMode, option_names
+from ...pipelines import MODES, AnyMode, CodecReads, option_names
 
 if TYPE_CHECKING:
     from ...pipelines import NetworkRunner, Pipeline
@@ -28,6 +28,11 @@ class Variant:
     declaration: AnyMode
     model: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> CodecReads:
+        """What it reads of the codec."""
+        return self.declaration.reads(self.declaration.parse(self.options))
 
     def build(self, runner: NetworkRunner) -> Pipeline:
         """A pipeline for one clip."""

@@ -151,6 +151,9 @@ def test_reports_are_replaced_only_on_demand(toy, weights, tmp_path):
     assert call(*arguments, "-y").exit_code == 0
     assert (tmp_path / "report.json").stat().st_mtime_ns > before
     assert not list(tmp_path.glob(".*part*"))
+    taken = call(*arguments[:-1], tmp_path / "report.json")
+    assert taken.exit_code == 2
+    assert "is a file" in taken.output
 
 
 def test_labels_of_another_size_are_named(toy, weights):

@@ -4,7 +4,8 @@ import csv
 import json
 import re
 import weakref
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from gopseg.codec import open_video
 from gopseg.data import CamVid, CamVid12, Cityscapes
 from gopseg.data.datasets.sequences import LabelledSequence, dense_clips
-from gopseg.pipelines import MODES, Mode, Options, Pipeline, Scored
+from gopseg.pipelines import MODES, CodecReads, Mode, Options, Pipeline, Scored
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
 from gopseg.tools.evaluate import protocols
 from gopseg.tools.evaluate.main import main
@@ -81,6 +82,12 @@ class Runner:
     saved_seconds = 0.0
 
 
+class WatchedRunner(Runner):
+    @contextmanager
+    def forgetful(self):
+        yield
+
+
 @pytest.fixture
 def sequence(tmp_path):
     for i in range(7):
@@ -101,6 +108,22 @@ def evaluate(sequence, tmp_path, *, every_frame=True):
             truth = clip.labels if every_frame else lambda index, clip=clip: clip.labels(index) if index == 2 else None
             evaluation.run(video, truth, every_frame=every_frame)
     return evaluation.results
+
+
+@pytest.mark.parametrize("reads", [CodecReads(), CodecReads(qp=True)])
+def test_quantisers_are_read_where_a_mode_declares_it(sequence, reads):
+    seen = []
+
+    class Watching(GreyLevels):
+        def _observe(self, frame):
+            seen.append(frame.qp is not None)
+            super()._observe(frame)
+
+    mode = replace(GREY, reads=lambda options: reads, build=lambda runner, options: Watching(runner))
+    evaluation = Evaluation([Variant("w", "w", mode, "")], {"": WatchedRunner()}, ("a", "b"), GOP)
+    ClipProtocol([sequence], True, 15.0, "none", starts=1).run(evaluation, GOP, 3_000_000, lambda count: None)
+    assert len(seen) == GOP + 7, "one GOP to count operations, then every frame"
+    assert set(seen) == {reads.qp}
 
 
 def test_every_frame_is_scored_against_its_own_labels_at_every_distance(sequence, tmp_path):

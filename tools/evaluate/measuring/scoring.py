@@ -201,6 +201,11 @@ class Evaluation:
         self._runners, self._relabel = runners, relabel or {}
         self._on_scored = on_scored
 
+    @property
+    def reads_qp(self) -> bool:
+        """Whether any variant reads the codec's quantisers."""
+        return any(result.variant.reads.qp for result in self.results)
+
     def run(
         self,
         frames: Iterable[Frame],
