@@ -79,14 +79,18 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
 def publish(part: Path, path: Path, *, replace: bool = True) -> None:
     """Give a whole file its final name, in one step; TargetExistsError where it exists and is not to be replaced.
 
-    A folder takes the place of another in two steps.
+    A folder takes the place of another in two steps. What killed runs have left of it goes.
     """
     if part.is_dir():
         _publish_folder(part, path, replace)
-        return
-    if replace:
+    elif replace:
         part.replace(path)
-        return
+    else:
+        _publish_file(part, path)
+    remove_abandoned(path)
+
+
+def _publish_file(part: Path, path: Path) -> None:
     try:
         os.link(part, path)  # unlike a rename, never in place of a file that is there
     except FileExistsError as error:
@@ -196,4 +200,6 @@ def _is_running(pid: int) -> bool:
         return False
     except OSError:
         return True
+    with suppress(OSError):  # one that is dead, but whose parent has not been told yet, can still be sent signals
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     return True

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,23 @@ os.kill(os.getpid(), 9)
     assert len(names(tmp_path)) == 5
     remove_abandoned(target)
     assert {path.read_text() for path in tmp_path.iterdir()} == {"being written", "of another machine", "other"}
+
+
+def test_parts_of_runs_that_are_dead_but_not_buried_go_too(tmp_path: Path) -> None:
+    target = tmp_path / "a.mp4"
+    code = (
+        f"import os, pathlib; from gopseg.files import part_of; part_of(pathlib.Path({str(target)!r})).write_text('')"
+    )
+    process = subprocess.Popen([sys.executable, "-c", f"{code}; print(flush=True); os.kill(os.getpid(), 9)"], stdout=-1)
+    assert process.stdout is not None
+    while process.stdout.read():  # to its end, which is the process's, too
+        pass
+    deadline = time.monotonic() + 10
+    while names(tmp_path) and time.monotonic() < deadline:
+        remove_abandoned(target)
+    assert names(tmp_path) == []
+    assert process.wait() == -9
+    process.stdout.close()
 
 
 def test_taken_names_are_refused_broken_links_too(tmp_path: Path) -> None:
