@@ -7,7 +7,7 @@ from typing import Any
 
 from ....errors import InputError
 from ....segnet import SegmentationNetwork
-from ...console import sha256
+from ...provenance import sha256
 
 
 def weights_of(network: SegmentationNetwork, given: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ....data import Dataset
 from ....errors import InputError
 from ....files import whole_file
 from ....segnet import ConfusionMatrix
-from ...console import hardware
+from ...provenance import hardware
 from ..loop import Trainer, is_main_process, part_processes, wait_for_all
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)

@@ -15,7 +15,7 @@ from ....data import KeyedSample, LabelledVideo
 from ....files import whole_file
 from ....pipelines import FINEST_CELL, HeadMotion, head_motion
 from ....segnet import CODEC_MOTION, PropagationSettings, SegmentationNetwork
-from ...console import sha256
+from ...provenance import sha256
 from ..loop import Precision
 from .classes import check_labels
 from .keyed_views import vary
