@@ -22,8 +22,8 @@ from gopseg.codec.writing.transcoding import transcode
 from gopseg.data import SyntheticStreet
 
 TOLERANCES = {"temporal/1": 0.05, "clip/0": 0.15, "clip/1": 0.2}
-"""Of the relative error of gradients, where discrete choices (MRCFA's of tokens) turn on the last bits; else 1e-4. Processes
-that do not average their gradients differ by about 1."""
+"""Bounds of the gradients' relative error, where discrete choices (MRCFA's of tokens) turn on the last bits; else 1e-4.
+Processes that do not average their gradients differ by about 1."""
 
 SCRIPT = Path(__file__).with_name("five_trainers.py")
 
