@@ -1,13 +1,19 @@
-"""Maps carried along motion: a backward bilinear warp."""
+"""Maps of any number of channels: carried along motion by a backward bilinear warp, and resized."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+Map = NDArray[np.float32]
+MOST_CHANNELS = 128
+"""What OpenCV 5 takes in one call (CV_CN_MAX); with more it would read the channels as a third dimension."""
 
-def warp_map(values: NDArray[np.float32], displacement: NDArray[np.float32], cell: int) -> NDArray[np.float32]:
+
+def warp_map(values: Map, displacement: NDArray[np.float32], cell: int) -> Map:
     """Sample `values` where the motion says each cell was, bilinearly.
 
     `values` is (h, w, channels), entry (i, j) at the centre of the `cell` x `cell` pixel cell (i, j). `displacement` is
@@ -20,5 +26,30 @@ def warp_map(values: NDArray[np.float32], displacement: NDArray[np.float32], cel
     rows, columns = displacement.shape[:2]
     map_x = displacement[..., 0] / np.float32(cell) + np.arange(columns, dtype=np.float32)
     map_y = displacement[..., 1] / np.float32(cell) + np.arange(rows, dtype=np.float32)[:, None]
-    warped = cv2.remap(values, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.float32).reshape(values.shape)
+
+    def remap(part: Map) -> Map:
+        warped = cv2.remap(part, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(warped, np.float32)
+
+    return _by_channels(remap, values, (rows, columns))
+
+
+def resize_map(values: Map, size_hw: tuple[int, int]) -> Map:
+    """(h, w, channels) bilinearly to (*size_hw, channels), `align_corners=False`."""
+
+    def resize(part: Map) -> Map:
+        return np.asarray(cv2.resize(part, size_hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+    return _by_channels(resize, values, size_hw)
+
+
+def _by_channels(change: Callable[[Map], Map], values: Map, size_hw: tuple[int, int]) -> Map:
+    """`change` of each MOST_CHANNELS channels, put together: (*size_hw, channels)."""
+    channels = values.shape[2]
+    if channels <= MOST_CHANNELS:
+        return change(values).reshape(*size_hw, channels)
+    result = np.empty((*size_hw, channels), np.float32)
+    for first in range(0, channels, MOST_CHANNELS):
+        part = np.ascontiguousarray(values[..., first : first + MOST_CHANNELS])
+        result[..., first : first + MOST_CHANNELS] = change(part).reshape(*size_hw, -1)
+    return result

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..map_warp import resize_map
 from ..runner import NetworkRunner
 
 
@@ -35,4 +36,4 @@ class KeyNetwork:
         if self.scale == 1:
             return values
         rows, columns = (-(-side // self.runner.stride) for side in image.shape[:2])
-        return np.asarray(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+        return resize_map(values, (rows, columns))

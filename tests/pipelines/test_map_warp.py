@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import grid_sample
 
 from gopseg.pipelines import warp_map
+from gopseg.pipelines.map_warp import resize_map
 
 RNG = np.random.default_rng(0)
 
@@ -31,3 +32,14 @@ def test_equals_grid_sample_between_cells():
 def test_grids_must_agree():
     with pytest.raises(ValueError, match="cannot be warped"):
         warp_map(np.zeros((4, 5, 1), np.float32), np.zeros((5, 5, 2), np.float32), 4)
+
+
+@pytest.mark.parametrize("channels", [1, 128, 129, 150, 255, 256, 512])
+def test_any_number_of_channels(channels):
+    values = RNG.normal(size=(6, 9, channels)).astype(np.float32)
+    displacement = (RNG.normal(scale=9, size=(6, 9, 2)).round() / 4).astype(np.float32)
+    parts = [values[..., first : first + 50].copy() for first in range(0, channels, 50)]
+    warped = np.concatenate([warp_map(part, displacement, 4) for part in parts], 2)
+    assert np.allclose(warp_map(values, displacement, 4), warped, atol=1e-4)
+    larger = np.concatenate([resize_map(part, (11, 20)) for part in parts], 2)
+    assert np.allclose(resize_map(values, (11, 20)), larger, atol=1e-5)
