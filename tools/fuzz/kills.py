@@ -82,10 +82,12 @@ def kills(
         raise InputError(f"{summary}: exists; give -y to replace it, or another folder by -o")
     output.mkdir(parents=True, exist_ok=True)
     clips = _clips(output.resolve() / "clips", sources, frames)
-    found = [_kill(name, clips, output / name, kills, random.Random(f"{seed} {name}")) for name in commands]
-    with whole_file(summary) as part:
-        part.write_text(json.dumps([asdict(trials) for trials in found], indent=2) + "\n")
-    for trials in found:
+    found = []
+    for name in commands:
+        trials = _kill(name, clips, output / name, kills, random.Random(f"{seed} {name}"))
+        found.append(trials)
+        with whole_file(summary) as part:
+            part.write_text(json.dumps([asdict(trials) for trials in found], indent=2) + "\n")
         click.echo(
             f"{trials.command}: {trials.killed} runs killed, {trials.ended} ended before, {trials.files} files seen "
             f"under final names, {len(trials.findings)} findings"
