@@ -14,6 +14,8 @@ import torch
 
 pytest.importorskip("transformers", reason="the extra segformer is not installed")
 
+from tests.tools.train.test_processes import camvid  # noqa: F401 - a fixture
+
 HERE = Path(__file__).parent
 MODES = ("frame", "lr", "motion", "motion, features", "flow, dis", "flow, features", "guided", "ar, evidence")
 MODES += ("ar, creff", "clip")
@@ -36,6 +38,11 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def modes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run("modes.py", tmp_path_factory.mktemp("modes"))
+
+
+@pytest.fixture(scope="module")
+def training(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: F811
+    return run("training.py", camvid, tmp_path_factory.mktemp("training") / "out")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -73,3 +80,9 @@ def test_the_pretended_device_notices_what_a_gpu_would(tmp_path: Path) -> None:
     assert total == [2.0, 2.0]
     assert scaled == [3.0, 3.0]
     assert torch.ones(1).device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["hr", "lr", "temporal", "ar", "propagation", "clip"])
+def test_a_training_step_gives_the_cpus_gradients(training: Any, name: str) -> None:
+    assert training[name]["parameters"] > 30
+    assert training[name]["difference"] < (1e-2 if name == "clip" else 1e-5)  # MRCFA's choice of tokens is discrete
