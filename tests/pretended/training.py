@@ -2,8 +2,8 @@
 
     python training.py DATA OUTPUT
 
-DATA is what `five_trainers` trains on. Prints a JSON object: for each training, the number of parameters with a gradient
-and the largest difference of the gradients, relative to their norm.
+DATA is what `five_trainers` trains on. Prints a JSON object: for each training, the number of parameters with a
+gradient, and the distance of the gradients relative to their norm.
 """
 
 from __future__ import annotations
