@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import av
 
-from ...codec import CodecError, SourceError
+from ...codec import CodecError, InvalidDataError, SourceError
 from ..errors import StreamError, StreamUsageError
 from ..outputs import OutputSet
 from ..prediction import Prediction
@@ -36,8 +36,9 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
     """Read, segment and write side by side, until the frames end; then publish the outputs.
 
     Frames are read in a thread of their own, and written in another, with bounded queues between. Where the source
-    breaks off or Ctrl-C is pressed, what was done is finished and published. Raises StreamUsageError if no frame is
-    wanted and StreamError where an output cannot be written; nothing is published then.
+    breaks off, as at a damaged picture of a folder, or Ctrl-C is pressed, what was done is published, and `--resume` can
+    go on from there. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot
+    be written; nothing is published then.
     """
     begin, cpu_begin = time.perf_counter(), time.process_time()
     interrupted, broken = False, None
@@ -51,7 +52,7 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
                     on_frame()
         except KeyboardInterrupt:
             interrupted = True
-        except SourceError as error:
+        except (SourceError, InvalidDataError) as error:
             if not stats.frames:
                 raise
             broken = error
@@ -60,7 +61,7 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
         with _without_interrupts():
             writer.close()
             if stats.frames:
-                outputs.publish(is_whole=not interrupted)
+                outputs.publish(is_whole=not interrupted and broken is None)
             else:
                 outputs.discard()
     except BaseException as error:

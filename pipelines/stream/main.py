@@ -12,6 +12,7 @@ from ...console import add_options, existing_options, option
 from ...data import dataset_names
 from .. import openmp  # noqa: F401 - before anything imports torch
 from ..errors import StreamError
+from ..inputs import is_live
 from ..modes import AUTO, MODES
 from ..precision import Precision
 from .mode_options import mode_options
@@ -21,7 +22,8 @@ INPUT, NETWORK, MODE, OUTPUT, LIVE, RUNNING = "Input", "Network", "Mode", "Outpu
 _RESUME = (
     "Go on where an interrupted run of the same options stopped: at the last keyframe that all outputs hold, with "
     "what they hold kept; frames before it are only decoded. A finished run is left alone. After Ctrl-C every output "
-    "goes on; after a kill or a crash pictures and run lengths do, an overlay video begins anew."
+    "goes on, as it does where the source broke off; after a kill or a crash pictures and run lengths do, an overlay "
+    "video begins anew."
 )
 
 
@@ -188,7 +190,8 @@ def build_command() -> console.Command:
         )
         outcome = segment_stream(request)
         if outcome.broken is not None:
-            raise StreamError(f"{outcome.broken}; the outputs hold the frames before that")
+            way_out = "" if is_live(request.source) else ", and --resume goes on from there"
+            raise StreamError(f"{outcome.broken}; the outputs hold the frames before that{way_out}")
         if outcome.interrupted:
             click.get_current_context().exit(console.INTERRUPTED)
 

@@ -86,12 +86,17 @@ def _report(
         say(f"{source.name}: {source.decode_errors} packets could not be decoded; their frames are missing")
     whole = request.start is None and request.end is None and request.max_frames is None
     seen = outputs.kept + stats.frames
-    if whole and not outcome.interrupted and seen + stats.dropped_frames < (source.frame_count or 0):
+    if (
+        whole
+        and not outcome.interrupted
+        and outcome.broken is None
+        and seen + stats.dropped_frames < (source.frame_count or 0)
+    ):
         say(f"{source.name}: ends after {seen} of {source.frame_count} frames; it may be cut off")
     if request.stats_file is not None:
         _write_stats(request.stats_file, _statistics(request, session, outputs, outcome))
     fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
-    done = "interrupted after" if outcome.interrupted else "done:"
+    done = "interrupted after" if outcome.interrupted else "done:" if outcome.broken is None else "broken off after"
     files = ", ".join(map(str, request.targets().values()))
     say(f"{done} {stats.frames} frames, mode {session.mode}, {fps:.1f} frames/s -> {files}")
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from ...codec import Frame, FrameSource
-from ...data import load_palette
+from ...data import FrameFolder, load_palette
 from ...segnet import DEFAULT_MODEL, load_network
 from ..inputs import FrameWatch, LiveVideo, Patience, is_live, open_source, plan_reencode, reencoded, within
 from ..modes import AUTO, MODES, CodecReads, Options
@@ -19,6 +19,7 @@ from ..outputs import palette_of
 from ..pipeline import Pipeline
 from ..prediction import Prediction
 from ..runner import NetworkRunner
+from .breaking import Breaking
 from .live_queue import LatestAhead
 from .request import InferenceRequest
 from .stats import StreamStats
@@ -70,10 +71,12 @@ class Session:
         self.palette = palette_of(self.runner.classes) if request.palette is None else load_palette(request.palette)
         self.watch = FrameWatch(source, source.name, say)
         self._frames: Iterable[Frame] = self.watch
+        self._whole: Breaking[Frame] | None = None
         self.recovers_references = needs_motion and self.reason is None and source.motion_absence is not None
         if self.reason is not None:
             say(f"{source.name}: re-encoding in memory, GOP {request.gop}: {self.reason}")
-            self._frames = reencoded(self._frames, request.gop, source)
+            self._whole = Breaking(self._frames, self._load)
+            self._frames = reencoded(self._whole, request.gop, source)
         elif self.recovers_references and source.motion_absence is not None:
             say(f"{source.name}: recovering references: {source.motion_absence.value}")
 
@@ -94,10 +97,12 @@ class Session:
         """The predictions of all frames that the request wants but the first `done`, in display order.
 
         Frames are read in a thread of their own; with `live="latest"` those that come faster than they can be segmented
-        are passed over. `stats` counts. The source is closed at the end.
+        are passed over. `stats` counts. The source is closed at the end. Where reading it fails, that is raised after
+        the predictions of all frames before.
         """
         request = self.request
-        wanted = within(self._frames, self.source.frame_rate, request.start, request.end, request.max_frames, done)
+        inside = within(self._frames, self.source.frame_rate, request.start, request.end, request.max_frames, done)
+        wanted = Breaking(inside, lambda item: self._load(item[0]) if item[1] else None)
         reader = self._reader = (
             ReadAhead(wanted, READ_AHEAD, self._on_read)
             if request.live == "all"
@@ -108,10 +113,18 @@ class Session:
                 for prediction in self._segmented(self._wanted(reader)):
                     self.stats.count(prediction)
                     yield prediction
+            failure = wanted.failure or (self._whole and self._whole.failure)
+            if failure is not None:
+                raise failure
         finally:
             if isinstance(reader, LatestAhead):
                 self.stats.dropped_frames += reader.lost_frames
             self.close()
+
+    def _load(self, frame: Frame) -> None:
+        """Read a still image where the reader is, not where it is needed, so that a damaged one ends the frames."""
+        if isinstance(self.source, FrameFolder):
+            _ = frame.image
 
     def _on_read(self, milliseconds: float) -> None:
         self.stats.add("read", milliseconds)
