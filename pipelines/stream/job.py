@@ -36,8 +36,8 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
     """Read, segment and write side by side, until the frames end; then publish the outputs.
 
     Frames are read in a thread of their own, and written in another, with bounded queues between. Where the source
-    breaks off, as at a damaged picture of a folder, or Ctrl-C is pressed, what was done is published, and `--resume` can
-    go on from there. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot
+    breaks off, as at a damaged picture of a folder, or Ctrl-C is pressed, what was done is published, and `--resume`
+    can go on from there. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot
     be written; nothing is published then.
     """
     begin, cpu_begin = time.perf_counter(), time.process_time()
