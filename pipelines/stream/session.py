@@ -113,9 +113,9 @@ class Session:
                 for prediction in self._segmented(self._wanted(reader)):
                     self.stats.count(prediction)
                     yield prediction
-            failure = wanted.failure or (self._whole and self._whole.failure)
-            if failure is not None:
-                raise failure
+            for frames in (self._whole, wanted):
+                if frames is not None and frames.failure is not None:
+                    raise frames.failure
         finally:
             if isinstance(reader, LatestAhead):
                 self.stats.dropped_frames += reader.lost_frames
