@@ -338,7 +338,7 @@ class CompressedVideo(Iterator[Frame]):
         self._doubts = waiting
 
     def _lose(self, packet: av.Packet[VideoStream] | None) -> None:
-        """Note that the decoder refused `packet`, or with frame threads one of those before it."""
+        """Note that the decoder refused `packet`."""
         self._decode_errors += 1
         tag = None if packet is None else packet.opaque
         index = self._settling.drop(tag.decode_index if isinstance(tag, _Tag) else None)

@@ -43,7 +43,7 @@ def test_frames_of_a_gop(sliding_clip: Path, make: Any) -> None:
 @pytest.mark.parametrize("name", ["plain.mp4", "plain.mkv", "plain.ts", "plain.h264", "plain.avi"])
 @pytest.mark.parametrize("profile", ["ippp", "bframes"])
 def test_packet_sizes_and_order_in_every_container(make: Any, name: str, profile: str) -> None:
-    """With B-frames and frame threads, each frame still gets its own packet's size."""
+    """With B-frames, each frame still gets its own packet's size."""
     path = make.clip(f"{profile}-{name}", make.sliding(96, 128, 20, (2, 1)), profile=profile)
     with av.open(str(path)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
