@@ -145,7 +145,7 @@ def hr(
     from ...data import Augmentation, LabelledVideo, find_labelled_videos, open_dataset
     from ...segnet import build_network, load_network, save_model
     from .loop import TrainSettings
-    from .running import initialise, prepare_folder, run_trainer, weights_of
+    from .running import initialise, origin_of, prepare_folder, run_trainer, weights_of
     from .samples import ExtraSettings, balanced_weights, check_network, check_videos, extra_samples, labelled_stills
     from .trainers import ImageSettings, ImageTrainer, TemporalSettings, TemporalTrainer
 
@@ -201,6 +201,8 @@ def hr(
         "balance": balance,
         "data": f"{data.name} train, {len(train)} labelled frames{words}",
     }
+    if init is not None:
+        facts["origin"] = origin_of(init)
     arguments = (network, train, val, settings, own, output)
     trainer: ImageTrainer | TemporalTrainer
     if videos or teachers:

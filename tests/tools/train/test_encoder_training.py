@@ -7,7 +7,7 @@ from gopseg.data import Sample
 from gopseg.errors import InputError
 from gopseg.segnet import ModelError, Supervised, build_network
 from gopseg.tools.train.loop.settings import TrainSettings
-from gopseg.tools.train.running.initialisation import initialise
+from gopseg.tools.train.running.initialisation import initialise, origin_of
 from gopseg.tools.train.trainers.image import ImageSettings, ImageTrainer, keep_statistics
 
 
@@ -70,3 +70,8 @@ def samples():
         Sample(str(i), rng.integers(0, 255, (64, 96, 3), np.uint8), rng.integers(0, 3, (64, 96)).astype(np.uint8))
         for i in range(4)
     ]
+
+
+def test_the_card_says_what_the_weights_grew_from():
+    assert origin_of("imagenet")["licence"].startswith("Apache-2.0")
+    assert origin_of("mine.safetensors") == {"init": "mine.safetensors"}

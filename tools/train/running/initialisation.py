@@ -11,6 +11,13 @@ from ....segnet import initialise as initialise_from_file
 IMAGENET = "imagenet"
 
 
+def origin_of(source: str) -> dict[str, str]:
+    """What a card says of the weights that a run grew from: `source`, and the licence of ImageNet's."""
+    if source != IMAGENET:
+        return {"init": source}
+    return {"init": source, "licence": "Apache-2.0 (EfficientNet-Lite's ImageNet weights; see NOTICE)"}
+
+
 def initialise(network: SegmentationNetwork, source: str) -> int:
     """Start from `source`, "imagenet" or a file of weights; how many tensors were taken.
 
