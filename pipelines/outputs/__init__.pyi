@@ -1,3 +1,4 @@
+from .class_list import ClassList as ClassList
 from .overlay import Painter as Painter
 from .palettes import palette_of as palette_of
 from .progress import Progress as Progress
@@ -9,4 +10,5 @@ from .sinks import LabelImages as LabelImages
 from .sinks import Output as Output
 from .sinks import OutputSet as OutputSet
 from .sinks import RunLengths as RunLengths
+from .sound import Sound as Sound
 from .video_output import OverlayVideo as OverlayVideo

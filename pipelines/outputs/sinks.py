@@ -115,18 +115,22 @@ class ImageFolder(Output):
 
 
 class LabelImages(ImageFolder):
-    """8-bit paletted pictures: the value of a pixel is its class, shown in the colours (n, 3) uint8 RGB."""
+    """8-bit pictures: the value of a pixel is its class, shown in the colours (n, 3) uint8 RGB, or None: in grey."""
 
-    def __init__(self, target: Path, colours: NDArray[np.uint8]) -> None:
+    def __init__(self, target: Path, colours: NDArray[np.uint8] | None) -> None:
         super().__init__(target)
+        self._table: list[int] | None = None
+        if colours is None:
+            return
         table = np.zeros((256, 3), np.uint8)
         table[: len(colours)] = colours
         self._table = table.ravel().tolist()
 
     def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
-        """The labels as they are, with the palette."""
+        """The labels as they are, with the palette if there is one."""
         image = Image.fromarray(labels)
-        image.putpalette(self._table)
+        if self._table is not None:
+            image.putpalette(self._table)
         return image
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from ...codec import Frame, file_url
 from ..errors import StreamUsageError
 from ..prediction import Prediction
+from .containers import CONTAINERS
 from .overlay import Painter
 from .progress import Point
 from .sinks import Output
+from .sound import Sound
 
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _FINEST = 1_000_000
 _LARGEST_DENOMINATOR = 2**31 - 1
 
@@ -35,8 +36,9 @@ class OverlayVideo(Output):
     Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
     without timestamps follow `frame_rate`. With `show_occlusion`, what motion cannot explain is hatched. Pictures of
     another size are fitted into the first, black beside. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma.
-    `on_stage` is called with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose
-    suffix is none of `CONTAINERS`.
+    `sound` is copied beside them, as far as the first of `time_jumps` (frame and seconds), after which it would be out
+    of step; the overlay closes it. `on_stage` is called with ('overlay' or 'encode', milliseconds) for each frame.
+    StreamUsageError for a name whose suffix is none of `CONTAINERS`.
     """
 
     def __init__(
@@ -47,12 +49,15 @@ class OverlayVideo(Output):
         on_stage: Callable[[str, float], None],
         *,
         show_occlusion: bool = False,
+        sound: Sound | None = None,
+        time_jumps: Sequence[tuple[int, float]] = (),
     ) -> None:
         super().__init__(target)
         if target.suffix.lower() not in CONTAINERS:
             raise StreamUsageError(f"'{target}': unknown kind of video; take one of {', '.join(CONTAINERS)}")
         self._painter, self._frame_rate, self._on_stage = painter, frame_rate, on_stage
         self._show_occlusion = show_occlusion
+        self._sound, self._time_jumps = sound, time_jumps
         self._reformatter = VideoReformatter()
         self._stream: VideoStream | None = None
         self._held: av.Packet[VideoStream] | None = None
@@ -87,6 +92,9 @@ class OverlayVideo(Output):
         picture = self._to_yuv(image)
         picture.pts, picture.time_base = self._timestamp(frame), stream.codec_context.time_base
         self._mux(stream.encode(picture))
+        if any(index <= frame.index for index, _ in self._time_jumps):
+            self._end_sound()
+        self._copy_sound(0)
         self._on_stage("overlay", (blended - begin) * 1e3)
         self._on_stage("encode", (time.perf_counter() - blended) * 1e3)
         self.written += 1
@@ -98,10 +106,13 @@ class OverlayVideo(Output):
             if self._held is not None:
                 self._held.duration = self._last_step
                 self._container.mux(self._held)
+            self._copy_sound(self._last_step)
         self._container.close()
+        self._end_sound()
 
     def release(self) -> None:
         """Close the file."""
+        self._end_sound()
         if hasattr(self, "_container"):
             with suppress(OSError, ValueError):  # it is thrown away: a full disk no longer matters
                 self._container.close()
@@ -127,8 +138,21 @@ class OverlayVideo(Output):
         self._last_pts = -1
         self._last_step = max(1, round(1 / self._frame_rate / self._unit))
         self._stream = stream
+        first = self._origin or frame
+        if self._sound is not None and first.pts is not None:
+            self._sound.attach(self._container, first.pts * first.time_base)
         self._copy(self.written)
         return stream
+
+    def _copy_sound(self, step: int) -> None:
+        """Take over the sound up to `step` units after the last picture's time."""
+        if self._sound is not None:
+            self._sound.copy_until((self._last_pts + step) * self._unit)
+
+    def _end_sound(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
+            self._sound = None
 
     def _copy(self, count: int) -> None:
         """Take over the first `count` frames of the target."""

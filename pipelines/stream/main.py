@@ -16,7 +16,7 @@ from ..inputs import is_live
 from ..modes import AUTO, MODES
 from ..precision import Precision
 from .mode_options import mode_options
-from .request import KINDS, Live, Reencode, StreamRequest
+from .request import KINDS, LabelsFormat, Live, Reencode, StreamRequest
 
 INPUT, NETWORK, MODE, OUTPUT, LIVE, RUNNING = "Input", "Network", "Mode", "Output", "Live", "Running"
 _RESUME = (
@@ -115,6 +115,15 @@ def _options() -> list[Any]:
             help=f"Of {', '.join(KINDS)}, comma-separated.",
         ),
         option(
+            "--labels-format",
+            group=OUTPUT,
+            type=click.Choice(get_args(LabelsFormat)),
+            default=default["labels_format"],
+            show_default=True,
+            help="Of the labels' PNG files, 8 bits either way: with the classes' colours as a palette, or plain gray, "
+            "for programs that would read the colours.",
+        ),
+        option(
             "--palette",
             group=OUTPUT,
             help=f"{', '.join(dataset_names())} or a file. Default: the one with the model's classes.",
@@ -126,6 +135,13 @@ def _options() -> list[Any]:
             default=default["opacity"],
             show_default=True,
             help="Of the overlay's colour.",
+        ),
+        option(
+            "--audio/--no-audio",
+            group=OUTPUT,
+            default=default["audio"],
+            show_default=True,
+            help="Whether to copy a file's sound into the overlay video.",
         ),
         option(
             "--show-occlusion",
@@ -199,7 +215,7 @@ def build_command() -> console.Command:
 
     SOURCE is a video file, a folder or quoted glob of still images, an address (http://, rtsp://), the number of a
     camera, or - for a stream on standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and
-    NAME.rle.jsonl are written beside the video NAME.mp4.
+    NAME.rle.jsonl are written beside the video NAME.mp4, with NAME.classes.json, the classes' names and colours.
     """
     return console.command("segment-stream", interrupted="stopped before the first frame; nothing is left.")(
         add_options(_options(), run)

@@ -20,6 +20,7 @@ from ..precision import Precision
 
 Reencode = Literal["auto", "never", "always"]
 Live = Literal["latest", "all"]
+LabelsFormat = Literal["palette", "gray"]
 KINDS = ("overlay", "labels", "color", "rle")
 """What `--save` can write."""
 
@@ -72,7 +73,9 @@ class StreamRequest(InferenceRequest):
 
     output: Path | None = field(default=None, metadata=_FREE)
     save: tuple[str, ...] = ("overlay",)
+    labels_format: LabelsFormat = "palette"
     opacity: float = 0.5
+    audio: bool = True
     show_occlusion: bool = False
     stats_file: Path | None = field(default=None, metadata=_FREE)
     existing: Existing = field(default=Existing.REFUSE, metadata=_FREE)
@@ -102,6 +105,8 @@ class StreamRequest(InferenceRequest):
             "rle": video.with_name(f"{video.stem}.rle.jsonl"),
         }
         chosen = {kind: paths[kind] for kind in KINDS if kind in self.save}
+        if chosen.keys() - {"overlay"}:
+            chosen["classes"] = video.with_name(f"{video.stem}.classes.json")
         return chosen if self.stats_file is None else {**chosen, "stats": self.stats_file}
 
     @property

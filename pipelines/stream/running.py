@@ -46,7 +46,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
     with Session(request, say) as session:
         if request.verbose and session.source.stream_choice:
             say(f"{session.source.name}: {session.source.stream_choice}")
-        outputs = _start(request, session, goes_on=goes_on)
+        outputs = _start(request, session, say, goes_on=goes_on)
         if goes_on:
             say(f"{session.source.name}: going on after {outputs.kept} frames")
         with _bar(request, session) as update:
@@ -64,9 +64,9 @@ def _without_existing(request: StreamRequest, say: Callable[[str], None]) -> Str
     return replace(request, save=tuple(kind for kind in request.save if kind not in there), stats_file=stats_file)
 
 
-def _start(request: StreamRequest, session: Session, *, goes_on: bool) -> OutputSet:
+def _start(request: StreamRequest, session: Session, say: Callable[[str], None], *, goes_on: bool) -> OutputSet:
     """The outputs, begun or taken up again."""
-    made = make_outputs(request, session)
+    made = make_outputs(request, session, say)
     progress = None
     if not is_live(request.source):
         progress = Progress(request.notes, request.asked(session.mode, session.options))

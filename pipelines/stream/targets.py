@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ...console import Existing
 from ..errors import StreamUsageError
-from ..outputs import ColourImages, LabelImages, Output, OverlayVideo, Painter, RunLengths
+from ..inputs import is_live
+from ..outputs import ClassList, ColourImages, LabelImages, Output, OverlayVideo, Painter, RunLengths, Sound
 from .request import StreamRequest
 from .session import Session
 
@@ -29,8 +31,8 @@ def check_targets(request: StreamRequest, *, goes_on: bool) -> None:
             raise StreamUsageError(f"'{target}' cannot be written: no permission in '{parent}'; choose another -o")
 
 
-def make_outputs(request: StreamRequest, session: Session) -> list[Output]:
-    """A sink for each output that is asked for; statistics are none."""
+def make_outputs(request: StreamRequest, session: Session, say: Callable[[str], None]) -> list[Output]:
+    """A sink for each output that is asked for; statistics are none. `say` is told what cannot be kept."""
     painter = Painter(session.palette.colours, request.opacity)
     made: list[Output] = []
     for kind, path in request.targets().items():
@@ -42,12 +44,32 @@ def make_outputs(request: StreamRequest, session: Session) -> list[Output]:
                     session.source.frame_rate,
                     session.stats.add,
                     show_occlusion=request.show_occlusion,
+                    sound=_sound(request, path, say),
+                    time_jumps=session.watch.time_jumps,
                 )
             )
         elif kind == "labels":
-            made.append(LabelImages(path, session.palette.colours))
+            made.append(LabelImages(path, session.palette.colours if request.labels_format == "palette" else None))
         elif kind == "color":
             made.append(ColourImages(path, painter))
         elif kind == "rle":
             made.append(RunLengths(path, session.runner.classes))
+        elif kind == "classes":
+            made.append(ClassList(path, session.runner.classes, session.palette))
     return made
+
+
+def _sound(request: StreamRequest, target: Path, say: Callable[[str], None]) -> Sound | None:
+    """The source's sound where it is a file that has some, and the video can hold it."""
+    if not request.audio or is_live(request.source) or not Path(request.source).is_file():
+        return None
+    sound = Sound(Path(request.source), target)
+    if sound.is_held:
+        return sound
+    sound.close()
+    if sound.name is not None:
+        say(
+            f"'{target}': without sound: {target.suffix} cannot hold its {sound.name}; take -o {target.stem}.mkv, or "
+            "--no-audio to have it left out"
+        )
+    return None

@@ -42,7 +42,8 @@ def test_every_output_at_once(stream, tmp_path, square_clip):
     assert result.exit_code == 0, result.stderr
     names = sorted(file.name for file in tmp_path.iterdir())
     stem = "square_segmented"
-    assert names == ["s.json", f"{stem}.mp4", f"{stem}.rle.jsonl", f"{stem}_color", f"{stem}_labels"]
+    kinds = ["s.json", f"{stem}.classes.json", f"{stem}.mp4", f"{stem}.rle.jsonl", f"{stem}_color", f"{stem}_labels"]
+    assert names == kinds
     assert facts(f"{stem}.mp4") == ((64, 96), [Fraction(i, 25) for i in range(12)], Fraction(12, 25))
     assert len(labels_in(tmp_path / f"{stem}_labels")) == 12
     assert len((tmp_path / f"{stem}.rle.jsonl").read_text().splitlines()) == 12
@@ -57,7 +58,7 @@ def test_every_output_at_once(stream, tmp_path, square_clip):
 def test_frame_mode_sees_every_frame(stream, square_clip, tmp_path):
     result = stream(square_clip, "--mode", "frame", "--save", "labels", "-o", "x.mp4", "--stats", "s.json")
     assert result.exit_code == 0, result.stderr
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.json", "x_labels"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.json", "x.classes.json", "x_labels"]
     assert json.loads((tmp_path / "s.json").read_text())["network_frames"] == 12
 
 
