@@ -31,12 +31,12 @@ class ClassList(Output):
         return sys.maxsize
 
     def start(self, keep: int = 0, origin: Point | None = None) -> None:  # noqa: ARG002
-        """Write the file."""
-        self.part.write_text(self._text, encoding="utf-8")
+        """Nothing is to be done before the end."""
 
     def write(self, frame: Frame, prediction: Prediction) -> None:  # noqa: ARG002
         """Frames add nothing."""
         self.written += 1
 
     def finish(self) -> None:
-        """Nothing is left to complete."""
+        """Write the file."""
+        self.part.write_text(self._text, encoding="utf-8")
