@@ -30,7 +30,7 @@ class ClassList(Output):
         """It never holds others up."""
         return sys.maxsize
 
-    def start(self, keep: int = 0, origin: Point | None = None) -> None:  # noqa: ARG002
+    def start(self, keep: int = 0, origin: Point | None = None) -> None:
         """Nothing is to be done before the end."""
 
     def write(self, frame: Frame, prediction: Prediction) -> None:  # noqa: ARG002
