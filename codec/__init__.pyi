@@ -25,6 +25,7 @@ from .motion import quarter_pixels as quarter_pixels
 from .motion import residual_of as residual_of
 from .motion import with_references as with_references
 from .protocol import FrameSource as FrameSource
+from .reading import ColourTags as ColourTags
 from .reading import CompressedVideo as CompressedVideo
 from .reading import Orientation as Orientation
 from .reading import TimeJump as TimeJump
@@ -33,7 +34,6 @@ from .reading import open_video as open_video
 from .reading import open_with_mvextractor as open_with_mvextractor
 from .writing import LIVE_SETTINGS as LIVE_SETTINGS
 from .writing import PRESETS as PRESETS
-from .writing import ColourTags as ColourTags
 from .writing import Comparison as Comparison
 from .writing import EncodeSettings as EncodeSettings
 from .writing import H264Encoder as H264Encoder

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from .frame import Frame, MotionAbsence
+from .reading import ColourTags
 
 
 @runtime_checkable
@@ -29,6 +30,14 @@ class FrameSource(Protocol):
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels of the first frame as displayed; a later frame of another size has its own."""
+
+    @property
+    def sample_aspect(self) -> Fraction | None:
+        """Width of a pixel by its height as displayed; None where the source says nothing."""
+
+    @property
+    def colour(self) -> ColourTags:
+        """How the source's YUV is to be read, as it says itself; transfer and primaries are those of RGB images too."""
 
     @property
     def frame_rate(self) -> Fraction:

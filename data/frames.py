@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import Frame, InvalidDataError, MotionAbsence, SourceError
+from ..codec import ColourTags, Frame, InvalidDataError, MotionAbsence, SourceError
 from .image import IMAGE_SUFFIXES, is_image, natural_key, read_image
 
 
@@ -63,6 +63,8 @@ class FrameFolder(Iterator[Frame]):
     has_intra_refresh = False
     reference_frames = None
     stream_choice = ""
+    sample_aspect = None
+    colour = ColourTags()
     motion_absence = MotionAbsence.STILLS
 
     def __init__(self, *, name: str, files: list[Path], frame_rate: Fraction) -> None:

@@ -1,3 +1,4 @@
+from .colour import ColourTags as ColourTags
 from .colour import matrix_of as matrix_of
 from .damage import DamageWatcher as DamageWatcher
 from .decoding import decode_stream as decode_stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import av
 import numpy as np
@@ -23,6 +24,30 @@ _MATRICES = {
     10: Colorspace.BT2020,
 }
 _LIMITED_TO_FULL = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+
+
+_HDR_TRANSFERS = (16, 18)
+
+
+@dataclass(frozen=True)
+class ColourTags:
+    """How a stream's YUV is to be read: codes of ITU-T H.273 (2 = unspecified), and whether it has the full range."""
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+    full_range: bool = False
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> ColourTags:
+        """What a decoded picture states of itself."""
+        is_full = picture.color_range == ColorRange.JPEG and not picture.format.is_rgb
+        return cls(picture.colorspace, picture.color_primaries, picture.color_trc, is_full)
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether values mean light of high dynamic range: PQ (SMPTE ST 2084) or HLG (ARIB STD-B67)."""
+        return self.transfer in _HDR_TRANSFERS
 
 
 def matrix_of(colour_space: int, size_hw: tuple[int, int]) -> Colorspace:

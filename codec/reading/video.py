@@ -20,7 +20,7 @@ from ..bitstream import CodedPicture, DecodedPictures, SliceReader, nal_length_s
 from ..errors import InvalidDataError
 from ..frame import Frame, MotionAbsence, MotionVectors
 from ..motion import with_references
-from .colour import LazyPixels, RgbConverter
+from .colour import ColourTags, LazyPixels, RgbConverter
 from .damage import DamageWatcher
 from .decoding import decode_stream
 from .keyframes import KeyframePolicy
@@ -144,6 +144,7 @@ class CompressedVideo(Iterator[Frame]):
             for picture in self._ahead:
                 self._structure.see_picture(picture)
             self._orientation = Orientation.from_display_matrix(raw_side_data(self._ahead[0], "DISPLAYMATRIX"))
+            self._colour = ColourTags.of(self._ahead[0])
             self._size_hw = self._orientation.size((self._ahead[0].height, self._ahead[0].width))
             self._frames = with_references(self._read(), self._is_ambiguous) if references else self._read()
         except BaseException:
@@ -205,6 +206,19 @@ class CompressedVideo(Iterator[Frame]):
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels of the first frame as displayed; a later frame of another size has its own."""
         return self._size_hw
+
+    @property
+    def sample_aspect(self) -> Fraction | None:
+        """Width of a pixel by its height as displayed, in lowest terms; None where the source says nothing."""
+        aspect = Fraction(self._stream.sample_aspect_ratio or 0)
+        if aspect <= 0:
+            return None
+        return 1 / aspect if self._orientation.transpose else aspect
+
+    @property
+    def colour(self) -> ColourTags:
+        """How the first picture's YUV is to be read, as it says itself."""
+        return self._colour
 
     @property
     def frame_rate(self) -> Fraction:

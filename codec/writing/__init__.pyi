@@ -1,5 +1,4 @@
 from .comparison import Comparison as Comparison
-from .encoder import ColourTags as ColourTags
 from .encoder import H264Encoder as H264Encoder
 from .pictures import Pictures as Pictures
 from .pictures import declared_frames as declared_frames

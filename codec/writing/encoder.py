@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,19 +13,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ..errors import EncodeError
+from ..reading import ColourTags
 from .settings import EncodeSettings
 
 _TYPES = {1: "I", 2: "P", 3: "B"}
-
-
-@dataclass(frozen=True)
-class ColourTags:
-    """How a stream's YUV is to be read: codes of ITU-T H.273 (2 = unspecified), and whether it has the full range."""
-
-    matrix: int = 2
-    primaries: int = 2
-    transfer: int = 2
-    full_range: bool = False
 
 
 class CodedStats(NamedTuple):

@@ -11,7 +11,8 @@ from fractions import Fraction
 import av
 from av.video.stream import VideoStream
 
-from .encoder import ColourTags, H264Encoder, coded_stats
+from ..reading import ColourTags
+from .encoder import H264Encoder, coded_stats
 from .settings import EncodeSettings
 
 _QUEUE_BYTES = 256 << 20

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..bitstream import SliceReader, nal_length_size
 from ..errors import EncodeError, InvalidDataError
 from ..reading import (
+    ColourTags,
     DamageWatcher,
     OpenSource,
     Orientation,
@@ -29,7 +30,6 @@ from ..reading import (
     raw_side_data,
     shown_frames,
 )
-from .encoder import ColourTags
 
 _FULL = 2  # AVCOL_RANGE_JPEG
 _LATE_SECONDS = 60.0  # a track may begin so much later than the others; a recording of a live stream, anywhere

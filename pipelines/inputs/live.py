@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 
-from ...codec import CodecError, CompressedVideo, Frame, MotionAbsence, SourceError
+from ...codec import CodecError, ColourTags, CompressedVideo, Frame, MotionAbsence, SourceError
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 8.0
@@ -74,6 +74,16 @@ class LiveVideo(Iterator[Frame]):
     def decode_errors(self) -> int:
         """Packets so far, of all connections, that the decoder refused."""
         return self._errors_before + self._video.decode_errors
+
+    @property
+    def sample_aspect(self) -> Fraction | None:
+        """Width of a pixel by its height, of the present connection; None where it says nothing."""
+        return self._video.sample_aspect
+
+    @property
+    def colour(self) -> ColourTags:
+        """How the present connection's YUV is to be read, as it says itself."""
+        return self._video.colour
 
     @property
     def stream_choice(self) -> str:

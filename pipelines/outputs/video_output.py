@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...codec import Frame, file_url
+from ...codec import ColourTags, Frame, file_url
 from ..errors import StreamUsageError
 from ..prediction import Prediction
 from .containers import CONTAINERS
@@ -26,6 +26,9 @@ from .progress import Point
 from .sinks import Output
 from .sound import Sound
 
+_BT601 = 6  # ITU-T H.273: SMPTE 170M, which is BT.601 at 525 lines
+_SWSCALE_MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, _BT601: Colorspace.ITU601, 9: Colorspace.BT2020}
+_UNSTATED = ColourTags()
 _FINEST = 1_000_000
 _LARGEST_DENOMINATOR = 2**31 - 1
 
@@ -36,9 +39,10 @@ class OverlayVideo(Output):
     Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
     without timestamps follow `frame_rate`. With `show_occlusion`, what motion cannot explain is hatched. Pictures of
     another size are fitted into the first, black beside. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma.
-    `sound` is copied beside them, as far as the first of `time_jumps` (frame and seconds), after which it would be out
-    of step; the overlay closes it. `on_stage` is called with ('overlay' or 'encode', milliseconds) for each frame.
-    StreamUsageError for a name whose suffix is none of `CONTAINERS`.
+    `sample_aspect` (as displayed) and `colour` are the source's, and are kept; a matrix that it does not state, or that
+    is none of the usual ones, becomes BT.601. `sound` is copied beside the pictures, as far as the first of
+    `time_jumps` (frame and seconds), after which it would be out of step; the overlay closes it. `on_stage` is called
+    with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a name whose suffix is none of `CONTAINERS`.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class OverlayVideo(Output):
         on_stage: Callable[[str, float], None],
         *,
         show_occlusion: bool = False,
+        sample_aspect: Fraction | None = None,
+        colour: ColourTags = _UNSTATED,
         sound: Sound | None = None,
         time_jumps: Sequence[tuple[int, float]] = (),
     ) -> None:
@@ -57,6 +63,10 @@ class OverlayVideo(Output):
             raise StreamUsageError(f"'{target}': unknown kind of video; take one of {', '.join(CONTAINERS)}")
         self._painter, self._frame_rate, self._on_stage = painter, frame_rate, on_stage
         self._show_occlusion = show_occlusion
+        self._aspect = sample_aspect
+        self._primaries, self._transfer = colour.primaries, colour.transfer
+        self._matrix = colour.matrix if colour.matrix in _SWSCALE_MATRICES else _BT601
+        self._range = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
         self._sound, self._time_jumps = sound, time_jumps
         self._reformatter = VideoReformatter()
         self._stream: VideoStream | None = None
@@ -129,8 +139,10 @@ class OverlayVideo(Output):
         context.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         context.gop_size = max(1, round(2 * self._frame_rate))
         context.thread_count = 0
-        context.colorspace = 6  # ITU-T H.273: SMPTE 170M, which is BT.601 at 525 lines
-        context.color_range = ColorRange.MPEG
+        context.colorspace, context.color_range = self._matrix, self._range
+        context.color_primaries, context.color_trc = self._primaries, self._transfer
+        if self._aspect is not None and self._aspect != 1:
+            context.sample_aspect_ratio = self._aspect
         unit = frame.time_base if frame.pts is not None else 1 / self._frame_rate
         context.time_base = stream.time_base = unit if unit.denominator < _LARGEST_DENOMINATOR else Fraction(1, _FINEST)
         self._unit = context.time_base
@@ -180,16 +192,18 @@ class OverlayVideo(Output):
         return self._last_pts
 
     def _to_yuv(self, image: NDArray[np.uint8]) -> av.VideoFrame:
-        """(H, W, 3) uint8 RGB in BT.601, limited range: 4:2:0 by OpenCV, a third of FFmpeg's time, else 4:4:4."""
-        if image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0:
+        """(H, W, 3) uint8 RGB in the source's matrix and range, BT.601 and limited where it says nothing: 4:2:0, which
+        OpenCV does for these in a third of FFmpeg's time, or 4:4:4."""
+        is_even = image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0
+        if is_even and self._matrix == _BT601 and self._range == ColorRange.MPEG:
             planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
             return av.VideoFrame.from_ndarray(planes, format="yuv420p")
         return self._reformatter.reformat(
             av.VideoFrame.from_ndarray(image, format="rgb24"),
-            format="yuv444p",
+            format="yuv420p" if is_even else "yuv444p",
             src_color_range=ColorRange.JPEG,
-            dst_colorspace=Colorspace.ITU601,
-            dst_color_range=ColorRange.MPEG,
+            dst_colorspace=_SWSCALE_MATRICES[self._matrix],
+            dst_color_range=self._range,
             interpolation=Interpolation.BILINEAR,
             threads=1,
         )

@@ -13,6 +13,7 @@ from typing import Any
 from ...codec import Frame, FrameSource
 from ...data import FrameFolder, load_palette
 from ...segnet import DEFAULT_MODEL, load_network
+from ..errors import StreamUsageError
 from ..inputs import FrameWatch, LiveVideo, Patience, is_live, open_source, plan_reencode, reencoded, within
 from ..modes import AUTO, MODES, CodecReads, Options
 from ..outputs import palette_of
@@ -26,6 +27,10 @@ from .stats import StreamStats
 from .workers import ReadAhead
 
 READ_AHEAD = 8
+_TO_SDR = (
+    "make it SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,format=gbrpf32le,tonemap=hable,"
+    "zscale=p=709:t=709:m=709:r=tv,format=yuv420p OUT"
+)
 _MOTION, _FRAME = "motion", "frame"  # what "auto" chooses from
 
 
@@ -61,6 +66,8 @@ class Session:
         request, source = self.request, self.source
         if isinstance(source, LiveVideo):
             source.on_gap = lambda gap: say(f"{source.name}: {gap}")
+        if source.colour.is_hdr:
+            raise StreamUsageError(f"{source.name}: is HDR (PQ or HLG), which networks are not made for; {_TO_SDR}")
         self.mode, self.options = _resolve(request, source)
         network = load_network(request.model)
         self.runner = NetworkRunner(network, device=request.device, precision=request.precision, size_hw=source.size_hw)

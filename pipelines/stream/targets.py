@@ -44,6 +44,8 @@ def make_outputs(request: StreamRequest, session: Session, say: Callable[[str], 
                     session.source.frame_rate,
                     session.stats.add,
                     show_occlusion=request.show_occlusion,
+                    sample_aspect=session.source.sample_aspect,
+                    colour=session.source.colour,
                     sound=_sound(request, path, say),
                     time_jumps=session.watch.time_jumps,
                 )
