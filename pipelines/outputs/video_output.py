@@ -42,7 +42,7 @@ class OverlayVideo(Output):
     `sample_aspect` (as displayed) and `colour` are the source's, and are kept; a matrix that it does not state, or that
     is none of the usual ones, becomes BT.601. `sound` is copied beside the pictures, as far as the first of
     `time_jumps` (frame and seconds), after which it would be out of step; the overlay closes it. `on_stage` is called
-    with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a suffix that is none of `CONTAINERS`.
+    with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a suffix not among `CONTAINERS`.
     """
 
     def __init__(
