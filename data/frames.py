@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from glob import glob, has_magic
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codec import ColourTags, Frame, InvalidDataError, MotionAbsence, SourceError
+from ..codec import ColourTags, Frame, InvalidDataError, MotionAbsence, SourceError, TimeJump
 from .image import IMAGE_SUFFIXES, is_image, natural_key, read_image
 
 
@@ -63,6 +63,9 @@ class FrameFolder(Iterator[Frame]):
     has_intra_refresh = False
     reference_frames = None
     stream_choice = ""
+    has_own_times = False
+    stated_rate: Fraction | None = None
+    time_jumps: Sequence[TimeJump] = ()
     sample_aspect = None
     colour = ColourTags()
     motion_absence = MotionAbsence.STILLS

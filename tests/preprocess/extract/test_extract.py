@@ -111,6 +111,8 @@ def test_meta_names_schema_size_and_source(archive: Path, corpus_video: Path) ->
         "name": "walk.mp4",
         "sha256": hashlib.sha256(corpus_video.read_bytes()).hexdigest(),
         "bytes": corpus_video.stat().st_size,
+        "stream": "stream 0 (h264, 128x96, default)",
+        "asked_stream": None,
     }
     assert meta["codec"] == "h264"
     assert meta["frame_rate"] == "25"
