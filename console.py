@@ -1,8 +1,8 @@
-"""What all commands share: `-h`, `--version`, `--debug`, options in groups, lazy subcommands, errors in a line.
+"""What all commands share: `-h`, `--version`, `--debug`, options in groups, lazy subcommands, one-line errors.
 
 `command` and `group` are click's, with these habits. A known error (`GopsegError`) ends in one line on standard error
 and its own exit status; so does a package that is not installed, with the extra that brings it. Ctrl-C and SIGTERM end
-in status 130 after a word on what is left; any other error asks to be reported. With `--debug` the traceback is shown
+in status 130 after saying what is left; any other error asks to be reported. With `--debug` the traceback is shown
 as well. Nothing here imports more than click, so that help is quick.
 """
 
@@ -56,7 +56,7 @@ def option(*declarations: str, group: str = "Options", **attributes: Any) -> Cal
 class Command(click.Command):
     """A command with `-h`, `--version` and `--debug`, whose errors are one line.
 
-    `interrupted` is what to say after Ctrl-C, such as how to go on.
+    `interrupted` is what to say after Ctrl-C, such as how to continue.
     """
 
     def __init__(self, *args: Any, interrupted: str = "stopped.", **kwargs: Any) -> None:
@@ -138,7 +138,7 @@ def known_error(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """An error as one line; one that is not ours with its type and a word on what to do."""
+    """An error as one line; one that is not ours with its type and what to do about it."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, GopsegError):
         return text
@@ -147,7 +147,7 @@ def describe(error: BaseException) -> str:
         return f"out of memory ({text.split('. ')[0]}); take a smaller model, picture or batch, or another --device"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    return f"{name}: {text}; this is a fault of gopseg's: --debug shows where, please report it"
+    return f"{name}: {text}; this is a bug in gopseg: --debug shows where, please report it"
 
 
 def is_debugging(ctx: click.Context | None = None) -> bool:
@@ -162,7 +162,7 @@ def command(name: str | None = None, *, interrupted: str = "stopped.", **attribu
 
 
 class Group(click.Group):
-    """Subcommands by name, each `("package.module:attribute", "help in a line")`; imported only when called.
+    """Subcommands by name, each `("package.module:attribute", "one line of help")`; imported only when called.
 
     Module names are absolute.
     """
@@ -223,9 +223,9 @@ def existing_options(*, keep: bool = True, resume: str | None = None) -> Callabl
 
     The command gets `existing`, an `Existing`.
     """
-    options = [_existing("-y", Existing.REPLACE, "Replace outputs that exist.")]
+    options = [_existing("-y", Existing.REPLACE, "Replace existing outputs.")]
     if keep:
-        options.append(_existing("-n", Existing.KEEP, "Keep outputs that exist, make the others."))
+        options.append(_existing("-n", Existing.KEEP, "Keep existing outputs, make the others."))
     if resume is not None:
         options.append(_existing("--resume", Existing.RESUME, resume))
     return lambda function: add_options(options, function)

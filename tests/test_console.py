@@ -33,7 +33,7 @@ def run(error: BaseException, *arguments: str) -> Result:
         (GopsegError("a.mp4: cannot be written"), 1, "Error: a.mp4: cannot be written\n"),
         (OSError(28, "No space left on device", "/x/y"), 1, "Error: /x/y: No space left on device\n"),
         (MemoryError(), 1, "out of memory"),
-        (ZeroDivisionError("oh"), 1, "Error: ZeroDivisionError: oh; this is a fault of gopseg's: --debug shows where"),
+        (ZeroDivisionError("oh"), 1, "Error: ZeroDivisionError: oh; this is a bug in gopseg: --debug shows where"),
         (
             ModuleNotFoundError("No module named 'accelerate'", name="accelerate"),
             2,
@@ -49,7 +49,7 @@ def run(error: BaseException, *arguments: str) -> Result:
             2,
             "pip uninstall opencv-python, then pip install --force-reinstall opencv-python-headless",
         ),
-        (ModuleNotFoundError("No module named 'gopseg.x'", name="gopseg.x"), 1, "this is a fault of gopseg's"),
+        (ModuleNotFoundError("No module named 'gopseg.x'", name="gopseg.x"), 1, "this is a bug in gopseg"),
     ],
 )
 def test_errors_are_one_line(error: Exception, status: int, text: str) -> None:

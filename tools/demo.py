@@ -25,7 +25,7 @@ from ..segnet import DEFAULT_MODEL
 @option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @existing_options()
 def main(output: Path, frames: int, seed: int, model: str, existing: Existing) -> None:
-    """Render a synthetic street, encode it, segment it in every mode, and write `report.html`."""
+    """Render a synthetic street, encode it, segment it in several modes, and write `report.html`."""
     report = output / "report.html"
     if report.exists() and existing is Existing.KEEP:
         click.echo(f"{report}: is there already and is kept.", err=True)

@@ -1,4 +1,4 @@
-"""`import-segnet`: published checkpoints to weights of ours."""
+"""`import-segnet`: published checkpoints converted to gopseg's weights."""
 
 from __future__ import annotations
 
@@ -27,20 +27,26 @@ PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
     "--arch",
     type=click.Choice(sorted([*architecture_names(), *PROPAGATION])),
     required=True,
-    help="The network FILE is of, or the propagation head.",
+    help="The network or propagation head that FILE was saved from.",
 )
-@option("-o", "--output", type=click.Path(path_type=Path), required=True, help="OUT.safetensors; OUT.json beside.")
+@option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="OUT.safetensors; the card OUT.json is written beside it.",
+)
 @option(
     "--branch",
     type=click.Choice(["auto", "hr", "lr", "ar"]),
     default="auto",
     show_default=True,
-    help="What to make of it: a network of its own (hr), or AR-Seg's LR or AR branch. auto: ar where FILE has CReFF.",
+    help="What FILE becomes: a full-resolution network (hr), or AR-Seg's LR or AR branch. auto: ar if FILE has CReFF.",
 )
 @option(
     "--lr-scale",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Of a branch. [default: FILE's name, 0.5]",
+    help="Scale of a branch. [default: from FILE's name, else 0.5]",
 )
 @option("--compat", is_flag=True, help="Warp, resize and round as AR-Seg's code does, which its weights expect.")
 @option(
@@ -48,7 +54,7 @@ PROPAGATION: dict[str, Literal["swiftnet", "bisenet"]] = {
     type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="Of the weights written.",
+    help="Precision of the weights written.",
 )
 @existing_options()
 def main(
@@ -61,10 +67,10 @@ def main(
     precision: str,
     existing: Existing,
 ) -> None:
-    """Turn the authors' checkpoint FILE into weights that the other commands take, and a card beside them.
+    """Convert the authors' checkpoint FILE to weights that the other commands accept, with a card beside them.
 
-    Every tensor must be there and fit; names may begin with `module.`, and second names of a tensor may be absent. A
-    file with CReFF becomes an AR branch, for frames whose sides are shrunk to --lr-scale, or what --branch says.
+    Every tensor must be present and fit. Names may begin with `module.`; aliases of a tensor may be absent. Unless
+    --branch says otherwise, a file with CReFF becomes an AR branch for frames shrunk to --lr-scale.
     """
     card_file = output.with_suffix(".json")
     if output.suffix != ".safetensors":

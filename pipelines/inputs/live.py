@@ -152,7 +152,7 @@ class LiveVideo(Iterator[Frame]):
                 continue
             if frame.size_hw != self.size_hw:
                 (height, width), (h, w) = self.size_hw, frame.size_hw
-                raise SourceError(f"{self.name}: came back as {w}x{h} after {width}x{height}; start anew with it")
+                raise SourceError(f"{self.name}: came back as {w}x{h} after {width}x{height}; restart to read it")
             self.connections += 1
             now = time.monotonic()
             self._note(Gap(self._count, round(now - self._last_clock, 3), cause, attempt))

@@ -135,7 +135,7 @@ def within(
 
 
 def plan_reencode(source: FrameSource, *, needs_motion: bool, policy: str) -> str | None:
-    """Why the stream must be encoded anew, or None where it need not; StreamUsageError where it must but may not.
+    """Why the stream must be re-encoded, or None if it need not be; StreamUsageError where it must but may not.
 
     It need not where references can be recovered, which is better than what is left of motion after a second encoding.
     """

@@ -26,14 +26,14 @@ class FrameWatch:
             if frame.corrupt and not self.corrupt_frames:
                 self._say(
                     f"{self._name}: frame {frame.index} is damaged, and so are those predicted from it; their labels "
-                    "are not to be trusted (--stats counts them)"
+                    "cannot be trusted (--stats counts them)"
                 )
             self.corrupt_frames += frame.corrupt
             if frame.time_jump is not None:
                 if not self.time_jumps:
                     self._say(
-                        f"{self._name}: at frame {frame.index} its clock jumps {_way(frame.time_jump)}, as where "
-                        "recordings were joined; times go on without such jumps (--stats lists them)"
+                        f"{self._name}: at frame {frame.index} its clock jumps {_way(frame.time_jump)}, as if "
+                        "recordings had been joined; timestamps continue without such jumps (--stats lists them)"
                     )
                 self.time_jumps.append((frame.index, round(frame.time_jump, 6)))
             if not self.sizes or frame.size_hw != self.sizes[-1]:

@@ -26,7 +26,7 @@ def reads(options: AlteringOptions) -> CodecReads:
 
 AR = Mode(
     name="ar",
-    help="between keyframes also a branch that sees shrunken frames",
+    help="as motion, fused between keyframes with a branch that sees shrunken frames",
     options=AlteringOptions,
     reads=reads,
     weights=(BranchWeights("ar", scale="lr_scale"),),

@@ -17,8 +17,9 @@ class ClipOptions(Options):
     references: str = choice(
         "seconds",
         ("seconds", "fixed", GUIDED_REFERENCES, "published"),
-        "Which earlier frames it looks at. seconds: 0.6, 0.4 and 0.2 s before. fixed: 9, 6 and 3 frames. guided: by "
-        "the codec's motion, frame types and quantisers, never across a cut. published: as MRCFA's code.",
+        "Which earlier frames it looks at. seconds: 0.6, 0.4 and 0.2 s before. fixed: 9, 6 and 3 frames before. "
+        "guided: chosen by the codec's motion, frame types and quantisers, never across a cut. published: as in "
+        "MRCFA's code.",
     )
 
 
@@ -30,7 +31,7 @@ def reads(options: ClipOptions) -> CodecReads:
 
 CLIP = Mode(
     name="clip",
-    help="an MRCFA network on every frame, with earlier ones",
+    help="an MRCFA network on every frame, which also looks at earlier frames",
     options=ClipOptions,
     reads=reads,
     build="gopseg.pipelines.modes.building:build_clip",

@@ -25,7 +25,7 @@ def reads(options: GuidedOptions) -> CodecReads:
 
 GUIDED = Mode(
     name="guided",
-    help="as motion, repaired by a small trained head",
+    help="as motion, corrected by a small trained head",
     options=GuidedOptions,
     reads=reads,
     weights=(BranchWeights("guided", file="guided_weights"),),

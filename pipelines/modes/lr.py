@@ -7,7 +7,7 @@ from .options import LowResolution
 
 LR = Mode(
     name="lr",
-    help="the branch of mode ar alone, on every frame",
+    help="only the low-resolution branch of mode ar, on every frame",
     options=LowResolution,
     weights=(BranchWeights("lr", scale="lr_scale", also=("ar",)),),
     build="gopseg.pipelines.modes.building:build_lr",

@@ -24,7 +24,7 @@ def reads(options: MotionOptions) -> CodecReads:
 
 MOTION = Mode(
     name="motion",
-    help="on keyframes, carried along motion vectors between them",
+    help="the network on keyframes, its result carried along motion vectors between them",
     options=MotionOptions,
     reads=reads,
     build="gopseg.pipelines.modes.building:build_maps",

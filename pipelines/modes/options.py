@@ -51,7 +51,7 @@ class OptionSpec:
         """The numbers there are, in words."""
         if self.high is None:
             return f"{self.low:g} or more"
-        return f"a number between {self.low:g} and {self.high:g}" + (", without these" if self.is_open else "")
+        return f"a number between {self.low:g} and {self.high:g}" + (", both excluded" if self.is_open else "")
 
 
 _WORDS = {int: "whole number", float: "number", str: "text", Path: "path"}
@@ -107,7 +107,7 @@ class LowResolution(Options):
 
     lr_scale: float = number(
         0.5,
-        "What frames are shrunk to for the branch; a scale that the model has weights for.",
+        "Scale of the frames that the branch sees; the model needs weights for it.",
         low=0,
         high=1,
         is_open=True,
@@ -119,7 +119,7 @@ class Keyframes(Options):
     """Options of all modes in which the network sees some frames only."""
 
     interval: int | None = integer(
-        None, "The network sees every so many frames.", low=1, default_help="the stream's keyframes"
+        None, "Frames from one run of the network to the next.", low=1, default_help="the stream's keyframes"
     )
 
 
@@ -127,7 +127,7 @@ class Keyframes(Options):
 class KeyframeScale(Options):
     """Options of modes whose keyframes may be seen smaller."""
 
-    key_scale: float = number(1.0, "The size at which the network sees keyframes, to the whole.", low=0.05, high=1)
+    key_scale: float = number(1.0, "Scale at which the network sees keyframes.", low=0.05, high=1)
 
 
 CARRY_SCORES, CARRY_FEATURES = "scores", "features"
@@ -160,12 +160,14 @@ def flow_source(default: str | None, *, default_help: str | None = None) -> Any:
     """The field `flow_source`."""
     return text(
         default,
-        "What motion comes from: motion (the codec's), dis (optical flow by dense inverse search), none, or light:FILE "
-        "and the like, the flow network of a propagation model.",
+        "Source of motion: motion (the codec's), dis (optical flow by dense inverse search), none, or the flow network "
+        "of a propagation model, as in light:FILE.",
         default_help=default_help,
     )
 
 
 def refresh_above(default: float) -> Any:
     """The field `refresh_above`."""
-    return number(default, "Share of lost cells above which the network sees a frame, as after a cut.", low=0, high=1)
+    return number(
+        default, "Share of cells without motion above which the network sees a frame, as after a cut.", low=0, high=1
+    )

@@ -23,10 +23,10 @@ AR_SEG = {"camvid": "camvid12", "camvid12": "camvid12", "cityscapes": "cityscape
 """The data sets that have a layout of AR-Seg's, with the classes that it has there."""
 
 
-@command(interrupted="finished clips are kept, the others left no trace; --resume goes on.")
+@command(interrupted="finished clips are kept, the others left no trace; continue with --resume.")
 @option("--dataset", metavar="NAME|DIR", default="camvid", show_default=True, help=f"{known_datasets()}.")
 @option("--root", type=click.Path(path_type=Path), help="The data set's folder, if --dataset is a name.")
-@option("--split", help="The data set's split. Default: val, if there is one of this name.")
+@option("--split", help="The data set's split. Default: val, if the data set has it.")
 @option(
     "--frames",
     type=click.Path(path_type=Path),
@@ -64,10 +64,10 @@ def clips(
 ) -> None:
     """Encode the clips on which accuracy by distance to the keyframe is measured.
 
-    Where every frame is labelled (CamVid's val) each sequence is encoded --gop times, from its frame 0, 1, ... on, so
-    that each frame is seen at each distance. Of sparsely labelled video (Cityscapes, CamVid with --frames) a GOP begins
-    0, 1, ... frames before each labelled frame. DIR gets NAME-START.mp4 with NAME-START.json, labels/, and index.json;
-    with --layout ar-seg a folder such as 3M-GOP12 with images, keyframes and motion maps.
+    If every frame is labelled (CamVid's val), each sequence is encoded --gop times, starting at its frame 0, 1, ..., so
+    that each frame is seen at each distance. In sparsely labelled video (Cityscapes, CamVid with --frames), a GOP
+    starts 0, 1, ... frames before each labelled frame. DIR gets NAME-START.mp4 with NAME-START.json, labels/, and
+    index.json; with --layout ar-seg, a folder such as 3M-GOP12 with images, keyframes and motion maps.
     """
     from ...codec import EncodeSettings
     from ...data import DatasetError, open_dataset

@@ -20,12 +20,13 @@ ENGINE = "Engine"
 _BAD_PSNR_DB = 20.0  # a picture of which little is left, whatever the mean says
 
 
-@command(interrupted="finished files are kept, the others left no trace; --resume goes on.")
+@command(interrupted="finished files are kept, the others left no trace; continue with --resume.")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @output_option
 @encoding_options(
     frame_rate=None,
-    fps="Frames per second: of frames (25 by default) and of raw streams, which store no times; else to resample to.",
+    fps="Frames per second of folders of frames (default: 25) and of raw streams, which store no times; other videos "
+    "are resampled to it.",
 )
 @option(
     "--engine",
@@ -70,11 +71,11 @@ def encode(
     existing: Existing,
     verbose: bool,
 ) -> None:
-    """Encode each SOURCE to DIR/NAME.mp4, with an account in DIR/NAME.json.
+    """Encode each SOURCE to DIR/NAME.mp4, with a sidecar in DIR/NAME.json.
 
     A SOURCE is a video file, a folder of frames, a folder of such folders, or a glob. The H.264 has closed GOPs of
     exactly --gop frames, no B-frames and one reference, so that every motion vector points to the frame before; the
-    bitrate is held within 5 % over ten seconds. Sound is left out; timestamps stay exact.
+    bitrate is held within 5 % over ten seconds. Sound is dropped; timestamps stay exact.
     """
     from ...codec import EncodeSettings
     from ..jobs import Execution, find_sources, run_planned
@@ -121,11 +122,11 @@ def _warnings(content: dict[str, Any]) -> list[str]:
     if declared is not None and content["frame_count"] < 0.99 * declared - 1:
         texts.append(f"ends after {content['frame_count']} of {declared} frames; the file is cut off")
     if source["repaired_timestamps"]:
-        texts.append(f"{source['repaired_timestamps']} timestamps did not rise and were moved")
+        texts.append(f"{source['repaired_timestamps']} timestamps did not increase and were moved")
     if jumps := source["time_jumps"]:
         first = f"by {jumps[0]['seconds']:+.2f} s before frame {jumps[0]['index']}"
         more = f" and {len(jumps) - 1} times more" if len(jumps) > 1 else ""
-        texts.append(f"its clock jumps {first}{more}; times go on without")
+        texts.append(f"its clock jumps {first}{more}; times continue without the jump")
     worst = content["worst_frame"]
     if worst["psnr_db"] < _BAD_PSNR_DB:
         texts.append(f"frame {worst['index']} has {worst['psnr_db']:.1f} dB only; look at it, or give more --bitrate")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .extract_job import ExtractJob
 
 
-@command(interrupted="files under way left no trace; --resume goes on.")
+@command(interrupted="unfinished files left no trace; continue with --resume.")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @option(
     "-o",
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FILE.npz|DIR",
     required=True,
-    help="File to write; with several SOURCEs, a glob, --ray or --manifest the folder for NAME.npz of each.",
+    help="File to write; with several SOURCEs, a glob, --ray or --manifest, the folder for the NAME.npz files.",
 )
 @option(
     "--without",
     type=Names(OPTIONAL),
     default=frozenset(),
     metavar="NAMES",
-    help=f"Arrays to leave out, with commas between: {', '.join(OPTIONAL)}.",
+    help=f"Arrays to leave out, comma-separated: {', '.join(OPTIONAL)}.",
 )
 @option("--signals", is_flag=True, help="Decode pictures as well, and add residual and novelty.")
 @reader_option
 @stream_option
 @execution_options
-@existing_options(resume="Keep files that are whole and of these very videos.")
+@existing_options(resume="Keep complete files that were made from these very videos.")
 @option("-v", "--verbose", is_flag=True, help="Say which stream is read.")
 def extract(
     sources: tuple[str, ...],
@@ -63,9 +63,9 @@ def extract(
     """Write the codec's metadata of each video SOURCE to one NumPy archive.
 
     Over the N frames in display order: pict_type, pts, packet_bytes, key_index, qp for each macroblock, motion to the
-    previous frame, composed motion to the keyframe, intra, and meta, a JSON string. Where vectors point to several
-    pictures (B-frames, several references) these are found by comparing pictures: motion then leads to `reference`,
-    with a `confidence`, and `vectors` has all of them. docs/extract.md has the schema; gopseg.preprocess.load_metadata
+    previous frame, composed motion to the keyframe, intra, and meta, a JSON string. In streams with B-frames or several
+    references, the picture each vector points to is found by comparing pictures: motion then leads to `reference`, with
+    a `confidence`, and `vectors` lists every vector. docs/extract.md has the schema; gopseg.preprocess.load_metadata
     reads it.
     """
     from ..jobs import Execution, check_video, make_folder

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @option(
     "--references",
     is_flag=True,
-    help="Decode pictures as well, to find out which ones vectors point to, where it is not the frame before.",
+    help="Decode pictures as well, to find out which of them vectors point to if not to the frame before.",
 )
 @reader_option
 @stream_option
@@ -49,13 +49,13 @@ def inspect(
     verbose: bool,
     existing: Existing,
 ) -> None:
-    """Show what the stream of the video SOURCE is made of: GOPs, frame types, sizes, QP, motion.
+    """Show what the video SOURCE is made of: GOPs, frame types, sizes, QP, motion.
 
-    Each GOP has a row of numbers, its frames' types, and below them bars for their sizes (square root of the bytes;
-    the GOP's biggest frame has a full bar). QP is the mean over its frames; motion, the mean displacement to the
-    previous frame (a frame's part of that to the picture referred to, with --references), and intra, the share of the
-    area without a motion vector, are means over its predicted frames.
-    Cuts are frames most of which is new. A dash stands where the stream does not tell, and the last lines say why.
+    Each GOP has a row with numbers and its frames' types, and below it bars for their sizes (square root of the bytes;
+    the GOP's biggest frame has a full bar). QP is the mean over all its frames; motion and intra are means over its
+    predicted frames. motion is the mean displacement to the previous frame (with --references, to the picture referred
+    to, per frame in between); intra is the share of the area without a motion vector. Cuts are frames of which most is
+    new. A dash means that the stream does not say, and the last lines explain why.
     """
     from ..jobs import READERS, check_video
     from .structure import frames_as_json, read_gops, summarise

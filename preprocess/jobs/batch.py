@@ -155,7 +155,7 @@ def _work(job: Job) -> Done:
             report()
             last = now
             if _stop.is_set():
-                raise EncodeError(f"{job.source_path}: interrupted; --resume goes on")
+                raise EncodeError(f"{job.source_path}: interrupted; continue with --resume")
 
     def report() -> None:
         nonlocal fresh

@@ -18,7 +18,7 @@ output_option = option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder to write to."
 )
 """`-o DIR`, as `output`."""
-existing_outputs = existing_options(resume="Keep outputs that are whole, make the others.")
+existing_outputs = existing_options(resume="Keep complete outputs, make the others.")
 """`-y`, `-n` and `--resume`, as `existing`."""
 
 
@@ -26,7 +26,7 @@ stream_option = option(
     "--stream",
     type=click.IntRange(0),
     metavar="N",
-    help="The video stream to read, by FFmpeg's number. Default: the one flagged as default, then the largest; never a "
+    help="The video stream to read, by FFmpeg's number. Default: the one flagged as default, else the largest; never a "
     "cover picture. -v says which.",
 )
 """`--stream N`, as `stream`."""
@@ -48,7 +48,7 @@ def encoding_options(
     options: list[Callable[[F], F]] = [
         option("--gop", type=click.IntRange(1), default=12, show_default=True, group=_ENCODING, help=gop),
         option(
-            "--bitrate", "bitrates", multiple=True, default=["3M"], help=f"{help_}; several are taken in turn.", **rate
+            "--bitrate", "bitrates", multiple=True, default=["3M"], help=f"{help_}; several are used in turn.", **rate
         )
         if several
         else option("--bitrate", default="3M", help=f"{help_}.", **rate),
@@ -79,7 +79,7 @@ def execution_options(command: F) -> F:
             "--jobs",
             type=click.IntRange(1),
             group=_WORK,
-            help="Sources at a time. Default: 1; with --ray one a CPU of the cluster.",
+            help="Sources at a time. Default: 1; with --ray, one per CPU of the cluster.",
         ),
         option(
             "--ray",
@@ -93,15 +93,15 @@ def execution_options(command: F) -> F:
             default=2,
             show_default=True,
             group=_WORK,
-            help="With --ray: how often a source whose worker died is tried again.",
+            help="With --ray: how often to retry a source whose worker died.",
         ),
         option(
             "--manifest",
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             group=_WORK,
-            help="Append a JSON line a source: status, attempts, output, sha256, seconds, worker. --resume reads it. "
-            "Default with --ray: manifest.jsonl beside the outputs.",
+            help="Append one JSON line per source: status, attempts, output, sha256, seconds, worker. --resume reads "
+            "it. Default with --ray: manifest.jsonl beside the outputs.",
         ),
     ]
     return add_options(options, command)
@@ -114,5 +114,5 @@ def reader_option(command: F) -> F:
         type=click.Choice(["av", "mvextractor"]),
         default="av",
         show_default=True,
-        help="What reads vectors and frame types; mvextractor needs the extra of that name, and is a check on ours.",
+        help="What reads vectors and frame types; mvextractor (extra of that name) serves to check ours.",
     )(command)

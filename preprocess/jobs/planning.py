@@ -32,7 +32,7 @@ def jobs_to_do(jobs: Iterable[J], existing: Existing, manifest: Manifest | None 
         if job.output.exists() and job.source_path.exists() and job.output.samefile(job.source_path):
             raise OutputError(f"{job.output}: is the source itself; give another folder")
         if existing is Existing.REFUSE and there:
-            raise OutputError(f"{there[0]}: exists; give -y to replace, -n to keep it, or --resume to go on")
+            raise OutputError(f"{there[0]}: exists; give -y to replace it, -n to keep it, or --resume to continue")
         if existing is Existing.KEEP and there:
             continue
         if existing is Existing.RESUME and ((manifest is not None and manifest.is_finished(job)) or job.is_finished()):

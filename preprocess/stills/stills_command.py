@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..jobs import Outcome
 
 
-@command(interrupted="finished clips are kept, the others left no trace; --resume goes on.")
+@command(interrupted="finished clips are kept, the others left no trace; continue with --resume.")
 @click.argument("folders", metavar="[IMAGES LABELS]", nargs=-1, type=click.Path(path_type=Path))
 @option(
     "--dataset",
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 )
 @output_option
 @option("--variants", type=click.IntRange(1), default=1, show_default=True, help="Drives past each still.")
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
-@encoding_options(frame_rate="15", fps="Frames per second.", gop="Frames made of a still.", several=True)
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@encoding_options(frame_rate="15", fps="Frames per second.", gop="Frames rendered from each still.", several=True)
 @execution_options
 @existing_outputs
 def stills(
@@ -59,12 +59,12 @@ def stills(
     manifest: Path | None,
     existing: Existing,
 ) -> None:
-    """Make labelled GOPs of labelled stills: a camera drives past each, and the frames are encoded.
+    """Turn labelled stills into labelled GOPs: a virtual camera drives past each, and its frames are encoded.
 
-    IMAGES is a folder of images and LABELS one with class indices under equal names; or give --dataset and --root. Of
-    each still come DIR/NAME.mp4 (one closed GOP, as `preprocess encode` writes it), DIR/NAME_labels/000000.png, ...
+    IMAGES is a folder of images, LABELS one of class-index images with the same names; or give --dataset and --root.
+    Each still gives DIR/NAME.mp4 (one closed GOP, as `preprocess encode` writes it), DIR/NAME_labels/000000.png, ...
     (paletted) and DIR/NAME.json; with --variants the names end in -v0, -v1, ... One frame, `still_frame` in the JSON,
-    is the still itself with its own labels; the others are rendered from it, with the depths that its classes tell.
+    is the still itself with its own labels; the others are rendered from it, with depths inferred from its classes.
     """
     from ...codec import EncodeSettings
     from ...data import load_palette

@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 LATEST_START_SECONDS = 20
 
 
-@command(interrupted="finished videos are kept, the others left no trace; --resume goes on.")
+@command(interrupted="finished videos are kept, the others left no trace; continue with --resume.")
 @output_option
-@option("--count", type=click.IntRange(1), default=100, show_default=True, help="Videos, each of another street.")
-@option("--gops", type=click.IntRange(1), default=1, show_default=True, help="GOPs a video.")
+@option(
+    "--count",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Number of videos, each of a different street.",
+)
+@option("--gops", type=click.IntRange(1), default=1, show_default=True, help="GOPs per video.")
 @option("--size", type=(int, int), default=(360, 480), show_default=True, help="Height and width, even numbers.")
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first street; then upwards.")
+@option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the first street; the others count up.",
+)
 @encoding_options(frame_rate="15", fps="Frames per second.", several=True)
 @execution_options
 @existing_outputs
@@ -44,9 +56,9 @@ def street(
 ) -> None:
     """Render labelled videos of synthetic streets, with CamVid's 11 classes.
 
-    Of each seed come DIR/streetSEED.mp4, as `preprocess encode` writes it, DIR/streetSEED_labels/000000.png, ...
+    Each seed gives DIR/streetSEED.mp4, as `preprocess encode` writes it, DIR/streetSEED_labels/000000.png, ...
     (paletted; every pixel of every frame is labelled) and DIR/streetSEED.json. They are for training and tests: unlike
-    those of `preprocess stills`, their motion is that of a real scene, and no network has seen a new seed.
+    those of `preprocess stills`, their motion is that of a real 3D scene, and no network has seen a new seed.
     """
     import numpy as np
 

@@ -119,7 +119,7 @@ class PropagationSettings:
         if strange or lacking:
             raise ModelError(
                 f"'{file}' has settings that this version does not know: {', '.join(strange) or 'no ' + lacking[0]}; "
-                "update gopseg, or make the file anew"
+                "update gopseg, or train or import the head again"
             )
         sequences = {name: tuple(values[name]) for name in SEQUENCES}
         return cls(**{**values, **sequences})

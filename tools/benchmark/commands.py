@@ -17,25 +17,23 @@ from ...segnet import DEFAULT_MODEL
 @click.argument("video", type=click.Path(path_type=Path, exists=True))
 @option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @option("--modes", "names", default="frame,motion", show_default=True, help="The first is what others are held to.")
-@option(
-    "--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds, in each of which every mode runs."
-)
-@option("--max-frames", type=click.IntRange(1), help="Of each run.")
+@option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs every mode once.")
+@option("--max-frames", type=click.IntRange(1), help="Most frames per run.")
 @option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="Of the networks.",
+    help="Precision of the networks.",
 )
 def modes(
     video: Path, model: str, names: str, repeats: int, max_frames: int | None, device: str, precision: Any
 ) -> None:
     """Frames per second of each mode on VIDEO, everything included (decoding, overlay, encoding).
 
-    The modes run in turns, `--repeats` times; medians are given. `cpu_ms_per_frame` adds up all cores, which other
-    programs' load changes less than the clock.
+    The modes take turns, `--repeats` times; medians are given. `cpu_ms_per_frame` is processor time over all cores,
+    which other programs disturb less than the wall clock.
     """
     from .modes import compare_modes
 
@@ -46,9 +44,9 @@ def modes(
 @option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @option("--mode", default="motion", show_default=True, help="The mode to measure.")
 @option("--short", type=click.IntRange(1), default=500, show_default=True, help="Frames of the short run.")
-@option("--long", "long_", type=click.IntRange(1), default=10_000, show_default=True, help="Of the long one.")
+@option("--long", "long_", type=click.IntRange(1), default=10_000, show_default=True, help="Frames of the long run.")
 def memory(model: str, mode: str, short: int, long_: int) -> None:
-    """Peak memory of a long run against a short one, each a `segment-stream` fed through a pipe.
+    """Compare the peak memory of a long and a short run of `segment-stream`, each fed through a pipe.
 
     The stream (160x120, a keyframe every 48 frames) is encoded on the fly. Exit status 1 if the long run needs over
     10 % more.
@@ -60,8 +58,8 @@ def memory(model: str, mode: str, short: int, long_: int) -> None:
 
 @command("encode")
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Pairs of runs for the speed.")
-@option("--seconds", type=float, default=10.0, show_default=True, help="Length that the bitrates are held over.")
+@option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Pairs of runs to time.")
+@option("--seconds", type=float, default=10.0, show_default=True, help="Length over which bitrates are checked.")
 @option(
     "--preset",
     "presets",
@@ -75,8 +73,9 @@ def memory(model: str, mode: str, short: int, long_: int) -> None:
 def encode(source: Path, runs: int, seconds: float, presets: tuple[str, ...], as_json: bool) -> None:
     """Measure `preprocess encode` on the video SOURCE.
 
-    Speed: the whole way of a job (decode, encode, quality figures, hashes, sidecar) beside decoding and encoding with
-    PyAV alone, same x264 options, x264's own choice of threads; runs alternate, so that both see the same machine.
+    Speed: a complete job (decoding, encoding, quality metrics, hashes, sidecar) compared with decoding and encoding by
+    PyAV alone, with the same x264 options and x264's own choice of threads. The runs alternate, so that both see the
+    same machine load.
     """
     from .encode import measure_encoding
 
@@ -89,7 +88,7 @@ def encode(source: Path, runs: int, seconds: float, presets: tuple[str, ...], as
     type=Size("CxHxW", example="64x720x960"),
     default="64x720x960",
     show_default=True,
-    help="Of query and key.",
+    help="Shape of query and key.",
 )
 @option("--values", type=click.IntRange(1), help="Channels of the value. [default: those of the key]")
 @option(
@@ -103,8 +102,8 @@ def attention(
 ) -> None:
     """Time local attention on maps of random numbers, float32, channels-last, forward only.
 
-    Medians over rounds, after one that warms up; on the CPU also of processor time, which other programs' load disturbs
-    less. Results go to standard output as JSON.
+    Gives medians over the rounds after a warm-up; on the CPU also of processor time, which other programs disturb less.
+    Results go to standard output as JSON.
     """
     from .attention import measure_attention
 

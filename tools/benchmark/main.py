@@ -11,16 +11,16 @@ _SEGNET = {
 }
 _CODEC = {
     "read": (f"{_HERE}.codec.commands:read", "Frames per second of reading a video in several ways."),
-    "metadata": (f"{_HERE}.codec.commands:metadata", "The pass over metadata only beside full passes."),
+    "metadata": (f"{_HERE}.codec.commands:metadata", "Metadata-only passes compared with full ones."),
     "chain": (f"{_HERE}.codec.commands:chain", "Time to rasterise vectors and follow them to the keyframe."),
-    "motion": (f"{_HERE}.codec.commands:motion", "How far things move, and how well vectors tell it."),
+    "motion": (f"{_HERE}.codec.commands:motion", "How far things move, and how well vectors capture it."),
     "references": (f"{_HERE}.codec.commands:references", "How well the references of vectors are recovered."),
     "signals": (f"{_HERE}.codec.commands:signals", "Cuts found on videos whose cuts are known."),
 }
 _ALL = {
     **_SEGNET,
     "codec": (f"{_HERE}.main:codec", "Measure the codec front end."),
-    "encode": (f"{_HERE}.commands:encode", "Measure `preprocess encode` beside libx264 alone."),
+    "encode": (f"{_HERE}.commands:encode", "Compare `preprocess encode` with libx264 alone."),
     "attention": (f"{_HERE}.commands:attention", "Time CReFF's local attention."),
 }
 

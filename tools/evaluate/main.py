@@ -33,28 +33,29 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         type=click.Path(path_type=Path),
         help="CamVid's extracted videos, SCENE/SCENE_000001.png, ...: every labelled frame at every distance (sparse).",
     ),
-    option("--limit", group=DATA, type=click.IntRange(1), help="Only the first so many labelled frames."),
+    option("--limit", group=DATA, type=click.IntRange(1), help="Score only this many labelled frames, the first ones."),
     option(
         "--model",
         group=MODELS,
         default=DEFAULT_MODEL,
         show_default=True,
-        help="Shipped name, .safetensors file, or hf:NAME_OR_FOLDER of transformers, with the data set's classes.",
+        help="Shipped name, .safetensors file, or hf:NAME_OR_FOLDER (transformers), with the data set's classes.",
     ),
     option(
         "--modes",
         group=MODELS,
         default="frame,motion",
         show_default=True,
-        help=f"Of {', '.join((*ALIASES, *MODES))} (hr is frame), comma-separated; MODE@MODEL takes another model.",
+        help=f"Modes to score, comma-separated: {', '.join((*ALIASES, *MODES))} (hr is frame); MODE@MODEL runs one "
+        "with another model.",
     ),
-    option("--lr-scales", group=MODELS, help="LR scales of the modes that have one: 0.3..0.9, or a list."),
+    option("--lr-scales", group=MODELS, help="LR scales, for modes with an LR branch: 0.3..0.9, or a list."),
     option(
         "--sweep",
         group=MODELS,
         multiple=True,
         metavar="KEY=VALUES",
-        help="Values of any option of the modes' pipelines.",
+        help="Several values of any mode option, as in refresh_above=0.29,0.6.",
     ),
     option("--gop", group=STREAMS, default="12", show_default=True, help="GOP lengths: one or several, as in 4,8,12."),
     option(
@@ -64,7 +65,7 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         multiple=True,
         default=["3M"],
         show_default=True,
-        help="Repeatable: 750k.",
+        help="Bits per second, as in 750k or 2.5M; repeatable.",
     ),
     option(
         "--fps",
@@ -78,18 +79,22 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         type=click.Choice(["flow", "raft", "codec", "none"]),
         default="flow",
         show_default=True,
-        help="What temporal consistency follows: optical flow of the source frames (DIS, or torchvision's RAFT), or "
-        "the stream's motion vectors.",
+        help="The motion that temporal consistency is measured along: optical flow of the source frames (DIS, or "
+        "torchvision's RAFT), or the stream's motion vectors.",
     ),
     option(
         "--by-interval",
         group=STREAMS,
         is_flag=True,
-        help="Also a table for every number of frames between keyframes.",
+        help="Also give a table for every number of frames between keyframes.",
     ),
-    option("--stills", group=STILLS, is_flag=True, help="Score every labelled frame on its own, never encoded."),
-    option("--flip", group=STILLS, is_flag=True, help="Also with mirrored pictures averaged in."),
-    option("--scales", group=STILLS, default="1", show_default=True, help="Also averaged over sizes, as 0.75,1,1.25."),
+    option(
+        "--stills", group=STILLS, is_flag=True, help="Score every labelled frame as a still image, without encoding it."
+    ),
+    option("--flip", group=STILLS, is_flag=True, help="Average with the mirrored picture."),
+    option(
+        "--scales", group=STILLS, default="1", show_default=True, help="Average over these sizes, as in 0.75,1,1.25."
+    ),
     option("--device", group=RUNNING, default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     option(
         "--precision",
@@ -97,14 +102,14 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
         default="auto",
         show_default=True,
-        help="auto takes what is faster here.",
+        help="auto takes the fastest on this device.",
     ),
     option(
         "-o",
         "--output",
         group=OUTPUT,
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for report.html, .json, .csv and texts.",
+        help="Folder for report.html, .json, .csv and the text files.",
     ),
     existing_options(),
 ]
@@ -115,10 +120,10 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
 def main(output: Path | None, existing: Existing, **options: Any) -> None:
     """Score modes on labelled frames: mIoU at every distance to the keyframe (mIoU_d).
 
-    Densely labelled video (CamVid val) is encoded once for each distance, each of VSPW's many videos once; of sparsely
-    labelled video (Cityscapes, CamVid with --frames) every labelled frame is encoded at each distance. All modes see
-    the same decoded frames.
-    Several --gop, --bitrate, --lr-scales and --sweep values are all evaluated, in every combination.
+    Densely labelled video (CamVid val) is encoded once for each distance, but each of VSPW's many videos only once; in
+    sparsely labelled video (Cityscapes, CamVid with --frames), every labelled frame is encoded at each distance. All
+    modes see the same decoded frames. If --gop, --bitrate, --lr-scales or --sweep have several values, every
+    combination is evaluated.
     """
     report = None if output is None else output / "report.html"
     if report is not None and report.exists() and existing is not Existing.REPLACE:

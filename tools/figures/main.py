@@ -25,7 +25,7 @@ NAMES = ("codec-vectors", "codec-references", "codec-composition", "codec-residu
 @option("--seed", type=click.IntRange(0), default=16, show_default=True, help="Which street.")
 @existing_options()
 def main(output: Path, seed: int, existing: Existing) -> None:
-    """Draw what docs/codec.md shows: vectors, references, composition, residual, novelty."""
+    """Draw the figures of docs/codec.md: vectors, references, composition, residual, novelty."""
     files = {name: output / f"{name}.webp" for name in NAMES}
     there = [file for file in files.values() if file.exists()]
     if there and existing is Existing.REFUSE:

@@ -49,10 +49,10 @@ class Trials:
 
 
 @command("fuzz-kills", interrupted="nothing is kept but the clips and outputs in the output folder.")
-@option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Of each command.")
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the moments.")
-@option("--sources", type=click.IntRange(1), default=3, show_default=True, help="Clips that a run works on.")
-@option("--frames", type=click.IntRange(24), default=120, show_default=True, help="Frames of a clip.")
+@option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Kills per command.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the moments.")
+@option("--sources", type=click.IntRange(1), default=3, show_default=True, help="Clips that each run works on.")
+@option("--frames", type=click.IntRange(24), default=120, show_default=True, help="Frames per clip.")
 @option(
     "--command",
     "commands",
@@ -60,19 +60,20 @@ class Trials:
     multiple=True,
     default=COMMANDS,
     show_default=True,
-    help="What is killed; may be given more than once.",
+    help="Command to kill; repeatable.",
 )
 @option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to work in.")
 @existing_options()
 def kills(
     kills: int, seed: int, sources: int, frames: int, commands: Sequence[str], output: Path, existing: Existing
 ) -> None:
-    """Kill `preprocess encode`, `preprocess extract` and `segment-stream --save labels` again and again, and go on.
+    """Kill `preprocess encode`, `preprocess extract` and `segment-stream --save labels` again and again, and resume.
 
-    Each run goes on after the one before by --resume, and is killed by SIGKILL at a random moment between its first
-    file and its end. Then every file under a final name must be whole: the same as that of a run that was left alone.
-    Once a run ends by itself, all files must be there, equal, and nothing hidden left; it begins again from nothing.
-    What is not so is a finding; the exit status is then 1. A summary is printed and kept in summary.json.
+    Each run resumes the one before with --resume, and is killed with SIGKILL at a random moment between its first file
+    and its end. After that, every file under a final name must be complete: identical to that of an undisturbed run.
+    When a run ends by itself, all files must be there and identical, with no hidden files left; the next one then
+    starts from nothing. Anything else is a finding, and the exit status is then 1. A summary is printed and saved in
+    summary.json.
     """
     summary = output / "summary.json"
     if summary.exists() and existing is Existing.KEEP:

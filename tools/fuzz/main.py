@@ -19,22 +19,20 @@ FINDINGS = ("exception", "crash", "hang", "memory")
 
 @command("fuzz-codec", interrupted="inputs that went wrong so far are in the output folder, without a summary.")
 @option("--count", type=click.IntRange(1), default=20_000, show_default=True, help="Number of inputs.")
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all inputs.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of all inputs.")
 @option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first input.")
 @option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @option("--timeout", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Seconds for an input.")
-@option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for what is found."
-)
+@option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for findings.")
 @existing_options()
 def main(count: int, seed: int, first: int, jobs: int, timeout: float, output: Path, existing: Existing) -> None:
-    """Read COUNT damaged H.264 videos (raw, MP4, MPEG-TS, Matroska) in every way, and keep what goes wrong.
+    """Read COUNT damaged H.264 videos (raw, MP4, MPEG-TS, Matroska) in every way, and keep the inputs that fail.
 
-    Bits flip, packets are cut, lost, doubled, swapped or continued by another video's, headers and MP4 boxes change.
-    Input I of a seed is always the same. Frames are read, composed to keyframes, and matched with their references.
-    What may happen: frames, or an error of ours. What may not: another exception, the end of the interpreter, more than
-    --timeout seconds, more than 1 GiB of memory. Each such input is kept in the output folder, with its report; the
-    exit status is then 1. A summary is printed and kept in summary.json.
+    Bits are flipped; packets are cut, dropped, duplicated, swapped or followed by those of another video; headers and
+    MP4 boxes are changed. The same seed and number always give the same input. Its frames are read, their motion is
+    composed to keyframes, and references are recovered. Frames or one of gopseg's own errors are fine; another
+    exception, a crash, more than --timeout seconds or more than 1 GiB of memory is a finding. Each such input is saved
+    in the output folder, with a report, and the exit status is then 1. A summary is printed and saved in summary.json.
     """
     from tqdm import tqdm
 

@@ -34,13 +34,15 @@ FUSION_CHOICES = ("evidence", "creff", "warp")
 @command(interrupted=STOPPED)
 @hr_option
 @option("--lr-weights", type=click.Path(path_type=Path, exists=True), help="LR branch to start from.")
-@option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Of the pictures' sides.")
+@option(
+    "--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Scale of the branch's input."
+)
 @option(
     "--fusion",
     type=click.Choice(FUSION_CHOICES),
     default="evidence",
     show_default=True,
-    help="How the branch and the warped keyframe become one.",
+    help="How the branch's result and the warped keyframe are fused.",
 )
 @option(
     "--clips",
@@ -51,16 +53,16 @@ FUSION_CHOICES = ("evidence", "creff", "warp")
     help="Labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's processed folders, or "
     "videos without labels. Several folders are drawn from equally often.",
 )
-@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Of encoded `val`, bits/s.")
+@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Bitrate of `val`, bits/s.")
 @run_options
-@option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True, group=RUN, help="Of an epoch.")
+@option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True, group=RUN, help="Steps per epoch.")
 @option(
     "--low-lr",
     type=WEIGHT,
     default=0.2,
     show_default=True,
     group=OPTIMISER,
-    help="LR branch's share of the learning rate; 0: frozen.",
+    help="The LR branch's learning rate, relative to --lr; 0 freezes it.",
 )
 @balance_option
 @ohem_option
@@ -88,7 +90,7 @@ def ar(
     fst: float,
     **options: Any,
 ) -> None:
-    """Train the branch that sees shrunken frames and the warped keyframe (AR-Seg's second stage).
+    """Train a low-resolution branch and its fusion with the warped keyframe (AR-Seg's second stage).
 
     Works on decoded frames at every distance and bitrate that --clips holds. The LR branch starts from --lr-weights, or
     as a copy of the HR network; its classifier stays the HR network's. Validates on the recordings of `val`, encoded at

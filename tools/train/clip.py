@@ -75,12 +75,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     type=FOLDER,
     multiple=True,
     group=DATA,
-    help="Train on the labelled videos of `preprocess stills` or `preprocess street` in this folder, instead of the "
+    help="Train on the labelled videos of `preprocess stills` or `street` in this folder, instead of the "
     "data set's; repeatable.",
 )
 @val_frames_option
-@option("--size", type=click.Choice(list(SIZES)), default="b0", show_default=True, help="Mix Transformer.")
-@option("--per-frame", is_flag=True, help="A SegFormer on the same clips instead: what MRCFA is compared with.")
+@option("--size", type=click.Choice(list(SIZES)), default="b0", show_default=True, help="Mix Transformer (MiT).")
+@option("--per-frame", is_flag=True, help="Train a SegFormer on the same clips instead, MRCFA's baseline.")
 @option(
     "--init", type=click.Path(path_type=Path, exists=True), help="Start from these weights (ours, or ImageNet's MiT)."
 )
@@ -89,27 +89,27 @@ PRESETS: dict[str, dict[str, Any]] = {
     type=click.Choice(list(PRESETS)),
     default="published",
     show_default=True,
-    help="Of the options below that are not given; small: minutes on a CPU.",
+    help="Defaults of the options for which none is shown; small trains in minutes on a CPU.",
 )
 @option("--epochs", type=click.IntRange(1), group=RUN, help="Passes over the videos.")
-@option("--repeat", type=click.FloatRange(0, min_open=True), group=RUN, help="Clips a video and epoch.")
+@option("--repeat", type=click.FloatRange(0, min_open=True), group=RUN, help="Clips per video and epoch.")
 @option("--batch", type=click.IntRange(1), group=RUN, help="Clips per process and step.")
-@option("--seed", type=int, default=0, show_default=True, group=RUN, help="Of all that is random.")
-@option("--validate-every", type=click.IntRange(1), group=RUN, help="Epochs.")
+@option("--seed", type=int, default=0, show_default=True, group=RUN, help="Random seed.")
+@option("--validate-every", type=click.IntRange(1), group=RUN, help="In epochs.")
 @precision_option(None)
-@option("--resume", is_flag=True, group=RUN, help="Go on from the run's last checkpoint.")
-@option("--lr", type=float, group=OPTIMISER, help="Of the backbone; the head's is ten times it.")
-@option("--weight-decay", type=WEIGHT, group=OPTIMISER, help="Of all but the backbone's norms.")
-@option("--warmup", type=click.IntRange(0), group=OPTIMISER, help="Steps.")
-@option("--schedule", type=SCHEDULES, group=OPTIMISER, help="Of the learning rate.")
+@option("--resume", is_flag=True, group=RUN, help="Continue from the run's last checkpoint.")
+@option("--lr", type=float, group=OPTIMISER, help="The backbone's learning rate; the head's is ten times as high.")
+@option("--weight-decay", type=WEIGHT, group=OPTIMISER, help="Weight decay, except of the backbone's norms.")
+@option("--warmup", type=click.IntRange(0), group=OPTIMISER, help="In steps.")
+@option("--schedule", type=SCHEDULES, group=OPTIMISER, help="Learning rate schedule.")
 @option(
     "--ema",
     type=click.FloatRange(0, 1, max_open=True),
     group=OPTIMISER,
-    help="Share of the average of the weights that each step leaves as it is.",
+    help="Decay of the moving average of the weights.",
 )
-@option("--balance", type=float, group=LOSS, help="Power of the inverse class frequency.")
-@option("--crop", "crops", type=CropSize(), multiple=True, group=VIEWS, help="Crop sizes, in turn.")
+@option("--balance", type=float, group=LOSS, help="Power of the inverse class frequency by which classes are weighted.")
+@option("--crop", "crops", type=CropSize(), multiple=True, group=VIEWS, help="Crop sizes, used in turn.")
 @option("--scale", type=(float, float), group=VIEWS, help="Range of the random zoom.")
 def clip(
     dataset: str,
@@ -124,7 +124,7 @@ def clip(
     resume: bool,
     **options: Any,
 ) -> None:
-    """Train MRCFA (Sun et al., ECCV 2022) on videos of which every frame is labelled; by default as published.
+    """Train MRCFA (Sun et al., ECCV 2022) on densely labelled videos, by default with the published recipe.
 
     Leaves `best.safetensors` (the average of the weights that scored best on `val`), its card `best.json`, `last.pt` to
     resume from, and TensorBoard curves in the run's folder.

@@ -30,7 +30,7 @@ def temporal_options(function: F) -> F:
             default=0.0,
             show_default=True,
             group=TEMPORAL,
-            help="Weight of agreement with neighbouring frames of --clips along their motion; ETC: 0.1, of logits.",
+            help="Weight of the motion loss between neighbouring frames of --clips; ETC: 0.1, of logits.",
         ),
         option(
             "--temporal-form",
@@ -38,7 +38,7 @@ def temporal_options(function: F) -> F:
             default="probabilities",
             show_default=True,
             group=TEMPORAL,
-            help="What must agree; legacy: logits, as in ETC's released code.",
+            help="What has to agree; legacy: logits, as in ETC's released code.",
         ),
         option(
             "--temporal-flow",
@@ -54,7 +54,7 @@ def temporal_options(function: F) -> F:
             default=3,
             show_default=True,
             group=TEMPORAL,
-            help="Largest distance in frames.",
+            help="Largest distance between neighbours, in frames.",
         ),
         option(
             "--temporal-groups",
@@ -62,20 +62,20 @@ def temporal_options(function: F) -> F:
             default=2,
             show_default=True,
             group=TEMPORAL,
-            help="Frames with their neighbours per process and step.",
+            help="Groups of neighbouring frames per process and step.",
         ),
         option(
             "--group-labels",
             is_flag=True,
             group=TEMPORAL,
-            help="The labels of these frames count too; those of `stills` are warped.",
+            help="Also use the labels of the groups' middle frames; those of `preprocess stills` are warped.",
         ),
         option(
             "--distill",
             metavar="MODEL",
             multiple=True,
             group=TEMPORAL,
-            help="A teacher: the name of shipped weights, a file, or hf:NAME; several are averaged.",
+            help="A teacher: the name of shipped weights, a file, or hf:NAME; repeatable, several are averaged.",
         ),
         option(
             "--distill-weights",
@@ -84,9 +84,9 @@ def temporal_options(function: F) -> F:
             default=(1.0, 0.1, 0.1),
             show_default=True,
             group=TEMPORAL,
-            help="Of single frames, pairs and triplets; the last two need --clips.",
+            help="Weights of the distillation from single frames, pairs and triplets; the last two need --clips.",
         ),
-        option("--distill-flip", is_flag=True, group=TEMPORAL, help="Teachers see frames mirrored too."),
+        option("--distill-flip", is_flag=True, group=TEMPORAL, help="Also show the teachers mirrored frames."),
     ]
     return add_options(options, function)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @command(interrupted=STOPPED)
 @hr_option
-@option("--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Of the pictures' sides.")
+@option(
+    "--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Scale of the branch's input."
+)
 @run_options
 @image_options
 @option("--fst", type=WEIGHT, default=1.0, show_default=True, group=LOSS, help="Weight of feature similarity.")
@@ -47,7 +49,7 @@ def lr(
     clips_frames: str,
     **options: Any,
 ) -> None:
-    """Train the branch that sees frames shrunk to --lr-scale (AR-Seg's first stage).
+    """Train a low-resolution branch, which sees frames shrunk to --lr-scale (AR-Seg's first stage).
 
     It starts as a copy of the HR network and keeps its classifier; --fst adds the distance of its features to those of
     the HR network on the same frame. Leaves the same files as `train-segnet hr`.

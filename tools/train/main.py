@@ -6,9 +6,9 @@ from ...console import group
 
 COMMANDS = {
     "hr": "Train a full-resolution network on labelled frames.",
-    "lr": "Train the branch that sees shrunken frames, alone (AR-Seg's first stage).",
-    "ar": "Train that branch with its fusion, on labelled GOPs (AR-Seg's second stage).",
-    "clip": "Train MRCFA, which looks at earlier frames too, on labelled videos.",
+    "lr": "Train a low-resolution branch on its own (AR-Seg's first stage).",
+    "ar": "Train a low-resolution branch and its fusion, on labelled GOPs (AR-Seg's second stage).",
+    "clip": "Train MRCFA, which also looks at earlier frames, on labelled videos.",
     "propagation": "Train a head that carries a keyframe's scores along motion (GSVNet, SwNet-seq).",
 }
 

@@ -22,7 +22,7 @@ WEIGHT = click.FloatRange(0)
 OPTIMISERS = click.Choice(["adamw", "sgd"])
 PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
 SCHEDULES = click.Choice(["flat-cosine", "cosine", "poly"])
-STOPPED = "stopped at once; if the run's folder has a last.pt, go on with the same command and --resume"
+STOPPED = "stopped at once; if the run's folder has a last.pt, continue with the same command and --resume"
 """What a command says after Ctrl-C where it could not write a checkpoint."""
 
 
@@ -83,11 +83,11 @@ def run_options(command: F) -> F:
             group=RUN,
             help="Frames per process and step.",
         ),
-        option("--seed", type=int, default=0, show_default=True, group=RUN, help="Of all that is random."),
-        option("--validate-every", type=click.IntRange(1), default=5, show_default=True, group=RUN, help="Epochs."),
+        option("--seed", type=int, default=0, show_default=True, group=RUN, help="Random seed."),
+        option("--validate-every", type=click.IntRange(1), default=5, show_default=True, group=RUN, help="In epochs."),
         precision_option("auto"),
-        option("--resume", is_flag=True, group=RUN, help="Go on from the run's last checkpoint."),
-        option("--optimiser", type=OPTIMISERS, default="adamw", show_default=True, group=OPTIMISER, help="Method."),
+        option("--resume", is_flag=True, group=RUN, help="Continue from the run's last checkpoint."),
+        option("--optimiser", type=OPTIMISERS, default="adamw", show_default=True, group=OPTIMISER, help="Optimiser."),
         option("--lr", type=float, default=1e-3, show_default=True, group=OPTIMISER, help="Learning rate."),
         option(
             "--weight-decay",
@@ -95,16 +95,16 @@ def run_options(command: F) -> F:
             default=0.02,
             show_default=True,
             group=OPTIMISER,
-            help="Of all but norms and biases.",
+            help="Weight decay, except of norms and biases.",
         ),
-        option("--warmup", type=click.IntRange(0), default=200, show_default=True, group=OPTIMISER, help="Steps."),
+        option("--warmup", type=click.IntRange(0), default=200, show_default=True, group=OPTIMISER, help="In steps."),
         option(
             "--schedule",
             type=SCHEDULES,
             default="flat-cosine",
             show_default=True,
             group=OPTIMISER,
-            help="Of the learning rate.",
+            help="Learning rate schedule.",
         ),
         option(
             "--ema",
@@ -112,7 +112,7 @@ def run_options(command: F) -> F:
             default=0.998,
             show_default=True,
             group=OPTIMISER,
-            help="Share of the average of the weights that each step leaves as it is.",
+            help="Decay of the moving average of the weights.",
         ),
     ]
     return add_options(options, command)
@@ -126,7 +126,7 @@ def precision_option(default: str | None) -> Callable[[F], F]:
         default=default,
         show_default=default is not None,
         group=RUN,
-        help="auto: of fp32 and bf16, each in both memory layouts, what a few steps of this network are fastest with.",
+        help="auto: times a few steps in fp32 and bf16, each in both memory layouts, and takes the fastest.",
     )
 
 
@@ -138,7 +138,7 @@ def balance_option(command: F) -> F:
         default=0.5,
         show_default=True,
         group=LOSS,
-        help="Power of the inverse class frequency that classes are weighted with.",
+        help="Power of the inverse class frequency by which classes are weighted.",
     )(command)
 
 
@@ -151,7 +151,7 @@ def ohem_option(command: F) -> F:
         default=1.0,
         show_default=True,
         group=LOSS,
-        help="Share of hardest pixels kept.",
+        help="Share of the hardest pixels to keep; 1: all.",
     )(command)
 
 
@@ -159,7 +159,13 @@ def image_options(command: F) -> F:
     """Options of trainings that see single frames: views, deep supervision, more data."""
     options = [
         option(
-            "--crop", "crops", type=CropSize(), multiple=True, default=["360x480"], group=VIEWS, help="Sizes, in turn."
+            "--crop",
+            "crops",
+            type=CropSize(),
+            multiple=True,
+            default=["360x480"],
+            group=VIEWS,
+            help="Crop sizes, used in turn.",
         ),
         option(
             "--scale",
@@ -192,7 +198,7 @@ def image_options(command: F) -> F:
             default=0.35,
             show_default=True,
             group=VIEWS,
-            help="Largest gamma, as a natural logarithm; contrast, brightness and white balance follow.",
+            help="Largest gamma, as a natural logarithm; contrast, brightness and white balance scale with it.",
         ),
         option(
             "--encoder-lr",
@@ -208,7 +214,7 @@ def image_options(command: F) -> F:
             default="train",
             show_default=True,
             group=OPTIMISER,
-            help="The encoder's batch-norm statistics: estimated anew, or kept as they were loaded.",
+            help="The encoder's batch-norm statistics: train re-estimates them, kept leaves them as loaded.",
         ),
         balance_option,
         ohem_option,
@@ -216,7 +222,12 @@ def image_options(command: F) -> F:
             "--auxiliary", type=WEIGHT, default=0.4, show_default=True, group=LOSS, help="Weight of deep supervision."
         ),
         option(
-            "--synthetic", type=SHARE, default=0.0, show_default=True, group=DATA, help="Share of synthetic streets."
+            "--synthetic",
+            type=SHARE,
+            default=0.0,
+            show_default=True,
+            group=DATA,
+            help="Share of samples from synthetic streets.",
         ),
         option(
             "--synthetic-frames",
@@ -224,13 +235,21 @@ def image_options(command: F) -> F:
             default=480,
             show_default=True,
             group=DATA,
-            help="How many to render.",
+            help="Synthetic frames to render.",
         ),
         option(
-            "--clips", type=FOLDER, group=DATA, help="Folder of `preprocess stills`: decoded frames to train on too."
+            "--clips",
+            type=FOLDER,
+            group=DATA,
+            help="Folder made by `preprocess stills`, to train on its decoded frames too.",
         ),
         option(
-            "--clips-share", type=SHARE, default=0.5, show_default=True, group=DATA, help="Their share of the samples."
+            "--clips-share",
+            type=SHARE,
+            default=0.5,
+            show_default=True,
+            group=DATA,
+            help="Share of samples from --clips.",
         ),
         option(
             "--clips-frames",
@@ -238,7 +257,7 @@ def image_options(command: F) -> F:
             default="still",
             show_default=True,
             group=DATA,
-            help="The frames that were not warped, or all.",
+            help="Which frames of --clips: the stills themselves, which are not warped, or all.",
         ),
     ]
     return add_options(options, command)
@@ -257,5 +276,8 @@ def hr_option(command: F) -> F:
 def val_frames_option(command: F) -> F:
     """`--val-frames`."""
     return option(
-        "--val-frames", type=click.IntRange(1), group=DATA, help="Validate on so many labelled frames, the first ones."
+        "--val-frames",
+        type=click.IntRange(1),
+        group=DATA,
+        help="Validate on only this many labelled frames, the first ones.",
     )(command)

@@ -43,11 +43,11 @@ HEAD = "Head"
     multiple=True,
     required=True,
     group=DATA,
-    help="Labelled videos of `preprocess stills`, `street` or `clips`. Repeatable: each is drawn from as often.",
+    help="Labelled videos of `preprocess stills`, `street` or `clips`. Repeatable: all are drawn from equally often.",
 )
 @option("--views", type=click.IntRange(1), default=2, show_default=True, group=DATA, help="Random views of each video.")
-@option("--cache", type=FOLDER, group=DATA, help="Folder of the keyframe network's logits; runs may share it.")
-@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Of encoded `val`, bits/s.")
+@option("--cache", type=FOLDER, group=DATA, help="Folder for the keyframe network's logits; runs may share it.")
+@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Bitrate of `val`, bits/s.")
 @option(
     "--preset",
     type=click.Choice([OURS, *PRESET_CHOICES]),
@@ -63,10 +63,19 @@ HEAD = "Head"
     show_default=True,
     group=HEAD,
     metavar="NAME",
-    help=f"Where motion comes from: {', '.join(MOTION_CHOICES)}; motion: the codec's.",
+    help=f"Source of motion: {', '.join(MOTION_CHOICES)}; motion is the codec's.",
 )
-@option("--distances", group=HEAD, help="To the keyframe, as in 1-11 or 1,2,4. Default: 1-11, or the preset's.")
-@option("--stride", type=click.IntRange(2), default=4, show_default=True, group=HEAD, help="Of the clean form's grid.")
+@option(
+    "--distances", group=HEAD, help="Distances to the keyframe, as in 1-11 or 1,2,4. Default: 1-11, or the preset's."
+)
+@option(
+    "--stride",
+    type=click.IntRange(2),
+    default=4,
+    show_default=True,
+    group=HEAD,
+    help="Grid of the clean form, in pixels.",
+)
 @option(
     "--width", type=click.IntRange(4), default=20, show_default=True, group=HEAD, help="Channels of the clean form."
 )
@@ -76,7 +85,7 @@ HEAD = "Head"
     default=True,
     show_default=True,
     group=HEAD,
-    help="Whether the guide of the clean form adds scores.",
+    help="Whether the guide of the clean form adds to the scores.",
 )
 @option(
     "--evidence",
@@ -84,20 +93,27 @@ HEAD = "Head"
     default=1.0,
     show_default=True,
     group=HEAD,
-    help="What the guide's scores are multiplied with once trained: below 1 where the training data are unlike others.",
+    help="Factor on the guide's scores after training: below 1 if the training data differ from what it will see.",
 )
 @balance_option
-@option("--distillation", type=WEIGHT, default=0.0, show_default=True, group=LOSS, help="Weight of KL, clean.")
+@option(
+    "--distillation",
+    type=WEIGHT,
+    default=0.0,
+    show_default=True,
+    group=LOSS,
+    help="Weight of KL divergence from the network's output; clean form only.",
+)
 @option(
     "--photometric",
     type=WEIGHT,
     default=1.0,
     show_default=True,
     group=LOSS,
-    help="Weight of the photometric error of a flow network, clean.",
+    help="Weight of a flow network's photometric error; clean form only.",
 )
 @run_options
-@option("--steps-per-epoch", type=click.IntRange(1), default=200, show_default=True, group=RUN, help="Of an epoch.")
+@option("--steps-per-epoch", type=click.IntRange(1), default=200, show_default=True, group=RUN, help="Steps per epoch.")
 def propagation(
     dataset: str,
     root: Path | None,
@@ -123,7 +139,7 @@ def propagation(
     steps_per_epoch: int,
     **options: Any,
 ) -> None:
-    """Train a head that carries a keyframe's scores along motion and repairs them (GSVNet, SwNet-seq).
+    """Train a head that corrects a keyframe's scores as they are carried along motion (GSVNet, SwNet-seq).
 
     The keyframe network is frozen, and sees each picture once. Heads on codec motion carry from the keyframe, those on
     flow from frame to frame; flow networks are trained along. Validates on the recordings of `val`, encoded at GOP 12.

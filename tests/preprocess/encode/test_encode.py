@@ -73,7 +73,7 @@ def test_a_jump_of_the_clock_is_told(video: Path, tmp_path: Path, encode: Encode
     assert content["source"]["time_jumps"] == [{"index": 24, "seconds": pytest.approx(-0.96)}]
     assert content["duration_seconds"] == pytest.approx(1.92)
     assert content["worst_frame"]["psnr_db"] > 30
-    assert "its clock jumps by -0.96 s before frame 24; times go on without" in result.stderr
+    assert "its clock jumps by -0.96 s before frame 24; times continue without the jump" in result.stderr
 
 
 def test_a_frame_of_which_nothing_is_left_is_told(tmp_path: Path, encode: Encode) -> None:

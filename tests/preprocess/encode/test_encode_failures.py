@@ -154,7 +154,7 @@ def test_outputs_that_exist(make: Any, video: Path, tmp_path: Path, encode: Enco
     before = contents(out)
     result = encode(other, video, "-o", out)
     assert result.exit_code == 2
-    assert "walk.mp4: exists; give -y to replace, -n to keep it, or --resume to go on" in result.stderr
+    assert "walk.mp4: exists; give -y to replace it, -n to keep it, or --resume to continue" in result.stderr
     assert contents(out) == before, "work was started before the refusal"
     assert encode(other, video, "-o", out, "-n", "--gop", 5).exit_code == 0
     assert contents(out).items() > before.items()

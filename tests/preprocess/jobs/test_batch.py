@@ -65,7 +65,7 @@ class Failing:
 LINES = {
     "input": "Error: input.src: cannot be read; check it",
     "failure": "Error: failure.src: the disk is full",
-    "fault": "Error: fault.src: KeyError: 'slot'; this is a fault of gopseg's: --debug shows where, please report it",
+    "fault": "Error: fault.src: KeyError: 'slot'; this is a bug in gopseg: --debug shows where, please report it",
 }
 
 
@@ -83,7 +83,7 @@ def test_each_error_is_a_line_and_costs_one_source(
     assert len(said.splitlines()) == len(jobs)
     for line in LINES.values():
         assert line in said.splitlines()
-    assert "UnpicklableError: two words; this is a fault" in said
+    assert "UnpicklableError: two words; this is a bug" in said
     with pytest.raises(SystemExit) as end:
         outcomes.finish()
     assert end.value.code == 1

@@ -185,7 +185,7 @@ def test_stopping_says_how_to_go_on(samples, tmp_path, monkeypatch):
     )
     result = CliRunner().invoke(main, command(tmp_path, samples))
     assert result.exit_code == 130, result.output
-    assert "go on with the same command and --resume" in result.output
+    assert "continue with the same command and --resume" in result.output
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["progress"]["step"] == 1
 
 

@@ -25,13 +25,13 @@ def read(source: str, frames: int, threads: int) -> None:
 @click.argument("source")
 @option("--repeat", type=click.IntRange(1), default=9, show_default=True, help="Rounds; each makes every pass.")
 def metadata(source: str, repeat: int) -> None:
-    """Whole passes over SOURCE that read every vector, in turns, and how many times the metadata pass is faster.
+    """Time whole passes over SOURCE that read every vector, and how many times faster the metadata pass is.
 
-    metadata: vectors and types, without loop filter and inverse transform. full: decoded pictures as well, as they
-    come out of the decoder. image: these as RGB too. mvextractor read and mvextractor vectors are the other reader's,
-    with its pictures and with its decoding of pictures turned off, where it is installed. Ours run with one decoder
-    thread and with as many as FFmpeg likes; mvextractor has no such setting. Ratios are medians over rounds of a pass's
-    processor time over the metadata pass's of the same round; wall clock is given beside it.
+    metadata: vectors and types, without loop filter and inverse transform. full: also the pictures, as the decoder
+    gives them. image: also the pictures as RGB. mvextractor read and mvextractor vectors (if it is installed): the
+    other reader, with and without decoding pictures. Our passes run with one decoder thread and with FFmpeg's own
+    choice; mvextractor has no such setting. Passes take turns. Ratios are medians over rounds of a pass's processor
+    time to that of the same round's metadata pass; wall-clock time is given beside it.
     """
     from .metadata import measure_metadata
 
@@ -46,12 +46,12 @@ def metadata(source: str, repeat: int) -> None:
 @option("--frames", type=click.IntRange(2), default=96, show_default=True, help="Frames to take from SOURCE.")
 @option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Passes over these frames.")
 def chain(source: str | None, size: tuple[int, int], gop: int, grid: int, frames: int, repeat: int) -> None:
-    """Rasterising and chaining to the keyframe: milliseconds of one core a frame, averaged over each GOP.
+    """Time rasterising and chaining to the keyframe: milliseconds per frame on one core, averaged over each GOP.
 
-    Processor time is counted, so that a busy machine changes little; wall time is given beside it.
+    Processor time is counted, because a busy machine changes it little; wall-clock time is given beside it.
 
-    SOURCE is a video; the vectors of its frames are taken in groups of --gop whatever its own keyframes are. Without it
-    a synthetic street is rendered and encoded in memory.
+    SOURCE is a video whose frames are taken in groups of --gop, wherever its own keyframes are. Without SOURCE, a
+    synthetic street is rendered and encoded in memory.
     """
     from .chain import measure_chain
 
@@ -68,12 +68,12 @@ def chain(source: str | None, size: tuple[int, int], gop: int, grid: int, frames
     help="Frames since the keyframe.",
 )
 def motion(sources: tuple[str, ...], distances: tuple[int, ...]) -> None:
-    """Motion to the keyframe, composed for every pixel, over all SOURCEs together, at some distances.
+    """Measure motion to the keyframe, composed for every pixel, at some distances, over all SOURCEs together.
 
-    Mean length of motion (and its 10th, 50th and 90th percentile over frames); PSNR of the keyframe warped by it
-    against the decoded frame, and of the keyframe repeated, both from the mean squared error over all frames; share of
-    pixels whose way meets an intra block. SOURCEs are videos whose vectors mean the frame before, as
-    `preprocess encode` and `preprocess stills` write them.
+    Gives the mean length of motion (and its 10th, 50th and 90th percentile over frames); the PSNR of the keyframe
+    warped by it against the decoded frame, and that of the keyframe repeated, both from the mean squared error over all
+    frames; and the share of pixels whose path meets an intra block. SOURCEs are videos in which all vectors point to
+    the previous frame, as `preprocess encode` and `preprocess stills` write them.
     """
     from .motion import measure_motion
 
@@ -85,22 +85,22 @@ def motion(sources: tuple[str, ...], distances: tuple[int, ...]) -> None:
 @option("--preset", "presets", default="veryfast,medium,slow", show_default=True, help="x264 presets.")
 @option("--params", default="", help="More x264 parameters for these streams, as in open-gop=1:bframes=8.")
 @option("--gop", type=click.IntRange(2), default=12, show_default=True, help="Frames between keyframes.")
-@option("--bitrate", type=click.IntRange(1000), default=750_000, show_default=True, help="Bits a second.")
+@option("--bitrate", type=click.IntRange(1000), default=750_000, show_default=True, help="Bits per second.")
 @option("--fps", type=click.FloatRange(1), default=15.0, show_default=True, help="Frame rate.")
 @option("--frames", type=click.IntRange(2), default=48, show_default=True, help="Frames of SOURCE.")
-@option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Timed passes; medians count.")
+@option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Timed passes; their median is given.")
 def references(
     source: str | None, presets: str, params: str, gop: int, bitrate: int, fps: float, frames: int, repeat: int
 ) -> None:
     """Encode SOURCE with x264's default references and B-frames, and recover which picture each vector points to.
 
-    attribution: on a clip whose right references are known (layers that move differently, scenes that alternate), the
+    attribution: on a clip whose true references are known (layers that move differently, scenes that alternate), the
     share of inter-coded area that was given the right one, and the share that does point to the previous frame.
     psnr_db: the keyframe warped by composed motion against the frame, by distance to the keyframe: recovered; previous,
     taking each vector for motion to the previous frame; one_reference, a stream of the same bitrate encoded for gopseg.
-    ms_per_frame: processor time of reading with one decoder thread, plainly, with references, and composed besides.
+    ms_per_frame: processor time of reading with one decoder thread: plain, with references, and also composed.
 
-    SOURCE is a video or a folder of frames; without it a synthetic street is rendered.
+    SOURCE is a video or a folder of frames; without it, a synthetic street is rendered.
     """
     from .references import measure_references
 
@@ -126,16 +126,16 @@ def references(
     type=click.Choice(["train", "test"]),
     default="train",
     show_default=True,
-    help="Split whose stills are taken.",
+    help="Split to take the stills from.",
 )
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of shuffling and of streets.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of shuffling and of streets.")
 def signals(camvid: Path, video: Path, cuts: tuple[int, ...], stills: str, seed: int) -> None:
-    """Precision and recall of the cut flag, with pixels and without, and the range of novelty, on constructed truth.
+    """Measure precision and recall of the cut flag, with and without pixels, and the range of novelty, on known cuts.
 
-    Clips without a cut: CamVid val at 15, 7.5 and 5 frames a second, synthetic streets at 15 and 7. Clips with cuts:
-    the video; CamVid stills in random order, each a cut; pieces of 4 to 15 frames of val, the video and streets,
-    joined; pieces of val alone, so that scenes resemble each other. Each is encoded in five ways. Frames that the pass
-    without pixels does not judge (I-frames) count apart.
+    Clips without a cut: CamVid val at 15, 7.5 and 5 frames per second, synthetic streets at 15 and 7. Clips with cuts:
+    the video; CamVid stills in random order, each a cut; joined pieces of 4 to 15 frames of val, the video and streets;
+    and joined pieces of val alone, so that scenes resemble each other. Each is encoded in five ways. Frames that the
+    pass without pixels does not judge (I-frames) are counted separately.
     """
     from .signals import measure_signals
 

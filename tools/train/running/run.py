@@ -31,7 +31,7 @@ def prepare_folder(output: Path, *, resume: bool) -> Path:
     """Make the run's folder; its checkpoint's path. InputError where a run is there that is not to be resumed."""
     checkpoint = output / "last.pt"
     if checkpoint.exists() and not resume:
-        raise InputError(f"'{output}' holds a run already; go on with --resume, or give another folder")
+        raise InputError(f"'{output}' holds a run already; continue it with --resume, or give another folder")
     if output.exists() and not output.is_dir():
         raise InputError(f"'{output}' is a file, and a run needs a folder; give another name")
     output.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def run_trainer(
     if not finished:
         say(
             f"stopped at step {trainer.progress.step} of {trainer.total_steps}; '{checkpoint}' is whole: "
-            "go on with the same command and --resume"
+            "continue with the same command and --resume"
         )
     part_processes()
     if not finished:

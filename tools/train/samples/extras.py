@@ -70,5 +70,5 @@ def synthetic_samples(cache: Path, count: int, seed: int, like: Sample) -> list[
     with np.load(cache) as arrays:
         images, labels = arrays["images"], arrays["labels"]
     if len(images) != count:
-        raise InputError(f"'{cache}' holds {len(images)} frames, not {count}; delete it to render anew")
+        raise InputError(f"'{cache}' holds {len(images)} frames, not {count}; delete it to render them again")
     return [Sample(f"street {i}", image, label) for i, (image, label) in enumerate(zip(images, labels, strict=True))]
