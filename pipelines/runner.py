@@ -38,10 +38,10 @@ class Companion(ABC, Generic[T]):
 class NetworkRunner:
     """Runs `network` on pictures, one at a time, under autocast and channels-last.
 
-    `device` is 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. `precision` 'auto' takes the faster of fp32
-    and the device's half precision, found by timing the network itself, with its weights prepared, on a picture of
-    `size_hw` (smaller on a CPU); fp16 is for CUDA only. Raises StreamUsageError for a device or a precision that this
-    machine cannot offer.
+    `device` is what `find_device` takes: 'auto' (CUDA where there is one), 'cpu', 'cuda:N', 'mps' and others of torch.
+    `precision` 'auto' takes the faster of fp32 and the device's half precision, found by timing the network itself,
+    with its weights prepared, on a picture of `size_hw` (smaller on a CPU); fp16 is for accelerators only. Raises
+    StreamUsageError for a device or a precision that this machine cannot offer.
     """
 
     def __init__(

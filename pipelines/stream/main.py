@@ -85,7 +85,11 @@ def _options() -> list[Any]:
             help="Shipped name, .safetensors file, or hf:NAME_OR_FOLDER of transformers.",
         ),
         option(
-            "--device", group=NETWORK, default=default["device"], show_default=True, help="auto, cpu, cuda or cuda:N."
+            "--device",
+            group=NETWORK,
+            default=default["device"],
+            show_default=True,
+            help="auto (CUDA where there is one), cpu, cuda, cuda:N, or another accelerator of torch's, as mps or xpu.",
         ),
         option(
             "--precision",
