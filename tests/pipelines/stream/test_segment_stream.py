@@ -194,7 +194,8 @@ def test_existing_outputs(stream, tmp_path, square_clip):
     both = stream(square_clip, "-o", "x.mp4", "-n", "--save", "overlay,rle", "--max-frames", "2")
     assert (both.exit_code, "'x.mp4' exists already and is left alone" in both.stderr) == (0, True)
     assert taken.read_text() == "precious"
-    (tmp_path / "x.rle.jsonl").unlink()
+    for name in ("x.rle.jsonl", "x.classes.json"):
+        (tmp_path / name).unlink()
     assert "contradict each other" in stream(square_clip, "-o", "x.mp4", "-n", "-y").stderr
     assert stream(square_clip, "-o", "x.mp4", "-y").exit_code == 0
     assert facts(taken)[0] == (64, 96)
