@@ -11,8 +11,9 @@ MODULES := __main__ console errors files options
 demo: $(VENV)/.installed
 	$(BIN)/python -m gopseg demo -o demo -y
 
+# Two processes of one thread each: two threads each are several times slower on two cores.
 test: lint types
-	$(BIN)/python -m pytest -p no:cacheprovider
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
