@@ -47,6 +47,7 @@ from .losses import per_frame_loss as per_frame_loss
 from .losses import presence_loss as presence_loss
 from .losses import published_motion_loss as published_motion_loss
 from .losses import single_frame_distillation as single_frame_distillation
+from .metrics import UNMATCHED as UNMATCHED
 from .metrics import ConfusionMatrix as ConfusionMatrix
 from .metrics import LegacyTemporalConsistency as LegacyTemporalConsistency
 from .metrics import PeriodScores as PeriodScores

@@ -2,6 +2,7 @@ from .confusion import ConfusionMatrix as ConfusionMatrix
 from .periods import PeriodScores as PeriodScores
 from .published_consistency import LegacyTemporalConsistency as LegacyTemporalConsistency
 from .published_consistency import VSPWTemporalConsistency as VSPWTemporalConsistency
+from .temporal_consistency import UNMATCHED as UNMATCHED
 from .temporal_consistency import TemporalConsistency as TemporalConsistency
 from .temporal_consistency import match_pixels as match_pixels
 from .temporal_consistency import not_occluded as not_occluded

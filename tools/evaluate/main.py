@@ -1,4 +1,4 @@
-"""`evaluate-segnet`: accuracy on labelled frames, by distance to the keyframe or on stills; its options only."""
+"""`evaluate-segnet`: accuracy on labelled frames, or agreement with the per-frame network on any video; its options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ...console import Existing, add_options, command, existing_options, option
 from ...data import known_datasets
@@ -18,7 +19,25 @@ from .variants import ALIASES
 
 DATA, MODELS, STREAMS, STILLS, RUNNING, OUTPUT = "Data", "Models", "Streams", "Stills", "Running", "Output"
 
+LABELLED_ONLY = (
+    "dataset",
+    "root",
+    "split",
+    "frames",
+    "limit",
+    "fps",
+    "consistency",
+    "by_interval",
+    "stills",
+    "flip",
+    "scales",
+)
+"""Options that mean nothing without labels."""
+
 OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
+    click.argument(
+        "videos", metavar="[VIDEO]...", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+    ),
     option("--dataset", group=DATA, metavar="NAME|DIR", default="camvid", show_default=True, help=known_datasets()),
     option(
         "--root",
@@ -34,6 +53,12 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         help="CamVid's extracted videos, SCENE/SCENE_000001.png, ...: every labelled frame at every distance (sparse).",
     ),
     option("--limit", group=DATA, type=click.IntRange(1), help="Score only this many labelled frames, the first ones."),
+    option(
+        "--max-frames",
+        group=DATA,
+        type=click.IntRange(1),
+        help="Look at only this many frames of each VIDEO, the first ones.",
+    ),
     option(
         "--model",
         group=MODELS,
@@ -57,7 +82,13 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         metavar="KEY=VALUES",
         help="Several values of any mode option, as in refresh_above=0.29,0.6.",
     ),
-    option("--gop", group=STREAMS, default="12", show_default=True, help="GOP lengths: one or several, as in 4,8,12."),
+    option(
+        "--gop",
+        group=STREAMS,
+        default="12",
+        show_default=True,
+        help="GOP lengths: one or several, as in 4,8,12. A VIDEO is encoded anew only with this or --bitrate.",
+    ),
     option(
         "--bitrate",
         group=STREAMS,
@@ -117,14 +148,25 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
 
 @command(interrupted="no report was written.")
 @lambda function: add_options(OPTIONS, function)
-def main(output: Path | None, existing: Existing, **options: Any) -> None:
+def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **options: Any) -> None:
     """Score modes on labelled frames: mIoU at every distance to the keyframe (mIoU_d).
 
     Densely labelled video (CamVid val) is encoded once for each distance, but each of VSPW's many videos only once; in
     sparsely labelled video (Cityscapes, CamVid with --frames), every labelled frame is encoded at each distance. All
     modes see the same decoded frames. If --gop, --bitrate, --lr-scales or --sweep have several values, every
     combination is evaluated.
+
+    With VIDEO files no labels are needed: the modes' agreement with the per-frame network of --model on the same
+    decoded frames is measured, beside that network's own flicker. It says what a mode loses, not how right it is.
     """
+    given = {name for name in options if _is_given(name)}
+    if videos and (foreign := [name for name in LABELLED_ONLY if name in given]):
+        raise InputError(
+            f"--{foreign[0].replace('_', '-')} is for labelled data, and VIDEO '{videos[0]}' has no labels; "
+            "leave one of them out"
+        )
+    if not videos and "max_frames" in given:
+        raise InputError("--max-frames is for VIDEO files; for labelled data take --limit")
     report = None if output is None else output / "report.html"
     if report is not None and report.exists() and existing is not Existing.REPLACE:
         if existing is Existing.KEEP:
@@ -133,11 +175,24 @@ def main(output: Path | None, existing: Existing, **options: Any) -> None:
         raise InputError(f"'{report}' exists; give -y to replace it, or another folder by -o")
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)  # now, not after an hour's work
-    from .evaluating import evaluate
+    if videos:
+        from .agreeing import agree
 
-    evaluate(output=output, **options)
+        streams: dict[str, Any] = {name: options[name] if name in given else None for name in ("gop", "bitrate")}
+        rest = {name: value for name, value in options.items() if name not in (*LABELLED_ONLY, *streams)}
+        agree(videos=videos, output=output, **streams, **rest)
+    else:
+        from .evaluating import evaluate
+
+        options.pop("max_frames")
+        evaluate(output=output, **options)
     if report is not None:
         click.echo(f"report: {report.resolve()}")
+
+
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not None and source is not ParameterSource.DEFAULT
 
 
 if __name__ == "__main__":

@@ -54,11 +54,7 @@ class Request:
     @property
     def gops(self) -> list[int]:
         """The GOP lengths; InputError where one is none."""
-        values = parse_values(self.gop)
-        wrong = [value for value in values if not isinstance(value, int) or value < 1]
-        if wrong:
-            raise InputError(f"--gop: '{wrong[0]}' is no GOP length; give whole numbers as in 4,8,12")
-        return values
+        return parse_gops(self.gop)
 
     @property
     def views(self) -> list[Views]:
@@ -102,6 +98,15 @@ class Request:
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             **more,
         }
+
+
+def parse_gops(text: str) -> list[int]:
+    """The GOP lengths of a list such as 4,8,12; InputError where one is none."""
+    values = parse_values(text)
+    wrong = [value for value in values if not isinstance(value, int) or value < 1]
+    if wrong:
+        raise InputError(f"--gop: '{wrong[0]}' is no GOP length; give whole numbers as in 4,8,12")
+    return values
 
 
 def open_request(*, dataset: str, root: Path | None, split: str | None, frames: Path | None, **options: Any) -> Request:

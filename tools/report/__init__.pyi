@@ -1,3 +1,5 @@
+from .agreement_report import agreement_text as agreement_text
+from .agreement_report import write_agreement as write_agreement
 from .charts import line_chart as line_chart
 from .files import bitrate_tag as bitrate_tag
 from .files import write_tables as write_tables

@@ -1,3 +1,5 @@
+from .agreement import Agreement as Agreement
+from .agreement import ModeAgreement as ModeAgreement
 from .averaging import Views as Views
 from .averaging import averaged_labels as averaged_labels
 from .averaging import separate_views as separate_views

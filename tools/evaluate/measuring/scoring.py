@@ -27,14 +27,15 @@ from ....segnet import (
 )
 from ..variants import Variant
 from .correspondence import PairMotion
-from .flops import FrameKind, operations_by_kind
+from .costs import Costs
+from .flops import operations_by_kind
 from .shared_runner import SharedRunner
 
 Labels = NDArray[np.uint8]
 
 
 @dataclass
-class ModeResult:
+class ModeResult(Costs):
     """What one variant of a mode scored: a confusion matrix per distance 0..L-1, and the cost of its steps.
 
     Costs are kept apart for keyframes (index 0) and other frames (index 1), because protocols show them in other
@@ -45,9 +46,9 @@ class ModeResult:
     classes: tuple[str, ...]
     gop: int
     confusions: list[ConfusionMatrix] = field(default_factory=list)
-    operations: dict[FrameKind, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__init__()
         self.confusions = [ConfusionMatrix(len(self.classes)) for _ in range(self.gop)]
         self.consistency = TemporalConsistency(len(self.classes))
         self.consistency_by_codec = TemporalConsistency(len(self.classes))
@@ -56,10 +57,6 @@ class ModeResult:
             "tc_vspw": VSPWTemporalConsistency(len(self.classes)),
         }
         self.video_consistency = VideoConsistency()
-        self.frames = np.zeros(2, np.int64)
-        self.network_frames = np.zeros(2, np.int64)
-        self.seconds = np.zeros(2)
-        self.decode_seconds = np.zeros(2)
 
     @property
     def miou_d(self) -> list[float]:
@@ -129,17 +126,6 @@ class ModeResult:
         """Mean seconds of a frame."""
         seconds = self.seconds + self.decode_seconds if decoding else self.seconds
         return self.per_frame(*(seconds / np.maximum(1, self.frames)).tolist())
-
-    @property
-    def gflops(self) -> tuple[float, float]:
-        """1e9 operations (2 a multiply-accumulate) of a keyframe and, on average, of another frame."""
-        both = []
-        for kind, is_key in enumerate((True, False)):
-            share = self.network_frames[kind] / max(1, self.frames[kind])
-            whole = self.operations.get((True, True), 0.0)  # a refresh costs what a keyframe does
-            seen, carried = (self.operations.get((is_key, by_network), whole) for by_network in (True, False))
-            both.append((share * seen + (1 - share) * carried) / 1e9)
-        return both[0], both[1]
 
     def record(self) -> dict[str, Any]:
         """The entry in `report.json`; accuracies are fractions of 1, None where there was nothing to score."""
@@ -266,13 +252,7 @@ class Evaluation:
         return result.variant.build(self._runners[result.variant.model])
 
     def _step(self, result: ModeResult, pipeline: Pipeline, frame: Frame, decode_seconds: float) -> Labels:
-        runner, kind = self._runners[result.variant.model], int(frame.distance != 0)
-        saved, start = runner.saved_seconds, time.perf_counter()
-        prediction = pipeline.step(frame)
-        result.seconds[kind] += time.perf_counter() - start + runner.saved_seconds - saved
-        result.decode_seconds[kind] += decode_seconds
-        result.frames[kind] += 1
-        result.network_frames[kind] += prediction.from_network
+        prediction = result.step(self._runners[result.variant.model], pipeline, frame, decode_seconds)
         table = self._relabel.get(result.variant.model)
         return prediction.labels if table is None else table[prediction.labels]
 

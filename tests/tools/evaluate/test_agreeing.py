@@ -1,0 +1,136 @@
+"""`evaluate-segnet VIDEO`: from a rendered clip to the reports."""
+
+import csv
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from gopseg.codec import EncodeSettings, pictures_of_images, transcode
+from gopseg.data import CamVid, SyntheticStreet
+from gopseg.segnet import SwiftNet, save_model
+from gopseg.tools.evaluate.main import main
+
+REFERENCE = "agreement with the per-frame network"
+FRAMES, GOP = 7, 5
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("street")
+    images = [image[180:276, 176:304] for image, _ in SyntheticStreet(seed=3).frames(FRAMES)]
+    pictures = pictures_of_images(iter(images), "street", Fraction(15))
+    transcode(pictures, folder / "street.mp4", EncodeSettings(gop=GOP, bitrate_bps=1_000_000))
+    torch.manual_seed(0)
+    save_model(SwiftNet(CamVid.classes), folder / "net.safetensors", "swiftnet18")
+    return folder / "street.mp4", folder / "net.safetensors"
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_the_video_is_compared_as_it_is(street, tmp_path):
+    video, weights = street
+    result = call(
+        video, "--modes", "frame,motion", "--sweep", "refresh_above=1", "--model", weights, "--precision", "fp32", "-o",
+        tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = report_of(tmp_path)
+    frame, motion = report["modes"]
+    assert frame["pixel_agreement"] == frame["miou_agreement"] == 1
+    assert 0 < motion["pixel_agreement"] < 1
+    assert motion["by_distance"][0]["pixel_agreement"] == 1, "on keyframes it is the network"
+    assert [(row["distances"], row["frames"]) for row in motion["by_distance"]] == [
+        ("0", 2), ("1", 2), ("2", 1), ("3", 1), ("4", 1)
+    ]  # fmt: skip
+    assert (frame["network_frames"], frame["frames"]) == (FRAMES, FRAMES)
+    assert motion["network_frames"] == 2
+    share = 2 / FRAMES
+    assert motion["gflops_per_frame"] == pytest.approx(share * frame["gflops_per_frame"], rel=1e-6)
+    (stream,) = report["streams"]
+    assert (stream["video"], stream["stream"], stream["frames"]) == ("street.mp4", "as it is", FRAMES)
+    assert 0 <= stream["network_flicker"]["share"] <= 1
+    assert len(report["settings"]["weights_sha256"][str(weights)]) == 64
+
+
+def test_every_file_names_the_reference_and_none_speaks_of_accuracy(street, tmp_path):
+    video, weights = street
+    result = call(video, "--model", weights, "--precision", "fp32", "--max-frames", 3, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert f"{REFERENCE} {weights}" in result.output
+    for name in ("report.json", "report.csv", "report.txt", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert REFERENCE in text.lower(), name
+        assert "accuracy" not in text.replace("this is no accuracy", ""), name
+    with (tmp_path / "report.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["distances"] for row in rows] == ["0", "1", "2", "all"] * 2
+    assert report_of(tmp_path)["modes"][0]["frames"] == 3
+
+
+def test_videos_are_encoded_anew_where_that_is_asked_for(street, tmp_path):
+    video, weights = street
+    arguments = ("--model", weights, "--precision", "fp32", "--modes", "motion", "--max-frames", 4, "-o", tmp_path)
+    result = call(video, *arguments, "--gop", "2,3", "--bitrate", "500k")
+    assert result.exit_code == 0, result.output
+    report = report_of(tmp_path)
+    assert [record["stream"] for record in report["modes"]] == ["GOP 2, 500k", "GOP 3, 500k"]
+    assert [len(record["by_distance"]) for record in report["modes"]] == [2, 3]
+    assert {record["frames"] for record in report["modes"]} == {4}
+    (mean,) = report["mean_over_videos"]
+    shares = [record["pixel_agreement"] for record in report["modes"]]
+    assert mean["pixel_agreement"] == pytest.approx(sum(shares) / 2)
+    assert mean["pixel_agreement_lowest_stream"] == min(shares)
+    assert "mean over 2 streams" in (tmp_path / "report.txt").read_text()
+
+
+def test_videos_without_motion_are_refused_unless_encoded_anew(street, tmp_path):
+    _, weights = street
+    other = tmp_path / "intra.mkv"
+    with av.open(str(other), "w") as target:
+        stream = target.add_stream("ffv1", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for _ in range(3):
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((96, 128, 3), np.uint8), "rgb24")))
+        target.mux(stream.encode())
+    arguments = (other, "--model", weights, "--precision", "fp32", "--max-frames", 3)
+    result = call(*arguments, "--modes", "motion")
+    assert result.exit_code == 2, result.output
+    assert "give --gop or --bitrate" in result.output
+    assert call(*arguments, "--modes", "frame").exit_code == 0
+    assert call(*arguments, "--modes", "motion", "--gop", 3).exit_code == 0
+
+
+def test_videos_and_labelled_data_are_told_apart(street):
+    video, weights = street
+    for arguments, text in (
+        ((video, "--dataset", "camvid"), "--dataset is for labelled data"),
+        ((video, "--root", video.parent), "--root is for labelled data"),
+        ((video, "--by-interval"), "--by-interval is for labelled data"),
+        (("--max-frames", 3), "take --limit"),
+        ((video, "--gop", "0"), "no GOP length"),
+        ((video, "--modes", "warp9"), "unknown mode"),
+        ((video, "--modes", "frame,frame@swiftnet-lite0-camvid", "--model", weights), None),
+    ):
+        result = call("--model", weights, *arguments) if text else call(*arguments, "--max-frames", 1)
+        assert result.exit_code == (2 if text else 0), result.output
+        assert text is None or (text in result.output and result.output.count("\n") == 1), result.output
+
+
+def test_models_with_other_classes_are_no_reference(street, tmp_path):
+    video, weights = street
+    other = tmp_path / "other.safetensors"
+    save_model(SwiftNet(3), other, "swiftnet18")
+    result = call(video, "--model", weights, "--modes", f"motion@{other}", "--precision", "fp32")
+    assert result.exit_code == 2
+    assert "other classes" in result.output

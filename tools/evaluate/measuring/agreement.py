@@ -1,0 +1,162 @@
+"""Agreement with the per-frame network: what modes lose on video that nobody has labelled.
+
+The reference is the network's own labels of every decoded frame. Agreement says how much of them a mode keeps, not how
+right they are: it is no accuracy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....codec import Frame
+from ....pipelines import PerFramePipeline, Pipeline
+from ....segnet import ConfusionMatrix
+from ..variants import Variant
+from .costs import Costs
+from .flicker import Flicker
+from .flops import operations_by_kind
+from .shared_runner import SharedRunner
+
+Labels = NDArray[np.uint8]
+
+EXACT = 32
+"""Distances below this are told apart; those beyond share a matrix up to the next power of two."""
+BINS = EXACT + 8
+"""So many matrices, however long a GOP: the last one holds every distance from 4096."""
+COUNTED = 8
+"""Frames of a stream on which operations are counted."""
+
+
+def bin_of(distance: int) -> int:
+    """The matrix, 0 to BINS - 1, that frames at a distance to their keyframe share."""
+    return distance if distance < EXACT else min(BINS - 1, EXACT + (distance // EXACT).bit_length() - 1)
+
+
+def bin_name(index: int) -> str:
+    """The distances of a matrix in words: '7', '32-63', '4096+'."""
+    if index < EXACT:
+        return str(index)
+    first = EXACT << (index - EXACT)
+    return f"{first}+" if index == BINS - 1 else f"{first}-{2 * first - 1}"
+
+
+class ModeAgreement(Costs):
+    """One variant against the per-frame network: a confusion matrix for each bin of distances, and the cost.
+
+    Rows of the matrices are the network's labels, columns the mode's. `worst_frame` is the lowest share of equal pixels
+    in a single frame.
+    """
+
+    def __init__(self, variant: Variant, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.variant, self.classes = variant, tuple(classes)
+        self.worst_frame = 1.0
+        self._bins: dict[int, ConfusionMatrix] = {}
+        self._frames = np.zeros(BINS, np.int64)
+        self._distances = np.zeros(BINS, np.int64)
+
+    def compare(self, distance: int, labels: Labels, reference: Labels) -> None:
+        """Add a frame at `distance` to its keyframe: the mode's labels and the network's, both (H, W)."""
+        at = bin_of(distance)
+        self._bins.setdefault(at, ConfusionMatrix(len(self.classes))).update(labels, reference)
+        self._frames[at] += 1
+        self._distances[at] += distance
+        self.worst_frame = min(self.worst_frame, float(np.mean(labels == reference)))
+
+    def pooled(self) -> ConfusionMatrix:
+        """The confusion matrix over all frames."""
+        pooled = ConfusionMatrix(len(self.classes))
+        for matrix in self._bins.values():
+            pooled.counts += matrix.counts
+        return pooled
+
+    def by_distance(self) -> list[dict[str, Any]]:
+        """For each bin that frames fell into: its `distances` in words, their mean, `frames`, and both agreements."""
+        return [
+            {
+                "distances": bin_name(at),
+                "distance_mean": float(self._distances[at] / self._frames[at]),
+                "frames": int(self._frames[at]),
+                "pixel_agreement": matrix.pixel_accuracy,
+                "miou_agreement": matrix.mean_iou,
+            }
+            for at, matrix in sorted(self._bins.items())
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """The entry in `report.json`; agreements with the per-frame network are fractions of 1.
+
+        `pixel_agreement` and `miou_agreement` are of all frames together; `..._mean` and `..._min` of the values by
+        distance, each distance counting the same.
+        """
+        pooled, rows, frames = self.pooled(), self.by_distance(), int(self.frames.sum())
+        of_kinds = np.array(self.gflops) * self.frames
+        found: dict[str, Any] = {
+            "mode": self.variant.mode,
+            "variant": self.variant.name,
+            "model": self.variant.model,
+            "options": dict(self.variant.options),
+            "pixel_agreement": pooled.pixel_accuracy,
+            "miou_agreement": pooled.mean_iou,
+        }
+        for key in ("pixel_agreement", "miou_agreement"):
+            values = [row[key] for row in rows]
+            found |= {f"{key}_mean": float(np.mean(values)), f"{key}_min": float(np.min(values))} if values else {}
+        return found | {
+            "pixel_agreement_worst_frame": self.worst_frame,
+            "by_distance": rows,
+            "iou_agreement": pooled.iou.tolist(),
+            "gflops_per_frame": float(of_kinds.sum() / max(1, frames)),
+            "fps": float(frames / max(1e-9, self.seconds.sum() + self.decode_seconds.sum())),
+            "fps_without_decoding": float(frames / max(1e-9, self.seconds.sum())),
+            "frames": frames,
+            "network_frames": int(self.network_frames.sum()),
+        }
+
+
+class Agreement:
+    """Steps variants of modes through one stream, each frame beside the per-frame network `runners[reference]`.
+
+    `runners` maps a variant's model to its runner; all have the same classes. Modes that look at the same picture share
+    the network's work. Nothing is kept of a frame but the network's labels until the next. `flicker` is the
+    per-frame network's own.
+    """
+
+    def __init__(self, variants: Sequence[Variant], runners: dict[str, SharedRunner], reference: str) -> None:
+        self._reference, self._runners = runners[reference], runners
+        self.results = [ModeAgreement(variant, self._reference.classes) for variant in variants]
+        self.flicker = Flicker()
+        self.frames = 0
+
+    def run(self, frames: Iterable[Frame], on_frame: Callable[[], object] = lambda: None) -> None:
+        """Compare every frame of a stream, in display order."""
+        pipelines = [self._build(result) for result in self.results]
+        network = PerFramePipeline(self._reference)
+        began = time.perf_counter()
+        for frame in frames:
+            _ = frame.image
+            decode_seconds = time.perf_counter() - began
+            reference = network.step(frame).labels
+            self.flicker.update(frame, reference)
+            for result, pipeline in zip(self.results, pipelines, strict=True):
+                runner = self._runners[result.variant.model]
+                labels = result.step(runner, pipeline, frame, decode_seconds).labels
+                result.compare(frame.distance, labels, reference)
+            self.frames += 1
+            on_frame()
+            began = time.perf_counter()
+
+    def count_operations(self, open_frames: Callable[[], Iterable[Frame]]) -> None:
+        """Count what each variant's steps cost on the stream's first frames; `open_frames` opens it anew for each."""
+        for result in self.results:
+            with self._runners[result.variant.model].forgetful():
+                result.operations = operations_by_kind(self._build(result), islice(open_frames(), COUNTED))
+
+    def _build(self, result: ModeAgreement) -> Pipeline:
+        return result.variant.build(self._runners[result.variant.model])

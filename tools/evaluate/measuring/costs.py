@@ -1,0 +1,48 @@
+"""What the steps of a mode cost on the frames that it saw: seconds, operations, and how often the network looked."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ....codec import Frame
+from ....pipelines import Pipeline, Prediction
+from .flops import FrameKind
+from .shared_runner import SharedRunner
+
+
+class Costs:
+    """Kept apart for keyframes (index 0) and other frames (index 1).
+
+    `frames`, `network_frames` (those that the network saw), `seconds` of the mode's own steps and `decode_seconds` are
+    sums, (2,). `operations` are those of a step by the kind of frame, as `operations_by_kind` counts them.
+    """
+
+    def __init__(self) -> None:
+        self.operations: dict[FrameKind, float] = {}
+        self.frames = np.zeros(2, np.int64)
+        self.network_frames = np.zeros(2, np.int64)
+        self.seconds = np.zeros(2)
+        self.decode_seconds = np.zeros(2)
+
+    def step(self, runner: SharedRunner, pipeline: Pipeline, frame: Frame, decode_seconds: float) -> Prediction:
+        """The pipeline's prediction of the next frame, its cost added; what remembered features saved counts, too."""
+        saved, start, kind = runner.saved_seconds, time.perf_counter(), int(frame.distance != 0)
+        prediction = pipeline.step(frame)
+        self.seconds[kind] += time.perf_counter() - start + runner.saved_seconds - saved
+        self.decode_seconds[kind] += decode_seconds
+        self.frames[kind] += 1
+        self.network_frames[kind] += prediction.from_network
+        return prediction
+
+    @property
+    def gflops(self) -> tuple[float, float]:
+        """1e9 operations (2 a multiply-accumulate) of a keyframe and, on average, of another frame."""
+        both = []
+        for kind, is_key in enumerate((True, False)):
+            share = self.network_frames[kind] / max(1, self.frames[kind])
+            whole = self.operations.get((True, True), 0.0)  # a refresh costs what a keyframe does
+            seen, carried = (self.operations.get((is_key, by_network), whole) for by_network in (True, False))
+            both.append((share * seen + (1 - share) * carried) / 1e9)
+        return both[0], both[1]
