@@ -47,6 +47,13 @@ class Option(click.Option):
         self.group = group
         super().__init__(*args, **kwargs)
 
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """As click's, but nan, which passes every check of a range, is refused."""
+        cast = super().type_cast_value(ctx, value)
+        if any(isinstance(each, float) and each != each for each in (cast if isinstance(cast, tuple) else (cast,))):
+            raise click.BadParameter("nan is no number", ctx=ctx, param=self)
+        return cast
+
 
 def option(*declarations: str, group: str = "Options", **attributes: Any) -> Callable[[F], F]:
     """click's `option`, shown under a heading."""

@@ -74,8 +74,9 @@ class Palette:
 def read_palette(path: Path) -> Palette:
     """The palette of a JSON or CSV file.
 
-    JSON is a list of `{"name": ..., "color": [r, g, b]}` or an object `{name: [r, g, b], ...}`; CSV has the columns
-    name, r, g, b with or without a heading, as `class_dict.csv` of CamVid's authors does. Channels are 0 to 255.
+    JSON is a list of `{"name": ..., "color": [r, g, b]}` or an object `{name: [r, g, b], ...}`, or either of them
+    under `classes`, as in a data set's `classes.json`; CSV has the columns name, r, g, b with or without a heading, as
+    `class_dict.csv` of CamVid's authors does. Channels are 0 to 255.
     Raises PaletteError where the file is missing, of another kind or wrong.
     """
     reader = READERS.get(path.suffix.lower())
@@ -105,6 +106,13 @@ def make_palette(entries: Callable[[], Iterable[tuple[Any, Any]]], source: str) 
     return Palette.of(dict(found))
 
 
+def class_facts(content: Any) -> Mapping[str, Any]:
+    """A parsed JSON as an object with `classes`: as it is where its `classes` are a palette, else with it as them."""
+    listed = content.get("classes") if isinstance(content, Mapping) else None
+    is_facts = isinstance(listed, Mapping) or (isinstance(listed, list) and any(isinstance(x, Mapping) for x in listed))
+    return content if is_facts else {"classes": content}
+
+
 def json_entries(content: Any) -> list[tuple[Any, Any]]:
     """(name, colour) of each class in a parsed JSON: a list of `{"name", "color"}`, or an object of name: colour."""
     if isinstance(content, dict):
@@ -123,7 +131,7 @@ def voc_colours(count: int) -> NDArray[np.uint8]:
 
 
 def _read_json(text: str) -> Iterable[tuple[Any, Any]]:
-    return json_entries(json.loads(text))
+    return json_entries(class_facts(json.loads(text))["classes"])
 
 
 def _read_csv(text: str) -> Iterable[tuple[Any, Any]]:

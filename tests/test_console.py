@@ -90,6 +90,21 @@ def test_existing_outputs(arguments: list[str], existing: str) -> None:
     assert (result.exit_code, result.output) == (0, f"{existing}\n")
 
 
+@command()
+@option("--share", type=click.FloatRange(0, 1))
+@option("--pair", type=float, nargs=2)
+def measures(share: float | None, pair: tuple[float, float] | None) -> None:
+    click.echo(f"{share} {pair}")
+
+
+@pytest.mark.parametrize("arguments", [("--share", "nan"), ("--pair", "1", "nan")])
+def test_nan_is_in_no_range(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(measures, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: Invalid value for '{arguments[0]}': nan is no number"
+    assert CliRunner().invoke(measures, ["--share", "1", "--pair", "0", "1"]).output == "1.0 (0.0, 1.0)\n"
+
+
 @pytest.mark.parametrize("flags", [("-y", "-n"), ("-n", "-y"), ("-y", "--resume"), ("--resume", "-n")])
 def test_flags_that_contradict_each_other_are_refused(flags: tuple[str, str]) -> None:
     result = CliRunner().invoke(writes, flags)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..palettes import Palette, PaletteError, json_entries, make_palette
+from ..palettes import Palette, PaletteError, class_facts, json_entries, make_palette
 from ..sample import VOID, DatasetError, read_labels
 from .dataset import Dataset
 from .pairing import LabelledImages, LabelReader, list_files, pair_by_stem
@@ -138,8 +138,7 @@ def _read_facts(file: Path) -> _Facts:
         ) from error
     except ValueError as error:
         raise DatasetError(f"'{file}' is no JSON ({error}); correct it") from error
-    listed = content.get("classes") if isinstance(content, Mapping) else None
-    facts = content if isinstance(listed, dict) or (listed and isinstance(listed[0], dict)) else {"classes": content}
+    facts = class_facts(content)
     try:
         palette = make_palette(lambda: json_entries(facts["classes"]), f"'{file}'")
         rate = facts.get("frame_rate")

@@ -43,7 +43,7 @@ class OptionSpec:
         if isinstance(value, int | float):
             below = self.low is not None and (value <= self.low if self.is_open else value < self.low)
             above = self.high is not None and (value >= self.high if self.is_open else value > self.high)
-            if below or above:
+            if below or above or value != value:
                 raise StreamUsageError(f"{flag} {value}: is out of range; give {self.range}")
 
     @property

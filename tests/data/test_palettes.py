@@ -78,6 +78,8 @@ def test_csv_of_camvids_authors(tmp_path):
     [
         {"sky": [1, 2, 3], "road": [4, 5, 6]},
         [{"name": "sky", "color": [1, 2, 3]}, {"name": "road", "color": [4, 5, 6]}],
+        {"classes": {"sky": [1, 2, 3], "road": [4, 5, 6]}, "void": 255},
+        {"classes": [{"name": "sky", "color": [1, 2, 3]}, {"name": "road", "color": [4, 5, 6]}], "frame_rate": 25},
     ],
 )
 def test_json(tmp_path, content):

@@ -38,9 +38,12 @@ class CropSize(click.ParamType[tuple[int, int, float]]):
         try:
             size, _, share = str(value).partition(":")
             height, width = (int(v) for v in size.split("x"))
-            return height, width, float(share or 1)
+            found = height, width, float(share or 1)
         except ValueError:
             self.fail(f"'{value}' is not HxW or HxW:SHARE, as in 256x320:0.5", param, ctx)
+        if height < 1 or width < 1 or not 0 < found[2] < float("inf"):
+            self.fail(f"'{value}' has a number that is not above 0; give HxW:SHARE, as in 256x320:0.5", param, ctx)
+        return found
 
 
 def need_extra() -> None:

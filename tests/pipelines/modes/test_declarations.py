@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from gopseg.errors import InputError
 from gopseg.pipelines import MODES, CodecReads, Mode, Options, PerFramePipeline, Scored, StreamRequest
 from gopseg.pipelines.clip import CHOICES
 from gopseg.pipelines.modes.options import integer, option_specs
@@ -125,3 +126,8 @@ def test_options_are_shown_in_groups() -> None:
     lines = CliRunner().invoke(build_command(), ["--help"]).output.splitlines()
     headings = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == ["Input", "Network", "Mode", "Output", "Live", "Existing outputs", "Running", "Other options"]
+
+
+def test_nan_is_no_value_of_an_option() -> None:
+    with pytest.raises(InputError, match="--key-scale nan: is out of range"):
+        MODES["motion"].parse({"key_scale": float("nan")})

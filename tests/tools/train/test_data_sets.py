@@ -164,6 +164,14 @@ def test_a_network_of_other_classes_is_refused(command: str, camvid: Path, tmp_p
     assert "has the 12 classes sky, building, pole, ..., but data set 'camvid' has the 11" in result.output
 
 
+@pytest.mark.parametrize("crop", ["0x0", "32x-1", "32x48:0", "32x48:nan", "32x48:inf"])
+def test_crops_of_nothing_are_refused(crop: str, mine: Path, tmp_path: Path) -> None:
+    fixed = ["hr", "--dataset", str(mine), "-o", str(tmp_path / "run"), "--crop", crop]
+    result = CliRunner().invoke(main, fixed)
+    assert result.exit_code == 2
+    assert f"'{crop}' has a number that is not above 0" in result.stderr.splitlines()[-1]
+
+
 def test_labels_beyond_the_classes_are_refused(mine: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     data = open_dataset(mine)
