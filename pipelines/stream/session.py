@@ -75,7 +75,11 @@ class Session:
         self.pipeline: Pipeline = MODES[self.mode].builder()(self.runner, self.options)
         needs_motion = self.pipeline.needs_motion
         self.reason = plan_reencode(source, needs_motion=needs_motion, policy=request.reencode)
-        self.palette = palette_of(self.runner.classes) if request.palette is None else load_palette(request.palette)
+        self.palette = (
+            palette_of(self.runner.classes, network.weights_file)
+            if request.palette is None
+            else load_palette(request.palette)
+        )
         self.watch = FrameWatch(source, source.name, say)
         self._frames: Iterable[Frame] = self.watch
         self._whole: Breaking[Frame] | None = None

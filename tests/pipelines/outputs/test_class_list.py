@@ -33,6 +33,23 @@ def test_a_data_set_reads_what_was_labelled(stream: Any, tmp_path: Path, square_
     assert len(dataset.stills("all")) == 12
 
 
+def test_labels_have_the_colours_of_the_data_set_in_the_models_card(
+    stream: Any, tmp_path: Path, square_clip: Path, model_file: Path
+) -> None:
+    own = [[10, 20, 30], [40, 50, 60], [70, 80, 90]]
+    model = tmp_path / "own.safetensors"
+    model.write_bytes(model_file.read_bytes())
+    for palette, expected in (
+        (own, own),
+        (own[:2], [[128, 0, 0], [0, 128, 0], [128, 128, 0]]),
+    ):  # a card that fits or not
+        model.with_suffix(".json").write_text(json.dumps({"classes": ["ground", "red", "blue"], "palette": palette}))
+        result = stream(square_clip, "--mode", "frame", "--save", "labels", "-o", "x.mp4", "-y", model=model)
+        assert result.exit_code == 0, result.stderr
+        content = json.loads((tmp_path / "x.classes.json").read_text())
+        assert [entry["color"] for entry in content["classes"]] == expected
+
+
 @pytest.mark.parametrize("kind", ["palette", "gray"])
 def test_labels_are_read_back(stream: Any, tmp_path: Path, square_clip: Path, kind: str) -> None:
     options = ("--mode", "frame", "--save", "labels,rle", "-o", "x.mp4")

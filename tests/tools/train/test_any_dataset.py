@@ -40,6 +40,7 @@ def test_train_and_evaluate(yard, tmp_path):
     assert load_network(weights).classes == CLASSES
     card = json.loads((run / "best.json").read_text())
     assert card["classes"] == list(CLASSES)
+    assert card["palette"] == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
     assert "yard" in card["licence_note"]
     assert set(card["metrics"]["iou_val"]) == set(CLASSES)
     arguments = ["--dataset", str(yard), "--model", str(weights), "--stills", "--precision", "fp32"]

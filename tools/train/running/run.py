@@ -83,6 +83,7 @@ def training_facts(
     precision = {"type": trainer.precision.name, "channels_last": trainer.precision.channels_last}
     return {
         "dataset": data.name,
+        "palette": data.palette.colours.tolist(),
         "licence_note": data.licence,
         "command": " ".join(["train-segnet", *sys.argv[1:]]),
         "settings": trainer.all_settings(),
