@@ -243,8 +243,6 @@ def bad(tmp_path_factory, square_clip):
         ("zero.mp4", "motion", "empty"),
         ("truncated.mp4", "motion", "cut off"),
         ("audio.mp4", "frame", "no video"),
-        ("mixed", "frame", "96x48"),
-        ("mixed", "motion", "96x48"),
     ],
 )
 def test_bad_input(stream, bad, tmp_path, name, mode, words):
@@ -255,6 +253,16 @@ def test_bad_input(stream, bad, tmp_path, name, mode, words):
     assert name.split("*")[0] in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["frame", "motion"])
+def test_a_picture_of_another_size_ends_the_run_and_what_came_before_is_kept(stream, bad, tmp_path, mode):
+    result = stream(bad / "mixed", "--mode", mode, "--save", "labels", "-o", "x.mp4")
+    assert result.exit_code == 1
+    assert "96x48" in result.stderr
+    assert "mixed" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in (tmp_path / "x_labels").iterdir()) == ["000000.png", "000001.png"]
 
 
 def test_a_video_cut_off_behind_its_index_gives_what_it_has(stream, tmp_path, make_clip, square_images):
