@@ -10,7 +10,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from .orientation import Orientation
+from .container import Orientation
 
 _FLAGS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # AVCOL_SPC_* (ITU-T H.273, MatrixCoefficients) -> swscale's matrices

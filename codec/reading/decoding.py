@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import av
 from av.video.stream import VideoStream
 
-from .opening import OpenSource
+from .container import OpenSource
 
 _INVALID_DATA = 1094995529  # AVERROR_INVALIDDATA
 _ENDS = (errno.EIO, _INVALID_DATA)  # what FFmpeg's multipart JPEG has instead of an end

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ..errors import CodecError, InvalidDataError, SourceError
 from ..frame import Frame, MotionAbsence, MotionVectors
-from .selection import count_streams
+from .container import count_streams
 from .sidedata import VECTOR_DTYPE, cropped
 from .video import CompressedVideo
 

@@ -21,16 +21,13 @@ from ..errors import InvalidDataError
 from ..frame import Frame, MotionAbsence, MotionVectors
 from ..motion import with_references
 from .colour import ColourTags, LazyPixels, RgbConverter
+from .container import OpenSource, Orientation, Source, TimeJump, TimeLine, choose_stream, describe_choice, shown_frames
 from .damage import DamageWatcher
 from .decoding import decode_stream
 from .keyframes import KeyframePolicy
 from .motion_absence import StructureWatcher
-from .opening import OpenSource, Source
-from .orientation import Orientation
-from .selection import choose_stream, describe_choice, shown_frames
 from .settling import Settling
 from .sidedata import qp_map, raw_side_data, vectors_of
-from .timing import TimeJump, TimeLine
 
 _JOIN_PACKETS = 2  # from the packet that is called corrupt where MPEG-TS files are joined, to the first of the second
 _TYPES = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # S, SI, SP and BI count as what they resemble

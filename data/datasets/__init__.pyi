@@ -1,12 +1,12 @@
-from .ar_seg import ProcessedFrame as ProcessedFrame
-from .ar_seg import ProcessedFrames as ProcessedFrames
-from .ar_seg import processed_gop as processed_gop
-from .ar_seg import read_motion_map as read_motion_map
 from .camvid import CamVid as CamVid
 from .camvid import CamVid12 as CamVid12
 from .cityscapes import Cityscapes as Cityscapes
 from .dataset import Dataset as Dataset
 from .folder import FolderDataset as FolderDataset
+from .layouts import ProcessedFrame as ProcessedFrame
+from .layouts import ProcessedFrames as ProcessedFrames
+from .layouts import processed_gop as processed_gop
+from .layouts import read_motion_map as read_motion_map
 from .pairing import LabelledImages as LabelledImages
 from .pairing import LabelReader as LabelReader
 from .pairing import load_pair as load_pair

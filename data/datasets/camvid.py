@@ -9,10 +9,8 @@ from pathlib import Path
 from ..class_lists import CAMVID
 from ..palettes import Palette
 from ..sample import DatasetError
-from .ar_seg import ProcessedFrames, processed_gop
-from .camvid_files import CamVidStills
-from .camvid_video import camvid_dense, camvid_sparse
 from .dataset import Dataset
+from .layouts import CamVidStills, ProcessedFrames, camvid_dense, camvid_sparse, processed_gop
 from .sequences import LabelledSequence
 
 

@@ -8,9 +8,8 @@ from fractions import Fraction
 from ..class_lists import CITYSCAPES
 from ..palettes import Palette
 from ..sample import DatasetError
-from .ar_seg import ProcessedFrames, processed_gop
-from .cityscapes_files import cityscapes_sequences, labelled_pairs, read_train_ids
 from .dataset import Dataset
+from .layouts import ProcessedFrames, cityscapes_sequences, labelled_pairs, processed_gop, read_train_ids
 from .pairing import LabelledImages
 from .sequences import LabelledSequence
 

@@ -14,7 +14,7 @@ from .pairing import LabelledImages
 from .sequences import LabelledSequence
 
 if TYPE_CHECKING:
-    from .ar_seg import ProcessedFrames
+    from .layouts import ProcessedFrames
 
 
 class Dataset(ABC):

@@ -1,3 +1,4 @@
+from .building import branch_files as branch_files
 from .mode import AnyMode as AnyMode
 from .mode import BranchWeights as BranchWeights
 from .mode import CodecReads as CodecReads
@@ -9,4 +10,3 @@ from .options import flag_of as flag_of
 from .options import option_specs as option_specs
 from .registry import AUTO as AUTO
 from .registry import MODES as MODES
-from .weights import branch_files as branch_files

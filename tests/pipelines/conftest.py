@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d
 
 from gopseg.pipelines import NetworkRunner
 from gopseg.pipelines.carriers import AlteringRunner
-from gopseg.pipelines.modes.branches import AlteringBranch, HeadModel, LowBranch
+from gopseg.pipelines.modes.building import AlteringBranch, HeadModel, LowBranch
 from gopseg.pipelines.stream.main import main
 from gopseg.segnet import (
     AlteringResolution,

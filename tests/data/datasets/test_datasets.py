@@ -10,7 +10,7 @@ import pytest
 
 from gopseg.data import VOID, CamVid, DatasetError, load_palette
 from gopseg.data.class_lists import CAMVID, CAMVID_AUTHORS
-from gopseg.data.datasets.camvid_files import CamVidStills
+from gopseg.data.datasets.layouts.camvid_files import CamVidStills
 from gopseg.data.sample import read_labels
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "camvid"

@@ -8,9 +8,9 @@ import pytest
 
 from gopseg.data import VOID, CamVid, CamVid12, Cityscapes, DatasetError
 from gopseg.data.class_lists import CAMVID, CAMVID_AUTHORS
-from gopseg.data.datasets.ar_seg import ProcessedFrames, read_motion_map
-from gopseg.data.datasets.camvid_video import camvid_dense, camvid_sparse, extracted_frame
-from gopseg.data.datasets.cityscapes_files import cityscapes_sequences
+from gopseg.data.datasets.layouts.ar_seg import ProcessedFrames, read_motion_map
+from gopseg.data.datasets.layouts.camvid_video import camvid_dense, camvid_sparse, extracted_frame
+from gopseg.data.datasets.layouts.cityscapes_files import cityscapes_sequences
 from gopseg.data.datasets.sequences import LabelledSequence, dense_clips, limited, sparse_clips
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "camvid"
@@ -244,3 +244,9 @@ def test_processed_cityscapes(tmp_path):
 def test_a_folder_without_processed_frames_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="tag folder"):
         ProcessedFrames(tmp_path, "test")
+
+
+def test_a_file_that_is_not_named_as_cityscapes_files_are(tmp_path):
+    write(tmp_path / "leftImg8bit_sequence" / "val" / "bonn" / "0001TP_leftImg8bit.png", 0)
+    with pytest.raises(DatasetError, match=r"0001TP_leftImg8bit.png': its name is not CITY_000000_000019"):
+        cityscapes_sequences(tmp_path, "val")

@@ -9,7 +9,7 @@ import torch
 from gopseg.codec import open_video
 from gopseg.pipelines import MODES, NetworkRunner, StreamUsageError
 from gopseg.pipelines.carriers.guided_head import sample_cells
-from gopseg.pipelines.modes.branches import HeadModel
+from gopseg.pipelines.modes.building import HeadModel
 from gopseg.pipelines.motion import FlowModel
 from gopseg.pipelines.motion.flow_chain import FlowChain
 from gopseg.segnet import (

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from gopseg.codec import open_video
 from gopseg.pipelines import MODES, NetworkRunner
 from gopseg.pipelines.carriers import AlteringRunner
-from gopseg.pipelines.modes.branches import AlteringBranch, HeadModel, LowBranch
+from gopseg.pipelines.modes.building import AlteringBranch, HeadModel, LowBranch
 from gopseg.segnet import (
     AlteringResolution,
     LowResolution,

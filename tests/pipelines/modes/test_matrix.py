@@ -13,7 +13,7 @@ import torch
 
 from gopseg.codec import open_video
 from gopseg.pipelines import MODES, StreamUsageError, option_names
-from gopseg.pipelines.modes.branches import HeadModel
+from gopseg.pipelines.modes.building import HeadModel
 from gopseg.segnet import PropagationModel, PropagationSettings, save_propagation
 
 CLASSES = ("ground", "red", "blue")

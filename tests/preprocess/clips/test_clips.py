@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from gopseg.codec import InvalidDataError, MotionChain, MotionField, open_video
-from gopseg.data.datasets.ar_seg import ProcessedFrames, read_motion_map
+from gopseg.data.datasets.layouts.ar_seg import ProcessedFrames, read_motion_map
 from gopseg.data.sample import read_labels
 from gopseg.preprocess.clips.ar_seg_layout import PixelChain
 from gopseg.preprocess.clips.video_layout import read_index

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...segnet import PropagationModel, load_ar, load_lr, load_propagation
-from ..carriers import AlteringRunner
-from ..errors import StreamUsageError
-from ..runner import Companion, NetworkRunner
-from .ar import AR
-from .guided import GUIDED
-from .lr import LR
+from ....segnet import PropagationModel, load_ar, load_lr, load_propagation
+from ...carriers import AlteringRunner
+from ...errors import StreamUsageError
+from ...runner import Companion, NetworkRunner
+from ..ar import AR
+from ..guided import GUIDED
+from ..lr import LR
 from .weights import find_branch
 
 

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..class_lists import CAMVID, CAMVID_AUTHORS
-from ..image import read_image
-from ..label_files import read_class_indices
-from ..palettes import Palette, PaletteError, read_palette
-from ..sample import VOID, DatasetError
-from .pairing import LabelledImages, LabelReader, pair_by_stem
+from ...class_lists import CAMVID, CAMVID_AUTHORS
+from ...image import read_image
+from ...label_files import read_class_indices
+from ...palettes import Palette, PaletteError, read_palette
+from ...sample import VOID, DatasetError
+from ..pairing import LabelledImages, LabelReader, pair_by_stem
 
 CAMVID_CLASSES = tuple(CAMVID)
 

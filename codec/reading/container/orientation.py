@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import MotionVectors
+from ...frame import MotionVectors
 
 _T = TypeVar("_T", bound=np.generic)
 

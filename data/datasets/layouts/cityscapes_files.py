@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..image import natural_key
-from ..sample import VOID, DatasetError, read_labels
-from .sequences import LabelledSequence
+from ...image import natural_key
+from ...sample import VOID, DatasetError, read_labels
+from ..sequences import LabelledSequence
 
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The label id of each of the 19 training classes; every other id is void (the data set's `labels.py`)."""

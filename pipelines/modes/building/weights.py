@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...segnet import branch_file
-from ..errors import StreamUsageError
-from .mode import AnyMode, BranchWeights
-from .options import Options, flag_of
+from ....segnet import branch_file
+from ...errors import StreamUsageError
+from ..mode import AnyMode, BranchWeights
+from ..options import Options, flag_of
 
 _TRAINERS = {"lr": "train-segnet lr", "ar": "train-segnet ar", "guided": "train-segnet propagation"}
 

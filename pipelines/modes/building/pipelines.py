@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ..carriers import Carrier, Features, GuidedHead, LowResolutionFusion, Map, Probabilities
-from ..clip import ClipPipeline
-from ..keyframe_pipeline import KeyframePipeline
-from ..motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, motion_cell
-from ..per_frame import PerFramePipeline
-from ..pipeline import Pipeline
-from ..refresh import AnyOf, FixedInterval, LostCells, Refresh, StreamKeyframes
-from ..runner import NetworkRunner
-from .ar import AlteringOptions
+from ...carriers import Carrier, Features, GuidedHead, LowResolutionFusion, Map, Probabilities
+from ...clip import ClipPipeline
+from ...keyframe_pipeline import KeyframePipeline
+from ...motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, motion_cell
+from ...per_frame import PerFramePipeline
+from ...pipeline import Pipeline
+from ...refresh import AnyOf, FixedInterval, LostCells, Refresh, StreamKeyframes
+from ...runner import NetworkRunner
+from ..ar import AlteringOptions
+from ..clip import ClipOptions
+from ..guided import GuidedOptions
+from ..motion import MotionOptions
+from ..options import CARRY_FEATURES, LowResolution, Options
 from .branches import AlteringBranch, HeadModel, LowBranch
-from .clip import ClipOptions
-from .guided import GuidedOptions
-from .motion import MotionOptions
-from .options import CARRY_FEATURES, LowResolution, Options
 
 P = TypeVar("P")
 

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import av
 from av.container import InputContainer
 
-from ..errors import InvalidDataError, SourceError
+from ...errors import InvalidDataError, SourceError
 
 Source = str | os.PathLike[str] | BinaryIO
 _OPEN_TIMEOUT_SECONDS = 20.0

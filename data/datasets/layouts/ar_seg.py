@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sample import DatasetError
+from ...sample import DatasetError
+from ..pairing import LabelReader, pair_by_stem
 from .camvid_files import Layout, label_folder, label_reader
 from .camvid_video import extracted_frame
 from .cityscapes_files import frame_key, labelled_pairs, read_train_ids
-from .pairing import LabelReader, pair_by_stem
 
 QUARTER_PIXELS = np.float32(4)
 

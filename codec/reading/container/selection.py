@@ -8,7 +8,7 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from ..errors import InvalidDataError
+from ...errors import InvalidDataError
 
 MOST_FRAMES_A_SECOND = 1000
 """Beyond that a rate is taken for the unit of a clock, which encoders and demuxers mistake for it."""

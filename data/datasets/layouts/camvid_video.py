@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ..sample import DatasetError
+from ...sample import DatasetError
+from ..pairing import list_files
+from ..sequences import LabelledSequence
 from .camvid_files import CamVidStills
-from .pairing import list_files
-from .sequences import LabelledSequence
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,11 @@
+from .opening import OpenSource as OpenSource
+from .opening import Source as Source
+from .opening import file_url as file_url
+from .orientation import Orientation as Orientation
+from .selection import choose_stream as choose_stream
+from .selection import count_streams as count_streams
+from .selection import describe_choice as describe_choice
+from .selection import shown_frames as shown_frames
+from .timing import TimeJump as TimeJump
+from .timing import TimeLine as TimeLine
+from .timing import is_untimed as is_untimed

@@ -1,0 +1,10 @@
+from .ar_seg import ProcessedFrame as ProcessedFrame
+from .ar_seg import ProcessedFrames as ProcessedFrames
+from .ar_seg import processed_gop as processed_gop
+from .ar_seg import read_motion_map as read_motion_map
+from .camvid_files import CamVidStills as CamVidStills
+from .camvid_video import camvid_dense as camvid_dense
+from .camvid_video import camvid_sparse as camvid_sparse
+from .cityscapes_files import cityscapes_sequences as cityscapes_sequences
+from .cityscapes_files import labelled_pairs as labelled_pairs
+from .cityscapes_files import read_train_ids as read_train_ids
