@@ -1,4 +1,4 @@
-"""`Progress`: the notes beside a run's outputs that `--resume` goes on from."""
+"""`Progress`: the notes beside a run's outputs from which `--resume` continues."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if sys.platform != "win32":
 
 @dataclass(frozen=True)
 class Point:
-    """Where a run can go on: how many frames were written before this one, and its timestamp."""
+    """A frame from which a run can be continued: how many frames were written before it, and its timestamp."""
 
     written: int
     pts: int | None
@@ -29,8 +29,8 @@ class Point:
 class Progress:
     """JSON lines in a hidden file that exists while a run is unfinished: what was asked for, then every keyframe.
 
-    A line is written before its keyframe's outputs are. The file is locked while a run has it open, where the system
-    can (not Windows); StreamUsageError if another run has. `is_published` tells that an interrupted run gave its
+    A line is written before the outputs of its keyframe. While a run has the file open it is locked (not on Windows);
+    StreamUsageError if another run holds the lock. `is_published` says that an interrupted run has already given its
     outputs their final names.
     """
 
@@ -70,18 +70,18 @@ class Progress:
             self.points.append(Point(entry["written"], entry["pts"], Fraction(entry["time_base"])))
 
     def check(self) -> None:
-        """StreamUsageError, and the notes closed, where what was asked for before is not what is asked for now."""
+        """Close the notes and raise StreamUsageError if the interrupted run had other options."""
         before = self.before or {}
         for name, value in self.asked.items():
             if before.get(name) != value:
                 self.close()
                 raise StreamUsageError(
                     f"--resume: {name} was {before.get(name)!r} and is {value!r}; give the same options again, or -y "
-                    "to start anew"
+                    "to start over"
                 )
 
     def last_point(self, written: int) -> Point | None:
-        """The last keyframe that `written` frames reach to; None where everything must be done again."""
+        """The last keyframe among the first `written` frames; None if everything must be done again."""
         return max((p for p in self.points if 0 < p.written <= written), key=lambda p: p.written, default=None)
 
     @property
@@ -90,7 +90,7 @@ class Progress:
         return next((point for point in self.points if point.written == 0), None)
 
     def begin(self, point: Point | None) -> None:
-        """Start the notes anew, or go on with those up to `point`."""
+        """Start new notes, or continue those up to `point`."""
         points = [] if point is None else [p for p in self.points if p.written < point.written]
         self._file.truncate(0)
         self._add({"asked": self.asked})
@@ -100,7 +100,7 @@ class Progress:
             self._note(earlier)
 
     def note(self, frame: Frame, written: int) -> None:
-        """The next frame is written: noted where a run can go on from it, and at the first."""
+        """Note the frame that is written next, if it is a keyframe or the first of all."""
         if frame.is_keyframe or not written:
             self._note(Point(written, frame.pts, frame.time_base))
 
@@ -108,7 +108,7 @@ class Progress:
         self._add({"written": point.written, "pts": point.pts, "time_base": str(point.time_base)})
 
     def published(self) -> None:
-        """An interrupted run has given its outputs their names."""
+        """Note that an interrupted run has given its outputs their final names."""
         self._add({"published": True})
 
     def _add(self, entry: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ class Progress:
         self._file.flush()
 
     def close(self) -> None:
-        """Keep the notes for a run to come."""
+        """Keep the notes for the run that continues."""
         self._file.close()
 
     def remove(self) -> None:

@@ -20,10 +20,9 @@ from .request import KINDS, LabelsFormat, Live, Reencode, StreamRequest
 
 INPUT, NETWORK, MODE, OUTPUT, LIVE, RUNNING = "Input", "Network", "Mode", "Output", "Live", "Running"
 _RESUME = (
-    "Go on where an interrupted run of the same options stopped: at the last keyframe that all outputs hold, with "
-    "what they hold kept; frames before it are only decoded. A finished run is left alone. After Ctrl-C every output "
-    "goes on, as it does where the source broke off; after a kill or a crash pictures and run lengths do, an overlay "
-    "video begins anew."
+    "Continue an interrupted run that had the same options, from the last keyframe that all outputs contain; the "
+    "frames before it are decoded only. A finished run is left alone. After Ctrl-C, or if the source broke off, every "
+    "output is continued; after a kill or a crash, pictures and run lengths are, and an overlay video starts again."
 )
 
 
@@ -38,7 +37,7 @@ def _options() -> list[Any]:
             type=click.Choice(get_args(Reencode)),
             default=default["reencode"],
             show_default=True,
-            help="Whether to encode anew, in memory, what gives no usable motion vectors.",
+            help="Whether to re-encode, in memory, a source that gives no usable motion vectors.",
         ),
         option(
             "--gop",
@@ -46,50 +45,52 @@ def _options() -> list[Any]:
             type=click.IntRange(1),
             default=default["gop"],
             show_default=True,
-            help="Frames a keyframe, re-encoding.",
+            help="Frames from one keyframe to the next when re-encoding.",
         ),
         option(
             "--gop-max",
             group=INPUT,
             type=click.IntRange(1),
-            help="Most frames from one keyframe to the next: the network sees a frame after so many, though the stream "
-            "has no keyframe there. Default: the stream's own keyframes; 12 where it has none (periodic intra "
+            help="Longest distance between keyframes: after this many frames the network runs again, even if the "
+            "stream has no keyframe there. Default: the stream's own keyframes, or 12 if it has none (periodic intra "
             "refresh).",
         ),
         option(
             "--fps",
             group=INPUT,
             type=click.FloatRange(0, min_open=True),
-            help="Of still images, and of video that stores no times. Default: 25; of video, what its stream says.",
+            help="Frame rate of still images, and of video that stores no times. Default: 25, or what the "
+            "video stream says.",
         ),
         option(
             "--stream",
             group=INPUT,
             type=click.IntRange(0),
-            help="Number of the video stream, as FFmpeg counts streams. Default: the one flagged as default, then the "
+            help="Number of the video stream, as FFmpeg counts streams. Default: the one flagged as default, else the "
             "largest; never a cover picture. -v says which.",
         ),
-        option("--start", group=INPUT, type=click.FloatRange(0), help="Seconds from the first frame."),
+        option("--start", group=INPUT, type=click.FloatRange(0), help="Start this many seconds after the first frame."),
         option(
             "--end",
             group=INPUT,
             type=click.FloatRange(0),
-            help="Seconds from the first frame; that moment is left out.",
+            help="Stop this many seconds after the first frame; a frame at exactly that time is left out.",
         ),
-        option("--max-frames", group=INPUT, type=click.IntRange(1), help="Most frames to label."),
+        option("--max-frames", group=INPUT, type=click.IntRange(1), help="Label at most this many frames."),
         option(
             "--model",
             group=NETWORK,
             default=default["model"],
             show_default=True,
-            help="Shipped name, .safetensors file, or hf:NAME_OR_FOLDER of transformers.",
+            help="A shipped name, a .safetensors file, or hf:NAME_OR_FOLDER for a model of transformers.",
         ),
         option(
             "--device",
             group=NETWORK,
             default=default["device"],
             show_default=True,
-            help="auto (CUDA where there is one), cpu, cuda, cuda:N, or another accelerator of torch's, as mps or xpu.",
+            help="auto (CUDA if there is one), cpu, cuda, cuda:N, or another accelerator that torch knows, such as "
+            "mps or xpu.",
         ),
         option(
             "--precision",
@@ -97,7 +98,7 @@ def _options() -> list[Any]:
             type=click.Choice(get_args(Precision)),
             default=default["precision"],
             show_default=True,
-            help="auto takes what is faster here.",
+            help="auto takes whichever is fastest on this machine.",
         ),
         option(
             "--mode",
@@ -105,7 +106,7 @@ def _options() -> list[Any]:
             type=click.Choice([*MODES, AUTO]),
             default=default["mode"],
             show_default=True,
-            help=f"{modes} {AUTO}: motion wherever the stream or --reencode allows it, else frame.",
+            help=f"{modes} {AUTO}: motion if the stream or --reencode allows it, else frame.",
         ),
         *(lambda function, each=each: _add(function, each) for each in mode_options(MODE)),
         option(
@@ -116,7 +117,7 @@ def _options() -> list[Any]:
             group=OUTPUT,
             default="overlay",
             show_default=True,
-            help=f"Of {', '.join(KINDS)}, comma-separated.",
+            help=f"What to write, comma-separated: {', '.join(KINDS)}.",
         ),
         option(
             "--labels-format",
@@ -124,13 +125,14 @@ def _options() -> list[Any]:
             type=click.Choice(get_args(LabelsFormat)),
             default=default["labels_format"],
             show_default=True,
-            help="Of the labels' PNG files, 8 bits either way: with the classes' colours as a palette, or plain gray, "
-            "for programs that would read the colours.",
+            help="Kind of the labels' PNG files, 8 bits either way: with the classes' colours as a palette, or plain "
+            "gray, for programs that would read the colours instead of the classes.",
         ),
         option(
             "--palette",
             group=OUTPUT,
-            help=f"{', '.join(dataset_names())} or a file. Default: the one with the model's classes.",
+            help=f"Colours of the classes: {', '.join(dataset_names())}, or a file. Default: those of the model's "
+            "classes.",
         ),
         option(
             "--opacity",
@@ -138,28 +140,28 @@ def _options() -> list[Any]:
             type=click.FloatRange(0, 1),
             default=default["opacity"],
             show_default=True,
-            help="Of the overlay's colour.",
+            help="Opacity of the overlay's colours.",
         ),
         option(
             "--audio/--no-audio",
             group=OUTPUT,
             default=default["audio"],
             show_default=True,
-            help="Whether to copy a file's sound into the overlay video.",
+            help="Whether to copy the sound of a file into the overlay video.",
         ),
         option(
             "--show-occlusion",
             group=OUTPUT,
             is_flag=True,
-            help="Hatch, in the overlay, what motion cannot explain: blocks without reference, in guided also other "
-            "colours.",
+            help="In the overlay, hatch what motion cannot explain: blocks without a reference, and in mode guided "
+            "also pixels whose colour has changed.",
         ),
         option(
             "--stats",
             "stats_file",
             group=OUTPUT,
             type=click.Path(path_type=Path, dir_okay=False),
-            help="JSON file of timings.",
+            help="Write timings to this JSON file.",
         ),
         option(
             "--live",
@@ -167,7 +169,8 @@ def _options() -> list[Any]:
             type=click.Choice(get_args(Live)),
             default=default["live"],
             show_default=True,
-            help="On an address, a camera or standard input: latest drops frames when the machine cannot keep up.",
+            help="For an address, a camera or standard input: latest drops frames when the machine cannot keep up, "
+            "all never.",
         ),
         option(
             "--timeout",
@@ -183,12 +186,12 @@ def _options() -> list[Any]:
             type=click.IntRange(0),
             default=default["reconnect"],
             show_default=True,
-            help="How often in a row to connect again to an address or a camera that stalls or drops; it goes on at "
-            "the next keyframe, and gaps are reported.",
+            help="How many times in a row to reconnect to an address or a camera that stalls or drops. Labelling "
+            "continues at the next keyframe, and gaps are reported.",
         ),
         existing_options(resume=_RESUME),
-        option("-v", "--verbose", group=RUNNING, is_flag=True, help="Say which of the source's streams is read."),
-        option("-q", "--quiet", group=RUNNING, is_flag=True, help="No bar, no messages but errors."),
+        option("-v", "--verbose", group=RUNNING, is_flag=True, help="Say which stream of the source is read."),
+        option("-q", "--quiet", group=RUNNING, is_flag=True, help="No progress bar, and no messages except errors."),
     ]
 
 
