@@ -28,8 +28,11 @@ from .protocol import FrameSource as FrameSource
 from .reading import ColourTags as ColourTags
 from .reading import CompressedVideo as CompressedVideo
 from .reading import Orientation as Orientation
+from .reading import StartPoint as StartPoint
+from .reading import StartPoints as StartPoints
 from .reading import TimeJump as TimeJump
 from .reading import file_url as file_url
+from .reading import find_start_points as find_start_points
 from .reading import open_video as open_video
 from .reading import open_with_mvextractor as open_with_mvextractor
 from .writing import LIVE_SETTINGS as LIVE_SETTINGS

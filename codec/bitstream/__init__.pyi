@@ -1,4 +1,5 @@
 from .parameter_sets import SequenceParameters as SequenceParameters
+from .parameter_sets import is_instantaneous_refresh as is_instantaneous_refresh
 from .parameter_sets import is_reference as is_reference
 from .parameter_sets import nal_length_size as nal_length_size
 from .parameter_sets import parameters_of_extradata as parameters_of_extradata

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+_IDR_TYPE = 5
 _SPS_TYPE = 7
 _MOST_MACROBLOCKS = 1055  # along one side (A.3.1)
 _MOST_REFERENCES = _MOST_BITS = 16
@@ -87,6 +88,11 @@ def is_reference(data: bytes, length_size: int | None) -> bool:
         if len(unit) and unit[0] & 31 in _SLICE_TYPES:
             return bool(unit[0] >> 5 & 3)
     return True
+
+
+def is_instantaneous_refresh(data: bytes, length_size: int | None) -> bool:
+    """Whether the picture in this packet is an IDR picture, before which nothing is referred to (7.4.1.2.4)."""
+    return any(len(unit) and unit[0] & 31 == _IDR_TYPE for unit in split_nal_units(data, length_size))
 
 
 def parse_sps(unit: bytes) -> SequenceParameters | None:

@@ -2,11 +2,14 @@ from .colour import ColourTags as ColourTags
 from .colour import matrix_of as matrix_of
 from .container import OpenSource as OpenSource
 from .container import Orientation as Orientation
+from .container import StartPoint as StartPoint
+from .container import StartPoints as StartPoints
 from .container import TimeJump as TimeJump
 from .container import TimeLine as TimeLine
 from .container import choose_stream as choose_stream
 from .container import describe_choice as describe_choice
 from .container import file_url as file_url
+from .container import find_start_points as find_start_points
 from .container import is_untimed as is_untimed
 from .container import shown_frames as shown_frames
 from .damage import DamageWatcher as DamageWatcher

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import av
 from av.video.stream import VideoStream
 
-from .container import OpenSource
+from ..errors import InvalidDataError
+from .container import OpenSource, StartPoint
 
 _INVALID_DATA = 1094995529  # AVERROR_INVALIDDATA
 _ENDS = (errno.EIO, _INVALID_DATA)  # what FFmpeg's multipart JPEG has instead of an end
@@ -21,18 +23,20 @@ def decode_stream(
     *,
     see: Callable[[av.Packet[VideoStream], float, float], object],
     lose: Callable[[av.Packet[VideoStream] | None], None],
+    packets: Iterator[av.Packet[VideoStream]] | None = None,
 ) -> Iterator[av.VideoFrame]:
     """The pictures of `stream` in display order, as the decoder gives them.
 
     `see` is told of every packet with content, when it came (seconds of a monotonic clock) and how long it was waited
     for, and gives what is to be the `opaque` of its picture (None: nothing). Empty packets (AVI's null frames) say that
     nothing changes and are passed over. `lose` is told of packets that the decoder refuses (None when it is drained).
+    `packets` are those to decode, None for all.
     Raises what `source.failure` makes of a source that breaks off, after the pictures before that.
     """
     context = stream.codec_context
     broken: Exception | None = None
     is_over = False
-    packets = source.container.demux(stream)
+    packets = source.container.demux(stream) if packets is None else packets
     while not is_over:
         packet: av.Packet[VideoStream] | None = None  # None drains the decoder
         begin = time.monotonic()
@@ -61,3 +65,22 @@ def decode_stream(
             lose(packet)
     if broken is not None:
         raise broken
+
+
+def packets_from(source: OpenSource, stream: VideoStream, point: StartPoint) -> Iterator[av.Packet[VideoStream]]:
+    """The packets of `stream` from the keyframe `point` on; InvalidDataError where there is no such keyframe.
+
+    The container is asked to go there; where it ends up behind it, as MPEG-TS may, it is read from its beginning.
+    """
+    for target in (point.dts, None):
+        if target is None:
+            source.container.seek(0)
+        else:
+            source.container.seek(target, stream=stream)
+        packets = source.container.demux(stream)
+        for packet in packets:
+            if packet.size and packet.is_keyframe and packet.pts == point.pts:
+                return chain([packet], packets)
+            if packet.dts is not None and packet.dts > point.dts:
+                break
+    raise InvalidDataError(f"{source.name}: has no keyframe at {point.pts}; it has changed since it was looked through")

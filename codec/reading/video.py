@@ -21,9 +21,19 @@ from ..errors import InvalidDataError
 from ..frame import Frame, MotionAbsence, MotionVectors
 from ..motion import with_references
 from .colour import ColourTags, LazyPixels, RgbConverter
-from .container import OpenSource, Orientation, Source, TimeJump, TimeLine, choose_stream, describe_choice, shown_frames
+from .container import (
+    OpenSource,
+    Orientation,
+    Source,
+    StartPoint,
+    TimeJump,
+    TimeLine,
+    choose_stream,
+    describe_choice,
+    shown_frames,
+)
 from .damage import DamageWatcher
-from .decoding import decode_stream
+from .decoding import decode_stream, packets_from
 from .keyframes import KeyframePolicy
 from .motion_absence import StructureWatcher
 from .settling import Settling
@@ -116,7 +126,9 @@ class CompressedVideo(Iterator[Frame]):
         self.name = self._source.name
         self._motion, self._qp, self._pixels = motion, qp, pixels
         self._index = 0
+        self._gop_max, self._rate = gop_max, frame_rate
         self._keyframes = KeyframePolicy(gop_max)
+        self._start: StartPoint | None = None
         self._damage, self._settling = DamageWatcher(), Settling[av.VideoFrame]()
         self._doubts: list[tuple[int, int]] = []
         self._orientation = Orientation()
@@ -143,7 +155,8 @@ class CompressedVideo(Iterator[Frame]):
             self._orientation = Orientation.from_display_matrix(raw_side_data(self._ahead[0], "DISPLAYMATRIX"))
             self._colour = ColourTags.of(self._ahead[0])
             self._size_hw = self._orientation.size((self._ahead[0].height, self._ahead[0].width))
-            self._frames = with_references(self._read(), self._is_ambiguous) if references else self._read()
+            self._references = references
+            self._frames = self._resolved()
         except BaseException:
             self._release()
             raise
@@ -301,11 +314,35 @@ class CompressedVideo(Iterator[Frame]):
             raise ValueError(f"{self.name}: is closed; read its frames inside the `with` block")
         return next(self._frames)
 
+    def start_at(self, point: StartPoint) -> None:
+        """Go on at a keyframe of the file, before any frame was read: its frame is the next, with its number.
+
+        Everything that was found out when the file was opened stays as it is. ValueError where frames were read,
+        InvalidDataError where the file has no such keyframe.
+        """
+        if self._index:
+            raise ValueError(f"{self.name}: frames were read already; open it again to start elsewhere")
+        self._pictures.close()
+        self._ahead.clear()
+        packets = packets_from(self._source, self._stream, point)
+        self._stream.codec_context.flush_buffers()
+        self._start, self._index, self._packets = point, point.index, 0
+        self._damage, self._settling, self._doubts = DamageWatcher(), Settling[av.VideoFrame](), []
+        self._keyframes = KeyframePolicy(self._gop_max)
+        self._times = TimeLine(self._source.container, self._stream, self._rate)
+        self._buffer = None if self._buffer is None else DecodedPictures()
+        self._pictures = self._settled(packets)
+        self._frames = self._resolved()
+
+    def _resolved(self) -> Iterator[Frame]:
+        return with_references(self._read(), self._is_ambiguous) if self._references else self._read()
+
     def _read(self) -> Iterator[Frame]:
         while self._ahead:
             yield self._frame(self._ahead.popleft())
         for picture in self._pictures:
-            yield self._frame(picture)
+            if self._start is None or (picture.pts or 0) >= self._start.pts:  # what leads it lacks its references
+                yield self._frame(picture)
 
     def _is_ambiguous(self) -> bool:
         absence = self._structure.absence
@@ -356,10 +393,10 @@ class CompressedVideo(Iterator[Frame]):
         if index is not None and (not isinstance(tag, _Tag) or tag.is_reference):
             self._damage.damage(index)
 
-    def _settled(self) -> Generator[av.VideoFrame, None, None]:
+    def _settled(self, packets: Iterator[av.Packet[VideoStream]] | None = None) -> Generator[av.VideoFrame, None, None]:
         """Decoded pictures, as soon as it is known whether they are damaged."""
         is_over = False
-        pictures = decode_stream(self._source, self._stream, see=self._tag, lose=self._lose)
+        pictures = decode_stream(self._source, self._stream, see=self._tag, lose=self._lose, packets=packets)
         while not is_over:
             try:
                 picture = next(pictures)

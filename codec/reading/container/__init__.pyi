@@ -6,6 +6,9 @@ from .selection import choose_stream as choose_stream
 from .selection import count_streams as count_streams
 from .selection import describe_choice as describe_choice
 from .selection import shown_frames as shown_frames
+from .start_points import StartPoint as StartPoint
+from .start_points import StartPoints as StartPoints
+from .start_points import find_start_points as find_start_points
 from .timing import TimeJump as TimeJump
 from .timing import TimeLine as TimeLine
 from .timing import is_untimed as is_untimed

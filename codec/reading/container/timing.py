@@ -84,6 +84,7 @@ class TimeLine:
         self._pending: list[tuple[int, int]] = []
         self._pending_of: dict[int, None] = {}
         self._clock: int | None = None
+        self._has_dts = False  # Matroska has none for the first packets, whose times of display lie ahead of them
         self._epoch = self._seen_epoch = 0
         self._waited = 0.0
         self._offset = 0
@@ -121,11 +122,11 @@ class TimeLine:
         if clock is not None:
             step = packet.duration or self._step
             if self._clock is not None:
-                fell = dts is not None and 2 * (self._clock - dts) >= step
+                fell = dts is not None and self._has_dts and 2 * (self._clock - dts) >= step
                 if fell or clock - self._clock > self._ticks(self._leap + waited):
                     self._epoch += 1
                     self._waited = waited
-            self._clock = clock
+            self._clock, self._has_dts = clock, dts is not None
         if pts is not None and dts is not None and len(self._differences) < 2:
             self._differences.add(pts - dts)
         self._keep(_Packet(index, pts, dts, self._epoch))

@@ -15,6 +15,7 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 
 from gopseg.codec import EncodeSettings, Frame, TimeJump, open_video, pictures_of_video, transcode
+from tests.codec.conftest import sliding, write_clip
 
 RATE = 15
 STEP = Fraction(1, RATE)
@@ -229,3 +230,12 @@ def test_times_of_pictures_and_of_frames_agree(clip: Path, tmp_path: Path) -> No
         pictures = pictures_of_video(source)
         times = np.array([float((picture.pts or 0) * pictures.time_base) for picture in pictures])
         np.testing.assert_allclose(times - times[0], np.array(seconds(frames), float), atol=1e-9)
+
+
+def test_matroska_has_no_decode_times_at_its_beginning(tmp_path: Path) -> None:
+    """The first packets' times of display lie ahead of the decode times after them, which is no jump of the clock."""
+    options = {"x264-params": "bframes=2:b-adapt=0"}
+    clip = write_clip(tmp_path / "x.mkv", sliding(64, 96, 12, (2, 1)), options=options)
+    with open_video(clip) as video:
+        assert [frame.pts for frame in video] == [40 * i for i in range(12)]
+        assert video.time_jumps == []
