@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 import zlib
@@ -36,6 +37,12 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{head}{_machine()}-{os.getpid()}-{token_hex(3)}{suffix}")
 
 
+def hidden_beside(path: Path, ending: str) -> Path:
+    """The hidden file `.STEM` with `ending` that belongs to `path`; always the same, and short enough."""
+    room = _LONGEST_NAME - len(os.fsencode(f".{ending}"))
+    return path.with_name(f".{_shortened(path.stem, room)}{ending}")
+
+
 def discard(part: Path) -> None:
     """Remove a file or a folder, if it is there; errors of the disk are passed over."""
     with suppress(OSError):
@@ -47,11 +54,38 @@ def discard(part: Path) -> None:
 
 def remove_abandoned(path: Path) -> None:
     """Remove what runs on this machine that were killed have left of `path`; those still running keep theirs."""
+    for part in abandoned_parts(path):
+        discard(part)
+
+
+def abandoned_parts(path: Path, *, is_alone: bool = False) -> list[Path]:
+    """Parts of `path` that runs which were killed have left, the newest last; never those of another process that goes
+    on here.
+
+    Of this process's own parts and of other machines' it cannot be told: `is_alone` is for callers who hold a lock that
+    lets one run at a time write `path`. They count then.
+    """
     head, suffix = _head_and_suffix(path)
-    for part in path.parent.glob(f"{escape(head)}{_machine()}-*{escape(suffix)}"):
-        pid = part.name.removeprefix(head).split("-")[1]
-        if pid.isdecimal() and not _is_running(int(pid)):
-            discard(part)
+    pattern = re.compile(rf"{re.escape(head)}([0-9a-f]{{8}})-(\d+)-[0-9a-f]{{6}}{re.escape(suffix)}")
+    found = []
+    for part in path.parent.glob(f"{escape(head)}*"):
+        match = pattern.fullmatch(part.name)
+        if match is None:
+            continue
+        machine, pid = match.groups()
+        is_unknown = machine != _machine() or int(pid) == os.getpid()
+        if is_alone if is_unknown else not _is_running(int(pid)):
+            with suppress(OSError):  # another run may have removed it
+                found.append((part.stat().st_mtime, part))
+    return [part for _, part in sorted(found)]
+
+
+def refuse_long_names(paths: Iterable[Path]) -> None:
+    """InputError where a name is longer than file systems allow."""
+    for path in paths:
+        size = len(os.fsencode(path.name))
+        if size > _LONGEST_NAME:
+            raise InputError(f"{path}: File name too long, {size} bytes of {_LONGEST_NAME}; give a shorter one by -o")
 
 
 def refuse_taken(paths: Iterable[Path]) -> None:
@@ -179,7 +213,16 @@ def _head_and_suffix(path: Path) -> tuple[str, str]:
     """What parts of `path` begin and end with, so short that a name with both is none that a file system refuses."""
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= 16 else ""
     room = _LONGEST_NAME - len(os.fsencode(suffix)) - len(f"..part-{_machine()}--123456") - 10
-    return f".{os.fsdecode(os.fsencode(path.stem)[:room])}.part-", suffix
+    stem = path.name.removesuffix(suffix)
+    return f".{_shortened(stem, room)}.part-", suffix
+
+
+def _shortened(name: str, room: int) -> str:
+    """At most `room` bytes of it; names that differ still do."""
+    data = os.fsencode(name)
+    if len(data) <= room:
+        return name
+    return f"{os.fsdecode(data[: room - 9])}~{zlib.crc32(data):08x}"
 
 
 @cache

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from gopseg import files
+from gopseg.errors import InputError
 from gopseg.files import (
     TargetExistsError,
+    abandoned_parts,
     append_line,
+    hidden_beside,
     part_of,
     publish,
     publish_together,
+    refuse_long_names,
     refuse_taken,
     remove_abandoned,
     whole_file,
@@ -189,3 +193,46 @@ def test_lines_are_appended_whole_by_many(tmp_path: Path) -> None:
     torn, *lines = file.read_text().splitlines()
     assert torn == '{"cut off by a cra'
     assert sorted(lines) == [word * 20_000 for word in "abcd" for _ in range(20)]
+
+
+def test_names_too_long_for_a_file_are_refused(tmp_path: Path) -> None:
+    refuse_long_names([tmp_path / ("x" * 255), tmp_path / ("ä" * 127)])
+    with pytest.raises(InputError, match=r"File name too long, 256 bytes of 255; give a shorter one by -o"):
+        refuse_long_names([tmp_path / "a.mp4", tmp_path / ("ä" * 128)])
+
+
+def abandoned_by(target: Path, machine: str, pid: int) -> Path:
+    mine = part_of(target)
+    part = mine.with_name(mine.name.replace(f"{files._machine()}-{os.getpid()}", f"{machine}-{pid}"))
+    part.write_text("left")
+    return part
+
+
+def test_parts_of_runs_that_go_on_are_never_taken_for_abandoned(tmp_path: Path) -> None:
+    target = tmp_path / "x_labels"
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        ended.kill()
+    killed = abandoned_by(target, files._machine(), ended.pid)
+    os.utime(killed, (1, 1))
+    elsewhere = abandoned_by(target, "0badcafe", 1)
+    os.utime(elsewhere, (2, 2))
+    mine = abandoned_by(target, files._machine(), os.getpid())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        abandoned_by(target, files._machine(), living.pid)
+        abandoned_by(tmp_path / "x_labels.mp4", "0badcafe", 1)  # of another target, whose name begins alike
+        abandoned_by(tmp_path / "x_labels.part-", "0badcafe", 1)
+        assert abandoned_parts(target) == [killed]
+        assert abandoned_parts(target, is_alone=True) == [killed, elsewhere, mine]
+    remove_abandoned(target)
+    assert not killed.exists()
+    assert elsewhere.exists()
+
+
+def test_long_names_that_begin_alike_have_parts_of_their_own(tmp_path: Path) -> None:
+    names = [tmp_path / ("n" * 246 + end) for end in ("_labels", "_color", "_color2")]
+    parts = [abandoned_by(name, "0badcafe", 1) for name in names]
+    assert [abandoned_parts(name, is_alone=True) for name in names] == [[part] for part in parts]
+    hidden = [hidden_beside(name, ".progress.jsonl").name for name in names]
+    assert len(set(hidden)) == 3
+    assert max(map(len, hidden)) == 255
+    assert hidden_beside(tmp_path / "x.mp4", ".progress.jsonl") == tmp_path / ".x.progress.jsonl"

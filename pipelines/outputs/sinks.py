@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...codec import Frame
-from ...files import part_of
+from ...files import abandoned_parts, discard, part_of, publish_together
 from ..errors import StreamUsageError
 from ..prediction import Prediction
 from .overlay import Painter
@@ -25,7 +22,7 @@ from .rle import encode_labels
 
 
 class Output(ABC):
-    """Something written beside `target` and renamed to it by `publish`, once `finish` has made it whole."""
+    """Something written beside `target`, as `part`, which is renamed to it once `finish` has made it whole."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -33,9 +30,9 @@ class Output(ABC):
         self.written = 0
 
     def leftovers(self) -> list[Path]:
-        """Parts of earlier runs that were killed, the newest last."""
-        found = self.target.parent.glob(f".{escape(self.target.stem)}.part-*{escape(self.target.suffix)}")
-        return sorted((path for path in found if path != self.part), key=lambda path: path.stat().st_mtime)
+        """Parts of earlier runs that were killed, the newest last; never of one that goes on. Whoever asks holds the
+        lock on the run's notes (`Progress`), and runs without notes, of live sources, are told by their process."""
+        return [path for path in abandoned_parts(self.target, is_alone=True) if path != self.part]
 
     def recover(self, is_published: bool) -> int:  # noqa: ARG002
         """How many whole frames an earlier run left, in a part or (`is_published`) in the target; what `start` keeps
@@ -55,26 +52,13 @@ class Output(ABC):
     def finish(self) -> None:
         """Complete the part."""
 
-    def publish(self) -> None:
-        """Give the part its final name, in place of what is there."""
-        if self.target.is_dir():
-            old = self.target.with_name(f".{self.target.name}.old-{os.getpid()}")
-            self.target.rename(old)
-            self.part.rename(self.target)
-            shutil.rmtree(old)
-        else:
-            self.part.replace(self.target)
-
     def release(self) -> None:  # noqa: B027 - most have nothing open
         """Let the part go as it is, for a later run to recover."""
 
     def discard(self) -> None:
         """Remove the part, whatever state it is in."""
         self.release()
-        if self.part.is_dir():
-            shutil.rmtree(self.part, ignore_errors=True)
-        else:
-            self.part.unlink(missing_ok=True)
+        discard(self.part)
 
 
 class ImageFolder(Output):
@@ -202,10 +186,13 @@ class RunLengths(Output):
 
 
 class OutputSet:
-    """Several outputs that come and go together, with notes of their `progress` where the source can be read again."""
+    """Several outputs that come and go together, with notes of their `progress` where the source can be read again.
 
-    def __init__(self, outputs: Sequence[Output], progress: Progress | None = None) -> None:
-        self.outputs, self.progress = outputs, progress
+    Without `replace`, what another run has put in a target's place meanwhile is left alone.
+    """
+
+    def __init__(self, outputs: Sequence[Output], progress: Progress | None = None, *, replace: bool = True) -> None:
+        self.outputs, self.progress, self.replace = outputs, progress, replace
         self.kept = 0
 
     def start(self, *, resume: bool = False) -> None:
@@ -230,7 +217,7 @@ class OutputSet:
         if progress is not None:
             progress.begin(point)
             for path in (path for output in self.outputs for path in output.leftovers()):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                discard(path)
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Write one frame to each."""
@@ -240,11 +227,12 @@ class OutputSet:
             output.write(frame, prediction)
 
     def publish(self, *, is_whole: bool = True) -> None:
-        """Finish all, then rename all; without `is_whole` a later run may go on from there."""
+        """Finish all, then rename all; without `is_whole` a later run may go on from there. TargetExistsError where a
+        target is there that is not to be replaced; none is renamed then."""
         for output in self.outputs:
             output.finish()
-        for output in self.outputs:
-            output.publish()
+        if self.outputs:
+            publish_together([(output.part, output.target) for output in self.outputs], replace=self.replace)
         if self.progress is not None and is_whole:
             self.progress.remove()
         elif self.progress is not None:

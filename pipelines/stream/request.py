@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ... import __version__
 from ...console import Existing
+from ...files import hidden_beside
 from ...segnet import DEFAULT_MODEL
 from ..errors import StreamUsageError
 from ..inputs import is_live, source_stem
@@ -112,7 +113,7 @@ class StreamRequest(InferenceRequest):
     @property
     def notes(self) -> Path:
         """The hidden file beside the outputs that exists while a run is unfinished."""
-        return self.video.with_name(f".{self.video.stem}.progress.jsonl")
+        return hidden_beside(self.video, ".progress.jsonl")
 
     def asked(self, mode: str, options: Options) -> dict[str, Any]:
         """All that the outputs depend on: the source as it is now, the mode that is run, its options, and the other

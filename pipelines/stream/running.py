@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...console import Existing
-from ...files import whole_file
+from ...files import refuse_long_names, whole_file
 from ..inputs import LiveVideo, is_live
 from ..outputs import OutputSet, Progress
 from .job import Outcome, run_job
@@ -32,6 +32,7 @@ def segment_stream(request: StreamRequest) -> Outcome:
         if not request.quiet:
             sys.stderr.write(f"{text}\n")
 
+    refuse_long_names(request.targets().values())
     if request.existing is Existing.KEEP:
         request = _without_existing(request, say)
         if not request.save:
@@ -72,7 +73,7 @@ def _start(request: StreamRequest, session: Session, say: Callable[[str], None],
         progress = Progress(request.notes, request.asked(session.mode, session.options))
         if goes_on:
             progress.check()
-    outputs = OutputSet(made, progress)
+    outputs = OutputSet(made, progress, replace=goes_on or request.existing is Existing.REPLACE)
     outputs.start(resume=goes_on)
     return outputs
 

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -7,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gopseg.codec import Frame
+from gopseg.files import TargetExistsError, part_of, publish
 from gopseg.pipelines import Prediction, StreamUsageError, decode_mask
 from gopseg.pipelines.outputs.overlay import Painter
 from gopseg.pipelines.outputs.sinks import ColourImages, LabelImages, OutputSet, RunLengths
@@ -32,7 +36,7 @@ def write(output, frames):
     for each in frames:
         output.write(each, prediction(each, np.zeros(each.size_hw, np.uint8)))
     output.finish()
-    output.publish()
+    publish(output.part, output.target)
 
 
 def test_label_images_are_paletted_and_exact(tmp_path):
@@ -41,7 +45,7 @@ def test_label_images_are_paletted_and_exact(tmp_path):
     output.write(frame(5), prediction(frame(5)))
     assert not output.target.exists()
     output.finish()
-    output.publish()
+    publish(output.part, output.target)
     with Image.open(tmp_path / "x_labels" / "000000.png") as image:
         assert image.mode == "P"
         assert np.array_equal(np.asarray(image), LABELS)
@@ -52,7 +56,7 @@ def test_colour_images(tmp_path):
     output = ColourImages(tmp_path / "x_color", Painter(COLOURS))
     output.start()
     output.write(frame(0), prediction(frame(0)))
-    output.publish()
+    publish(output.part, output.target)
     with Image.open(tmp_path / "x_color" / "000000.png") as image:
         assert np.array_equal(np.asarray(image), COLOURS[LABELS])
 
@@ -63,7 +67,7 @@ def test_run_lengths_decode_to_the_labels(tmp_path):
     for index in (4, 5):
         output.write(frame(index), prediction(frame(index)))
     output.finish()
-    output.publish()
+    publish(output.part, output.target)
     lines = [json.loads(line) for line in output.target.read_text().splitlines()]
     assert [(line["frame"], line["source_frame"], line["pts_seconds"]) for line in lines] == [(0, 4, 0.16), (1, 5, 0.2)]
     assert [segment["category"] for segment in lines[0]["segments"]] == ["ground", "red", "blue"]
@@ -101,6 +105,33 @@ def test_one_output_that_cannot_start_takes_the_others_back(tmp_path):
     with pytest.raises(StreamUsageError, match="cannot be written"):
         outputs.start()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_run_has_made_meanwhile_is_left_alone(tmp_path):
+    outputs = OutputSet(
+        [RunLengths(tmp_path / "x.rle.jsonl", ("ground",)), LabelImages(tmp_path / "x_labels", COLOURS)], replace=False
+    )
+    outputs.start()
+    outputs.write(frame(0), prediction(frame(0)))
+    (tmp_path / "x_labels").mkdir()
+    with pytest.raises(TargetExistsError, match="x_labels: appeared while it was being written"):
+        outputs.publish()
+    outputs.discard()
+    assert [file.name for file in tmp_path.iterdir()] == ["x_labels"]
+    assert list((tmp_path / "x_labels").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by /proc")
+def test_a_part_of_a_run_that_goes_on_is_not_adopted(tmp_path):
+    part = part_of(tmp_path / "x_labels")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        theirs = part.with_name(part.name.replace(f"-{os.getpid()}-", f"-{other.pid}-"))
+        theirs.mkdir()
+        for index in range(3):
+            (theirs / f"{index:06d}.png").touch()
+        output = LabelImages(tmp_path / "x_labels", COLOURS)
+        assert (output.leftovers(), output.recover(is_published=False)) == ([], 0)
+    assert (output.leftovers(), output.recover(is_published=False)) == ([theirs], 2)
 
 
 def test_painter_blends():
