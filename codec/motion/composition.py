@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frame import Frame
-from .chain import GridPositions
+from .following import GridPositions
 from .field import BLOCK, MotionField
 from .holes import best_neighbours
 from .prediction import SubpixelPlanes

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..bitstream import Hypothesis
 from ..frame import Frame, MotionVectors
-from .chain import Grid, GridPositions, grid_positions
+from .chain import Grid, grid_positions
 from .composition import TracedPicture, follow, trace
 from .field import BLOCK, MotionField
+from .following import GridPositions
 from .prediction import SubpixelPlanes
 from .reference_matching import block_grid, match
 

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gopseg.codec import MotionChain, MotionField, open_video
+from gopseg.codec.motion.chain import SEGMENT
+from gopseg.codec.motion.following import PackedFollower, PlainFollower, follower
 
 
 def field_of(rng: np.random.Generator, size_hw: tuple[int, int], reach: int, intra: float) -> MotionField:
@@ -98,6 +100,81 @@ def test_pictures_larger_than_one_chunk() -> None:
             step = (field.displacement[y // 32, x // 32] * 4).astype(int)
             x, y = np.clip(x + step[:, 0], 2, 520 * 4 - 2), np.clip(y + step[:, 1], 2, 300 * 4 - 2)
         assert np.array_equal(whole.displacement[rows[i]], np.stack([x - x0, y - y0], 1) / 4)
+
+
+def test_up_to_fifteen_frames_every_field_is_followed() -> None:
+    rng = np.random.default_rng(3)
+    fields: list[MotionField | None] = [field_of(rng, (40, 56), 30, 0.02) for _ in range(2 * SEGMENT - 1)]
+    chain = MotionChain((40, 56))
+    for count, field in enumerate(fields, 1):
+        chain.push(field)
+        got, (displacement, lost) = chain.compose(4), plain_chain(fields[:count], (40, 56), (10, 14), (4, 4))
+        assert np.array_equal(got.displacement, displacement.astype(np.float32))
+        assert np.array_equal(got.unreferenced, lost)
+
+
+def test_from_further_back_motion_is_what_was_composed_before() -> None:
+    """Beyond the first checkpoint ways are close to those through every field, and as long as before."""
+    rng = np.random.default_rng(4)
+    ways = [cv2.resize(rng.normal(0, 1, (2, 2, 2)), (16, 12)) for _ in range(4)]  # a camera that turns and rolls
+    fields: list[MotionField | None] = [
+        MotionField(np.rint(ways[count // 16] * 4).astype(np.float32) / 4, rng.random((12, 16)) < 0.002, (96, 128))
+        for count in range(61)
+    ]
+    chain, longest = MotionChain((96, 128)), 0
+    for field in fields:
+        chain.push(field)
+        longest = max(longest, len(chain._way()))
+    assert len(chain) == 61
+    assert longest == 2 * SEGMENT
+    got = chain.compose(4)
+    displacement, lost = plain_chain(fields, (96, 128), (24, 32), (4, 4))
+    apart = np.abs(got.displacement - displacement).max(2)
+    assert (apart <= 2).mean() > 0.85
+    assert (got.unreferenced == lost).mean() > 0.85
+    assert not np.array_equal(got.displacement, displacement)
+    chain.reset()
+    chain.push(fields[0])
+    displacement, lost = plain_chain(fields[:1], (96, 128), (24, 32), (4, 4))
+    assert np.array_equal(chain.compose(4).displacement, displacement.astype(np.float32))
+
+
+def test_what_is_lost_before_a_checkpoint_stays_lost() -> None:
+    rng = np.random.default_rng(5)
+    chain = MotionChain((40, 56))
+    for count in range(40):
+        chain.push(None if count == 2 else field_of(rng, (40, 56), 8, 0))
+        assert chain.compose(8).unreferenced.all() == (count >= 2)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 60), st.sampled_from([4, 40, 40_000]))
+@settings(max_examples=20, deadline=None)
+def test_both_ways_to_follow_positions(seed: int, height: int, width: int, reach: int) -> None:
+    rng = np.random.default_rng(seed)
+    size_hw = height, width
+    chains = [MotionChain(size_hw) for _ in range(2)]
+    chains[1]._follower = PlainFollower(size_hw)
+    for _ in range(2 * SEGMENT + 5):
+        field = field_of(rng, size_hw, reach, 0.05)
+        for chain in chains:
+            chain.push(field)
+    one, other = (chain.compose(2) for chain in chains)
+    assert np.array_equal(one.displacement, other.displacement)
+    assert np.array_equal(one.unreferenced, other.unreferenced)
+
+
+@pytest.mark.parametrize(("size_hw", "kind"), [((4095, 8191), PackedFollower), ((4096, 16), PlainFollower)])
+def test_pictures_too_large_for_sixteen_bits(size_hw: tuple[int, int], kind: type[Any]) -> None:
+    assert type(follower(size_hw)) is kind
+    grid_hw = -(-size_hw[0] // 8), -(-size_hw[1] // 8)
+    displacement = np.zeros((*grid_hw, 2), np.float32)
+    displacement[0, 0], displacement[-1, -1] = size_hw[::-1], (-size_hw[1], -size_hw[0])  # from corner to corner
+    chain = MotionChain(size_hw)
+    for far in (True, False):
+        chain.push(MotionField(displacement, np.zeros(grid_hw, np.bool_), size_hw))
+        got = chain.compose(8).displacement
+        assert (got[0, 0] == ([size_hw[1] - 4.5, size_hw[0] - 4.5] if far else [-3.5, -3.5])).all()
+        assert not got[1:-1].any()
 
 
 def test_every_position_stays_in_the_picture() -> None:

@@ -1,0 +1,242 @@
+"""Positions on their way back through fields of motion, in whole quarter pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+UNIT = 4  # positions are whole quarter pixels from the picture's corner, which is how the codecs write their vectors
+_CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
+_HIGHEST_PACKED, _WIDEST_PACKED = 4095, 8191
+
+
+@dataclass(frozen=True, eq=False)
+class GridPositions:
+    """Where the positions of a grid start: flat int32 quarter pixels from the picture's corner."""
+
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    grid_hw: tuple[int, int]
+    cell: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A field as a `Follower` takes it: its `table`, and by which power of two quarter pixels become cells."""
+
+    table: Any
+    shift: int
+
+
+class Follower(ABC):
+    """Follows positions through fields of pictures of one size.
+
+    A position goes by the vector of the cell that it lies in; where it leaves the picture it stays on the border, whose
+    pixels the codecs repeat outwards (H.264, 8.4.2.2). A follower is for one thread.
+    """
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        self.size_hw = size_hw
+
+    @abstractmethod
+    def step(self, displacement: NDArray[np.float32], lost: NDArray[np.bool_], side: int) -> Step:
+        """A step by `displacement` (rows, cols, 2) in pixels, x before y, on cells of `side` pixels (a power of two),
+        of which some are `lost` (rows, cols)."""
+
+    @abstractmethod
+    def follow(
+        self,
+        start: GridPositions,
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+        rows: slice = slice(None),
+    ) -> None:
+        """Write where the positions in some `rows` of a grid are after `steps`, taken in this order.
+
+        `displacement` (rows, cols, 2) is in pixels, and `lost` (rows, cols) marks those that met a lost cell, or a
+        step of which nothing is known (None).
+        """
+
+
+def follower(size_hw: tuple[int, int]) -> Follower:
+    """What follows positions in pictures of this size fastest."""
+    fits = size_hw[0] <= _HIGHEST_PACKED and size_hw[1] <= _WIDEST_PACKED
+    return PackedFollower(size_hw) if fits else PlainFollower(size_hw)
+
+
+class PackedFollower(Follower):
+    """Follower for pictures of at most 8191x4095 pixels, whose positions fit 16 bits.
+
+    A step is one look-up (OpenCV's nearest `remap`) of four bytes a position: int16 `dx` in quarter pixels, then int16
+    `dy` in eighths, whose lowest bit is free to say that a cell is lost. Positions are kept in the same units, so that
+    an addition moves them. Tables have each row twice, so that cells are as many units high as wide.
+    """
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        super().__init__(size_hw)
+        self._ways: dict[int, _Way] = {}
+
+    def step(self, displacement: NDArray[np.float32], lost: NDArray[np.bool_], side: int) -> Step:
+        """See `Follower`."""
+        rows, cols = lost.shape
+        height, width = self.size_hw
+        table = np.empty((rows, 2, cols, 2), np.int16)
+        once = table[:, 0]
+        once[..., 0] = _quarters(displacement[..., 0], width)
+        np.bitwise_or(_quarters(displacement[..., 1], height) << 1, lost, out=once[..., 1], casting="unsafe")
+        table[:, 1] = once
+        return Step(table.reshape(2 * rows, cols * 2).view(np.float32), (side * UNIT).bit_length() - 1)
+
+    def follow(
+        self,
+        start: GridPositions,
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+        rows: slice = slice(None),
+    ) -> None:
+        """See `Follower`."""
+        way = self._ways.get(id(start))
+        if way is None:
+            way = self._ways[id(start)] = _Way(start, self.size_hw)
+        first, last, _ = rows.indices(start.grid_hw[0])
+        for top in range(first, last, way.band):
+            bottom = min(last, top + way.band)
+            way.go(steps, slice(top, bottom))
+            way.result(
+                slice(top, bottom), displacement[top - first : bottom - first], lost[top - first : bottom - first]
+            )
+
+
+class _Way:
+    """A grid's positions, and room for what is computed on their way: fresh pages cost more than that."""
+
+    def __init__(self, grid: GridPositions, size_hw: tuple[int, int]) -> None:
+        rows, cols = grid.grid_hw
+        self._grid = grid  # which keeps its id
+        self._start = np.empty((rows, cols, 2), np.int16)
+        self._start[..., 0], self._start[..., 1] = grid.x.reshape(rows, cols), 2 * grid.y.reshape(rows, cols)
+        self.band = min(rows, max(1, _CHUNK // cols))
+        shape = self.band, cols, 2
+        self._low, self._high = np.empty(shape, np.int16), np.empty(shape, np.int16)
+        self._low[:] = UNIT // 2, UNIT
+        self._high[:] = UNIT * size_hw[1] - UNIT // 2, 2 * UNIT * size_hw[0] - UNIT
+        self._at, self._cells = np.empty(shape, np.int16), np.empty(shape, np.int16)
+        self._moved = np.empty((self.band, cols), np.float32)
+        self._met = np.empty((self.band, cols), np.uint32)
+        self._lost_bit = np.array([0, 1], np.int16).view(np.uint32)[0]
+
+    def go(self, steps: Sequence[Step | None], part: slice) -> None:
+        """Follow the rows `part`, at most `band` of them."""
+        count = part.stop - part.start
+        at, cells, moved, met = (each[:count] for each in (self._at, self._cells, self._moved, self._met))
+        low, high, bits = self._low[:count], self._high[:count], moved.view(np.uint32)
+        step_xy = moved.view(np.int16).reshape(at.shape)
+        at[:], met[:] = self._start[part], 0
+        for step in steps:
+            if step is None:
+                met[:] = self._lost_bit
+                continue
+            np.right_shift(at, step.shift, out=cells)
+            cv2.remap(step.table, cells, None, cv2.INTER_NEAREST, dst=moved, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+            np.bitwise_or(met, bits, out=met)
+            np.bitwise_and(bits, ~self._lost_bit, out=bits)
+            cv2.add(at, step_xy, dst=at)  # saturates
+            np.maximum(at, low, out=at)
+            np.minimum(at, high, out=at)
+
+    def result(self, part: slice, displacement: NDArray[np.float32], lost: NDArray[np.bool_]) -> None:
+        """Write where the rows `part` went, after `go`."""
+        count = part.stop - part.start
+        way, met = self._cells[:count], self._met[:count]
+        np.subtract(self._at[:count], self._start[part], out=way)
+        np.multiply(way[..., 0], np.float32(1 / UNIT), out=displacement[..., 0])
+        np.multiply(way[..., 1], np.float32(0.5 / UNIT), out=displacement[..., 1])
+        np.bitwise_and(met, self._lost_bit, out=met)
+        np.not_equal(met, 0, out=lost)
+
+
+class PlainFollower(Follower):
+    """Follower for pictures of any size, in 32 bits."""
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        super().__init__(size_hw)
+        self._scratch = np.empty((6, _CHUNK), np.int32)
+        self._where = np.empty(_CHUNK, np.intp)
+
+    def step(self, displacement: NDArray[np.float32], lost: NDArray[np.bool_], side: int) -> Step:
+        """See `Follower`."""
+        height, width = self.size_hw
+        # the mask rides along in the lowest bit: one look-up less for each step
+        dx_and_mask = (_quarters(displacement[..., 0], width) << 1) | lost
+        table = dx_and_mask.ravel(), _quarters(displacement[..., 1], height).ravel(), lost.shape[1]
+        return Step(table, (side * UNIT).bit_length() - 1)
+
+    def follow(
+        self,
+        start: GridPositions,
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+        rows: slice = slice(None),
+    ) -> None:
+        """See `Follower`."""
+        first, last, _ = rows.indices(start.grid_hw[0])
+        cols = start.grid_hw[1]
+        band = max(1, _CHUNK // cols)
+        for top in range(first, last, band):
+            bottom = min(last, top + band)
+            here, there = slice(top * cols, bottom * cols), slice(top - first, bottom - first)
+            self._go(steps, start.x[here], start.y[here], displacement[there].reshape(-1, 2), lost[there].reshape(-1))
+
+    def _go(
+        self,
+        steps: Sequence[Step | None],
+        x0: NDArray[np.int32],
+        y0: NDArray[np.int32],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+    ) -> None:
+        if len(x0) > _CHUNK:  # a row of more positions than fit
+            half = len(x0) // 2
+            for part in (slice(half), slice(half, None)):
+                self._go(steps, x0[part], y0[part], displacement[part], lost[part])
+            return
+        low = UNIT // 2
+        high_y, high_x = (size * UNIT - low for size in self.size_hw)
+        x, y, index, dx, dy, met = (row[: len(x0)] for row in self._scratch)
+        where = self._where[: len(x0)]
+        x[:], y[:], met[:] = x0, y0, 0
+        for step in steps:
+            if step is None:
+                met[:] = 1
+                continue
+            dx_and_mask, table_y, cols = step.table
+            np.right_shift(y, step.shift, out=index)
+            np.multiply(index, cols, out=index)
+            np.right_shift(x, step.shift, out=dx)
+            np.add(index, dx, out=where)
+            dx_and_mask.take(where, out=dx, mode="wrap")
+            table_y.take(where, out=dy, mode="wrap")
+            np.bitwise_or(met, dx, out=met)
+            np.right_shift(dx, 1, out=dx)
+            np.add(x, dx, out=x)
+            np.add(y, dy, out=y)
+            np.clip(x, low, high_x, out=x)
+            np.clip(y, low, high_y, out=y)
+        displacement[:, 0], displacement[:, 1] = x - x0, y - y0
+        displacement *= np.float32(1 / UNIT)
+        lost[:] = met & 1
+
+
+def _quarters(displacement: NDArray[np.float32], most: int) -> NDArray[np.int32]:
+    """Whole quarter pixels, of displacements in pixels that are cut off beyond +-`most`, further than any way leads."""
+    quarters = np.rint(displacement * np.float32(UNIT))
+    return np.clip(quarters, -UNIT * most, UNIT * most, out=quarters).astype(np.int32)
