@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frame import Frame
-from .following import GridPositions
 from .field import BLOCK, MotionField
+from .following import GridPositions
 from .holes import best_neighbours
 from .prediction import SubpixelPlanes
 from .reference_matching import BlockGrid, Matches, quarter_pixels
