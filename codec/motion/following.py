@@ -145,7 +145,7 @@ class _Way:
                 met[:] = self._lost_bit
                 continue
             np.right_shift(at, step.shift, out=cells)
-            cv2.remap(step.table, cells, None, cv2.INTER_NEAREST, dst=moved, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+            cv2.remap(step.table, cells, None, cv2.INTER_NEAREST, dst=moved, borderMode=cv2.BORDER_REPLICATE)
             np.bitwise_or(met, bits, out=met)
             np.bitwise_and(bits, ~self._lost_bit, out=bits)
             cv2.add(at, step_xy, dst=at)  # saturates
@@ -239,4 +239,5 @@ class PlainFollower(Follower):
 def _quarters(displacement: NDArray[np.float32], most: int) -> NDArray[np.int32]:
     """Whole quarter pixels, of displacements in pixels that are cut off beyond +-`most`, further than any way leads."""
     quarters = np.rint(displacement * np.float32(UNIT))
-    return np.clip(quarters, -UNIT * most, UNIT * most, out=quarters).astype(np.int32)
+    whole: NDArray[np.int32] = np.clip(quarters, -UNIT * most, UNIT * most, out=quarters).astype(np.int32)
+    return whole
