@@ -15,6 +15,7 @@ from .modes import Options as Options
 from .modes import branch_files as branch_files
 from .modes import option_names as option_names
 from .modes import option_specs as option_specs
+from .modes import routed_pipeline as routed_pipeline
 from .motion import FINEST_CELL as FINEST_CELL
 from .motion import HeadMotion as HeadMotion
 from .motion import head_motion as head_motion
@@ -26,6 +27,9 @@ from .pipeline import Pipeline as Pipeline
 from .pipeline import Scored as Scored
 from .precision import Precision as Precision
 from .prediction import Prediction as Prediction
+from .router import CELL_FEATURES as CELL_FEATURES
+from .router import Policy as Policy
+from .router import Predictor as Predictor
 from .runner import NetworkRunner as NetworkRunner
 from .stream import InferenceRequest as InferenceRequest
 from .stream import StreamRequest as StreamRequest

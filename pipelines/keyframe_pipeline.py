@@ -64,8 +64,8 @@ class KeyframePipeline(Pipeline, Generic[P]):
     def _segment(self, frame: Frame) -> Scored:
         passenger = self._board(frame)
         if passenger is None:
-            return Scored(self._look().logits)
-        return _scored(passenger.carrier.carry([passenger], self._clock)[0])
+            return self._seen_now()
+        return _scored(passenger.carrier.carry([passenger], self._clock)[0], passenger)
 
     def push(self, frame: Frame) -> Iterator[Prediction]:
         """Take the next frame; yield the predictions that are known by now, in order."""
@@ -80,7 +80,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
         own = self._timings
         yield from self.flush()
         self._timings = own
-        yield self._predict(frame, Scored(self._look().logits))
+        yield self._predict(frame, self._seen_now())
 
     def flush(self) -> Iterator[Prediction]:
         """The frames that wait, each keyframe's in one pass."""
@@ -92,7 +92,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
             for passenger, one in zip(passengers, carried, strict=True):
                 own = passenger.timings
                 self._timings = {stage: own.get(stage, 0) + shared.get(stage, 0) for stage in {**own, **shared}}
-                yield self._predict(passenger.frame, _scored(one))
+                yield self._predict(passenger.frame, _scored(one, passenger))
             self._timings = {}
 
     def _board(self, frame: Frame) -> Passenger[P] | None:
@@ -108,7 +108,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
         payload = self._memory.payload
         if payload is None:  # the reference was skipped so far
             payload = self._look().payload
-        return Passenger(frame, field, payload, carrier, self._timings)
+        return Passenger(frame, field, payload, carrier, self._timings, self.refresh.expected)
 
     def _begin_at(self, frame: Frame) -> None:
         """Make `frame` the one that motion leads back to; the network runs on it once that is needed."""
@@ -120,13 +120,20 @@ class KeyframePipeline(Pipeline, Generic[P]):
         if reference is not self._memory.reference:
             self.carrier.begin()
             self._memory.turn_to(reference, returns=now.references is not None)
+            self.refresh.refer_to(reference)
+
+    def _seen_now(self) -> Scored:
+        return Scored(self._look().logits, expected=self.refresh.expected)
 
     def _look(self) -> Seen[P]:
         """What the network says of the reference."""
         memory = self._memory
         assert memory.reference is not None
         index = index_in_stream(memory.reference)
-        seen = memory.ahead.pop(index, None) or self.carrier.see(memory.reference.image, self._clock)
+        seen = memory.ahead.pop(index, None)
+        if seen is None:
+            seen = self.carrier.see(memory.reference.image, self._clock)
+            self.refresh.looked(memory.reference, seen.logits)
         if index > self._index:
             memory.ahead = {index: seen}
         memory.payload = seen.payload
@@ -152,5 +159,5 @@ class Memory(Generic[P]):
         self.reference, self.payload = frame, self._kept.get(index_in_stream(frame)) if returns else None
 
 
-def _scored(carried: Carried) -> Scored:
-    return Scored(carried.scores, False, carried.occluded, carried.are_probabilities)
+def _scored(carried: Carried, passenger: Passenger[P]) -> Scored:
+    return Scored(carried.scores, False, carried.occluded, carried.are_probabilities, passenger.expected)

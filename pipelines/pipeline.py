@@ -25,13 +25,15 @@ class Scored:
     """What is known of one frame: `scores` (h, w, classes), whose upsampled argmax is the labels.
 
     `from_network` tells whether the network saw this very frame. `occluded` (h, w) bool is where motion could not tell
-    what is there. The scores are logits, or where `are_probabilities`, those.
+    what is there. The scores are logits, or where `are_probabilities`, those. `expected` is the
+    share of pixels expected to have the network's own labels, None where nobody says.
     """
 
     scores: NDArray[np.float32]
     from_network: bool = True
     occluded: NDArray[np.bool_] | None = None
     are_probabilities: bool = False
+    expected: float | None = None
 
 
 class Pipeline(ABC):
@@ -93,6 +95,7 @@ class Pipeline(ABC):
             logits=_logits(scored) if self.keep_logits else None,
             occluded=None if scored.from_network else scored.occluded,
             from_network=scored.from_network,
+            expected_agreement=scored.expected,
             timings=self._timings,
         )
 

@@ -21,8 +21,10 @@ class Prediction:
     displayed size. `logits` is (h, w, classes) float32 at the network's stride (logarithms of probabilities where they
     were carried from another frame), or None where the pipeline was not asked to keep them. `occluded` (h, w) bool, on
     cells that span the picture, is where motion could not tell what is there, in modes that carry scores along motion;
-    None in others and where the network looked. `from_network` tells whether the network saw this very frame. `timings`
-    maps each stage's name to its milliseconds. `palette` is what `overlay` draws with, None for the classes' usual one.
+    None in others and where the network looked. `from_network` tells whether the network saw this very frame.
+    `expected_agreement` is the share of pixels, 0 to 1, whose labels mode auto expects to be those that the network
+    would have given, None in other modes. `timings` maps each stage's name to its milliseconds. `palette` is
+    what `overlay` draws with, None for the classes' usual one.
 
     A prediction keeps its frame's picture; whoever gathers many keeps `labels` instead.
     """
@@ -33,6 +35,7 @@ class Prediction:
     logits: NDArray[np.float32] | None = field(default=None, repr=False)
     occluded: NDArray[np.bool_] | None = field(default=None, repr=False)
     from_network: bool = True
+    expected_agreement: float | None = None
     timings: Mapping[str, float] = field(default_factory=dict, repr=False)
     palette: Palette | None = field(default=None, repr=False)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from abc import ABC
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..codec import Frame, MotionField
 from .carriers import Carrier
 
@@ -21,9 +24,15 @@ CUT_ABOVE = 0.6
 class Refresh(ABC, Generic[P]):
     """A rule that decides, frame by frame, whether the network looks, or which carrier is to serve instead.
 
-    Both methods are asked once for every frame, `observe` before its motion is followed, `choose` after that and only
-    where the frame's labels are wanted. One object serves one stream.
+    `observe` and `choose` are asked once for every frame, `observe` before its motion is followed, `choose` after that
+    and only where the frame's labels are wanted and motion leads elsewhere. One object serves one stream.
     """
+
+    @property
+    def expected(self) -> float | None:
+        """The share of the last frame's pixels, 0 to 1, whose labels are expected to be those that the network would
+        have given; None from rules that expect nothing."""
+        return None
 
     def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
         """Take note of the next frame; whether motion begins anew at it, `since` frames after it last did."""
@@ -33,6 +42,12 @@ class Refresh(ABC, Generic[P]):
         """What serves a frame with this motion to its reference: the `carrier` that is proposed, another of the same
         payload, or None where the network is to look."""
         return carrier
+
+    def refer_to(self, reference: Frame) -> None:
+        """Motion leads to this frame from now on, until told otherwise."""
+
+    def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
+        """The network has run on this frame, the present reference, and gave these logits (h, w, classes)."""
 
 
 class StreamKeyframes(Refresh[P]):
@@ -102,3 +117,18 @@ class AnyOf(Refresh[P]):
                 return None
             carrier = chosen
         return carrier
+
+    @property
+    def expected(self) -> float | None:
+        """See `Refresh`: what the most pessimistic rule expects."""
+        return min((rule.expected for rule in self.rules if rule.expected is not None), default=None)
+
+    def refer_to(self, reference: Frame) -> None:
+        """See `Refresh`."""
+        for rule in self.rules:
+            rule.refer_to(reference)
+
+    def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
+        """See `Refresh`."""
+        for rule in self.rules:
+            rule.looked(frame, logits)

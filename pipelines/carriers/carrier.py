@@ -29,7 +29,7 @@ class Passenger(Generic[P]):
     """A frame to which something is to be brought.
 
     `motion` leads from it to the reference whose payload is at hand, `carrier` brings it, and `timings` are the
-    milliseconds that the frame has taken so far.
+    milliseconds that the frame has taken so far, and `expected` is what a refresh rule expects of what is brought.
     """
 
     frame: Frame
@@ -37,6 +37,7 @@ class Passenger(Generic[P]):
     payload: P
     carrier: Carrier[P]
     timings: dict[str, float] = field(default_factory=dict)
+    expected: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

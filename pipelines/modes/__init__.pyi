@@ -1,4 +1,5 @@
 from .building import branch_files as branch_files
+from .building import routed_pipeline as routed_pipeline
 from .mode import AnyMode as AnyMode
 from .mode import BranchWeights as BranchWeights
 from .mode import CodecReads as CodecReads

@@ -50,7 +50,7 @@ class OptionSpec:
     def range(self) -> str:
         """The numbers there are, in words."""
         if self.high is None:
-            return f"{self.low:g} or more"
+            return f"a number above {self.low:g}" if self.is_open else f"{self.low:g} or more"
         return f"a number between {self.low:g} and {self.high:g}" + (", both excluded" if self.is_open else "")
 
 
@@ -65,6 +65,11 @@ def integer(default: int | None, help: str, *, low: int | None = None, default_h
 def number(default: float, help: str, *, low: float, high: float, is_open: bool = False) -> Any:
     """A field that is a number between bounds."""
     return _field(default, OptionSpec(float, help, low=low, high=high, is_open=is_open))
+
+
+def positive(default: float | None, help: str, *, high: float | None = 1, default_help: str | None = None) -> Any:
+    """A field that is a number above 0 and below `high` (None for no bound), or None where it may be left out."""
+    return _field(default, OptionSpec(float, help, low=0, high=high, is_open=True, default_help=default_help))
 
 
 def choice(default: str, choices: tuple[str, ...], help: str) -> Any:

@@ -13,7 +13,7 @@ from ...data import dataset_names
 from .. import openmp  # noqa: F401 - before anything imports torch
 from ..errors import StreamError
 from ..inputs import is_live
-from ..modes import AUTO, MODES
+from ..modes import MODES
 from ..precision import Precision
 from .mode_options import mode_options
 from .request import KINDS, LabelsFormat, Live, Reencode, StreamRequest
@@ -103,10 +103,10 @@ def _options() -> list[Any]:
         option(
             "--mode",
             group=MODE,
-            type=click.Choice([*MODES, AUTO]),
+            type=click.Choice(list(MODES)),
             default=default["mode"],
             show_default=True,
-            help=f"{modes} {AUTO}: motion if the stream or --reencode allows it, else frame.",
+            help=f"{modes} Where neither the stream nor --reencode allows motion, auto is frame.",
         ),
         *(lambda function, each=each: _add(function, each) for each in mode_options(MODE)),
         option(

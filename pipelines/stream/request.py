@@ -58,10 +58,9 @@ class InferenceRequest:
     reconnect: int = field(default=0, metadata=_FREE)
 
     def __post_init__(self) -> None:
-        if self.mode != AUTO:
-            if self.mode not in MODES:
-                raise StreamUsageError(f"--mode {self.mode}: unknown; take one of {', '.join([*MODES, AUTO])}")
-            MODES[self.mode].parse(self.options)
+        if self.mode not in MODES:
+            raise StreamUsageError(f"--mode {self.mode}: unknown; take one of {', '.join(MODES)}")
+        MODES[self.mode].parse(self.options)
         if self.live == "latest" and not is_live(self.source):
             raise StreamUsageError(f"--live latest: '{self.source}' is no live source, a file waits; leave it out")
         if self.reconnect and (not is_live(self.source) or self.source == "-"):

@@ -99,7 +99,7 @@ def _report(
     fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
     done = "interrupted after" if outcome.interrupted else "done:" if outcome.broken is None else "broken off after"
     files = ", ".join(map(str, request.targets().values()))
-    say(f"{done} {stats.frames} frames, mode {session.mode}, {fps:.1f} frames/s -> {files}")
+    say(f"{done} {stats.frames} frames, mode {session.mode}, {stats.words()}, {fps:.1f} frames/s -> {files}")
 
 
 def _statistics(request: StreamRequest, session: Session, outputs: OutputSet, outcome: Outcome) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _TO_SDR = (
     "make it SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,format=gbrpf32le,tonemap=hable,"
     "zscale=p=709:t=709:m=709:r=tv,format=yuv420p OUT"
 )
-_MOTION, _FRAME = "motion", "frame"  # what "auto" chooses from
+_FRAME = "frame"  # what stands in for "auto" without motion
 
 
 class Session:
@@ -193,8 +193,8 @@ def _predictions(session: Session) -> Iterator[Prediction]:
 
 
 def _reads(request: InferenceRequest) -> CodecReads:
-    """What is to be read of the codec before it is known what "auto" will be."""
-    mode = MODES[_MOTION if request.mode == AUTO else request.mode]
+    """What is to be read of the codec before it is known whether "auto" can be."""
+    mode = MODES[request.mode]
     return mode.reads(mode.parse(request.options))
 
 
@@ -204,5 +204,6 @@ def _resolve(request: InferenceRequest, source: FrameSource) -> tuple[str, Optio
     if mode == AUTO:
         absence = source.motion_absence
         is_usable = absence is None or absence.is_recoverable or not _reads(request).motion
-        mode = _MOTION if is_usable or request.reencode != "never" else _FRAME
+        if not is_usable and request.reencode == "never":
+            return _FRAME, MODES[_FRAME].options()
     return mode, MODES[mode].parse(request.options)

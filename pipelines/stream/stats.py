@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import threading
+from array import array
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class StreamStats:
         self.pict_types: Counter[str] = Counter()
         self.frames = 0
         self.network_frames = 0
+        self._by_network, self._expected = array("b"), array("f")
         self.dropped_frames = 0
 
     def add(self, stage: str, milliseconds: float) -> None:
@@ -62,18 +64,40 @@ class StreamStats:
         self.frames += 1
         self.pict_types[prediction.pict_type] += 1
         self.network_frames += prediction.from_network
+        self._by_network.append(prediction.from_network)
+        if prediction.expected_agreement is not None:
+            self._expected.append(prediction.expected_agreement)
         for stage, milliseconds in prediction.timings.items():
             self.add(stage, milliseconds)
+
+    @property
+    def expected_agreement(self) -> float | None:
+        """The mean over frames of what mode auto expects of its labels, None in other modes."""
+        return sum(self._expected) / len(self._expected) if self._expected else None
+
+    def words(self) -> str:
+        """On how many frames the network ran, and what agreement is expected where anything is."""
+        expected = self.expected_agreement
+        agreement = "" if expected is None else f", expected agreement {100 * expected:.1f} %"
+        return f"network on {self.network_frames} of {self.frames} frames{agreement}"
 
     def report(self, wall_seconds: float) -> dict[str, Any]:
         """Figures for a JSON file; `fps` is frames over the whole time, reading and writing included."""
         with self._lock:
             stages = {name: stage.summary() for name, stage in self._stages.items()}
+        expected: dict[str, Any] = {}
+        if self.expected_agreement is not None:
+            expected = {
+                "expected_agreement": round(self.expected_agreement, 4),
+                "expected_agreement_by_frame": [round(share, 4) for share in self._expected],
+            }
         return {
             "frames": self.frames,
             "fps": round(self.frames / wall_seconds, 3) if wall_seconds > 0 else 0.0,
             "wall_seconds": round(wall_seconds, 3),
             "network_frames": self.network_frames,
+            "network_by_frame": self._by_network.tolist(),
+            **expected,
             "dropped_frames": self.dropped_frames,
             "pict_types": dict(self.pict_types),
             "stages_ms": stages,

@@ -10,6 +10,7 @@ COMMANDS = {
     "ar": "Train a low-resolution branch and its fusion, on labelled GOPs (AR-Seg's second stage).",
     "clip": "Train MRCFA, which also looks at earlier frames, on labelled videos.",
     "propagation": "Train a head that carries a keyframe's scores along motion (GSVNet, SwNet-seq).",
+    "router": "Fit what mode auto expects of carried frames, on video without labels.",
 }
 
 

@@ -2,9 +2,11 @@ from .branches import AlteringBranch as AlteringBranch
 from .branches import HeadModel as HeadModel
 from .branches import LowBranch as LowBranch
 from .pipelines import build_ar as build_ar
+from .pipelines import build_auto as build_auto
 from .pipelines import build_clip as build_clip
 from .pipelines import build_frame as build_frame
 from .pipelines import build_guided as build_guided
 from .pipelines import build_lr as build_lr
 from .pipelines import build_maps as build_maps
+from .pipelines import routed_pipeline as routed_pipeline
 from .weights import branch_files as branch_files

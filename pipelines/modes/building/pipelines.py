@@ -11,8 +11,10 @@ from ...motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, 
 from ...per_frame import PerFramePipeline
 from ...pipeline import Pipeline
 from ...refresh import AnyOf, FixedInterval, LostCells, Refresh, StreamKeyframes
+from ...router import Policy, Predictor, Router, load_predictor
 from ...runner import NetworkRunner
 from ..ar import AlteringOptions
+from ..auto import AutoOptions
 from ..clip import ClipOptions
 from ..guided import GuidedOptions
 from ..motion import MotionOptions
@@ -38,6 +40,23 @@ def build_maps(runner: NetworkRunner, options: MotionOptions) -> Pipeline:
     kind = Features if options.carry == CARRY_FEATURES else Probabilities
     carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
     return KeyframePipeline(runner, motion, carrier, refresh(motion, options.interval, options.refresh_above))
+
+
+def build_auto(runner: NetworkRunner, options: AutoOptions) -> Pipeline:
+    """Mode `auto`."""
+    predictor = load_predictor(runner.network.weights_file)
+    return routed_pipeline(runner, options, predictor, Policy(options.quality, options.budget))
+
+
+def routed_pipeline(
+    runner: NetworkRunner, options: AutoOptions, predictor: Predictor, policy: Policy
+) -> KeyframePipeline[Map]:
+    """A pipeline as mode `auto` has it, with this predictor and this policy."""
+    motion = motion_source(runner, options.flow_source)
+    kind = Features if options.carry == CARRY_FEATURES else Probabilities
+    carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
+    rules = refresh(motion, options.interval, options.refresh_above), Router(runner.stride, predictor, policy)
+    return KeyframePipeline(runner, motion, carrier, AnyOf(*rules))
 
 
 def build_ar(runner: NetworkRunner, options: AlteringOptions) -> Pipeline:

@@ -1,0 +1,34 @@
+"""Mode `auto`: the network wherever the codec and the decoder say that carrying would go wrong (`Router`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .mode import Mode
+from .motion import MotionOptions, reads
+from .options import positive, refresh_above
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoOptions(MotionOptions):
+    """The options of mode auto: those of mode motion, and what its router may spend."""
+
+    refresh_above: float = refresh_above(1.0)
+    quality: float = positive(
+        0.98, "Share of pixels that are to agree, on average, with the network run on every frame, as far as expected."
+    )
+    budget: float | None = positive(
+        None, "Share of the operations of the network run on every frame.", default_help="as many as the quality wants"
+    )
+    target_fps: float | None = positive(
+        None, "Frames a second to be labelled on this machine.", high=None, default_help="none"
+    )
+
+
+AUTO_MODE = Mode(
+    name="auto",
+    help="as motion, and the network also on whichever frame the codec and the decoder say carrying would get wrong",
+    options=AutoOptions,
+    reads=reads,
+    build="gopseg.pipelines.modes.building:build_auto",
+)

@@ -1,0 +1,10 @@
+from .evidence import CELL_FEATURES as CELL_FEATURES
+from .evidence import Look as Look
+from .evidence import RouterGrid as RouterGrid
+from .evidence import Sight as Sight
+from .evidence import Way as Way
+from .evidence import cell_features as cell_features
+from .policy import Policy as Policy
+from .predictor import Predictor as Predictor
+from .predictor import load_predictor as load_predictor
+from .refreshing import Router as Router

@@ -1,0 +1,202 @@
+"""What tells whether carrying will be right: numbers for every cell of a frame, from the codec and the decoder alone.
+
+A cell of the router is one of the network's, or the middle of several where pictures are large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...codec import Frame, MotionField
+
+Cells = NDArray[np.float32]
+"""A number for each cell, (h, w) float32."""
+
+WIDEST = 200
+"""Cells in a row above which the router looks at every second, third, ... of the network's."""
+
+CELL_FEATURES = (
+    "one",
+    "distance",
+    "doubt",
+    "doubt_by_distance",
+    "edge",
+    "edge_by_distance",
+    "difference",
+    "difference_in_texture",
+    "difference_at_edge",
+    "lost",
+    "lost_in_texture",
+    "lost_at_edge",
+    "texture",
+    "roughness",
+    "roughness_at_edge",
+    "speed",
+    "outside",
+    "quantiser",
+    "bytes",
+)
+"""The names of a cell's features, in the order in which `cell_features` gives them."""
+
+
+@dataclass(frozen=True)
+class RouterGrid:
+    """The router's cells on the network's of side `stride` pixels: every `step`-th in both directions."""
+
+    step: int
+    stride: int
+
+    @classmethod
+    def of(cls, size_hw: tuple[int, int], stride: int) -> RouterGrid:
+        """That of pictures of `size_hw`."""
+        return cls(max(1, -(-size_hw[1] // (stride * WIDEST))), stride)
+
+    @property
+    def pixels(self) -> int:
+        """The side of a cell of the router in pixels."""
+        return self.step * self.stride
+
+    def of_network(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Values (h, w, ...) on the network's cells, those in the middle of each of the router's."""
+        first = self.step // 2
+        return values[first :: self.step, first :: self.step]
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What is seen of a frame without the network.
+
+    `luma` is the mean of each cell in grey levels, `quantiser` the mean over macroblocks (NaN where the source does not
+    tell), `bytes_before` the coded size of all frames shown before it, `packet_bytes` its own.
+    """
+
+    index: int
+    luma: Cells
+    packet_bytes: int
+    bytes_before: int
+    quantiser: float
+
+    @classmethod
+    def of(cls, frame: Frame, index: int, cells_hw: tuple[int, int], bytes_before: int) -> Sight:
+        """That of a frame, whose index in its stream is `index`."""
+        small = cv2.resize(frame.luma, cells_hw[::-1], interpolation=cv2.INTER_AREA)
+        quantiser = float("nan") if frame.qp is None else float(frame.qp.mean())
+        return cls(index, np.asarray(small, np.float32), frame.packet_bytes, bytes_before, quantiser)
+
+    @cached_property
+    def texture(self) -> Cells:
+        """The deviation of the luma in the 3x3 cells around each, in grey levels: below 2 or so a cell is flat."""
+        mean = cv2.blur(self.luma, (3, 3))
+        square = cv2.blur(np.square(self.luma), (3, 3))
+        return np.asarray(np.sqrt(np.maximum(square - np.square(mean), np.float32(0))), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the network said of a frame, on the router's cells: the best class of each, (h, w) uint8, and `doubt`, one
+    minus the lead of its probability over the second's."""
+
+    sight: Sight
+    labels: NDArray[np.uint8]
+    doubt: Cells
+    maps: NDArray[np.float32] = field(repr=False)
+    """Luma, doubt, and where a class ends, (h, w, 3), which are carried together."""
+
+    @classmethod
+    def of(cls, sight: Sight, logits: NDArray[np.float32], grid: RouterGrid) -> Look:
+        """From logits (h, w, classes) at the network's stride."""
+        values = np.asarray(grid.of_network(logits), np.float32)
+        labels = values.argmax(2).astype(np.uint8)
+        powers = np.exp(values - values.max(2, keepdims=True))
+        powers /= powers.sum(2, keepdims=True)
+        if powers.shape[2] > 1:
+            second = np.partition(powers, powers.shape[2] - 2, axis=2)[..., -2]
+            doubt = 1 - (powers.max(2) - second)
+        else:
+            doubt = np.zeros(labels.shape, np.float32)
+        around = np.ones((3, 3), np.uint8)
+        edge = (cv2.dilate(labels, around) != cv2.erode(labels, around)).astype(np.float32)
+        return cls(sight, labels, doubt, np.stack([sight.luma, doubt, edge], 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """Where each of the router's cells lay in the reference frame: `x` and `y`, (h, w) in cells, whether its way is
+    `lost`, its `displacement` (h, w, 2) in cells, and whether it led `outside` the picture."""
+
+    x: Cells
+    y: Cells
+    lost: Cells
+    displacement: NDArray[np.float32]
+    outside: Cells
+
+    @classmethod
+    def of(cls, motion: MotionField, grid: RouterGrid) -> Way:
+        """From motion on the network's cells."""
+        shift = np.asarray(grid.of_network(motion.displacement), np.float32) / np.float32(grid.pixels)
+        lost = grid.of_network(motion.unreferenced).astype(np.float32)
+        rows, columns = lost.shape
+        x = shift[..., 0] + np.arange(columns, dtype=np.float32)
+        y = shift[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
+        # a way that leaves the picture is kept on its border: cells that end there and did not start there
+        at_border = (x < 0) | (y < 0) | (x > columns - 1) | (y > rows - 1)
+        moved = (np.abs(shift) > 1).any(2)
+        return cls(x, y, lost, shift, (at_border & moved).astype(np.float32))
+
+    def carried(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A reference's labels (h, w) where the cells lay there."""
+        return np.asarray(cv2.remap(labels, self.x, self.y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
+
+
+def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
+    """CELL_FEATURES of every cell, (features, h, w): of a frame to which what `look` says is carried along `way`."""
+    carried = cv2.remap(look.maps, way.x, way.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    doubt, edge = carried[..., 1], carried[..., 2]
+    change = now.luma - carried[..., 0]
+    change -= np.median(change[::3, ::3])  # the light of the whole picture
+    difference = np.minimum(np.abs(change), np.float32(40)) / np.float32(10)
+    texture = np.minimum(now.texture, np.float32(16)) / np.float32(8)
+    roughness = _roughness(way.displacement)
+    speed = np.minimum(np.abs(way.displacement).sum(2), np.float32(16)) / np.float32(8)
+    apart = abs(now.index - look.sight.index)
+    distance = np.float32(np.log1p(apart))
+    spent = abs(now.bytes_before - look.sight.bytes_before)
+    constant = np.ones_like(doubt)
+    quantiser = 0.0 if np.isnan(now.quantiser) else (now.quantiser - 26) / 10
+    features = (
+        constant,
+        constant * distance,
+        doubt,
+        doubt * distance,
+        edge,
+        edge * distance,
+        difference,
+        difference * texture,
+        difference * edge,
+        way.lost,
+        way.lost * np.minimum(texture, 1),
+        way.lost * edge,
+        texture,
+        roughness,
+        roughness * edge,
+        speed,
+        way.outside,
+        constant * np.float32(quantiser),
+        constant * np.float32(np.log1p(spent / max(1, look.sight.packet_bytes))),
+    )
+    return np.stack(features)
+
+
+def _roughness(displacement: NDArray[np.float32]) -> Cells:
+    """How much motion differs from that of the cells beside, in cells, 2 at most."""
+    rough = np.zeros(displacement.shape[:2], np.float32)
+    across = np.abs(np.diff(displacement, axis=1)).sum(2)
+    down = np.abs(np.diff(displacement, axis=0)).sum(2)
+    rough[:, :-1] += across
+    rough[:-1] += down
+    return np.minimum(rough, np.float32(2))

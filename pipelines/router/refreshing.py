@@ -1,0 +1,118 @@
+"""`Router`: the refresh rule of mode `auto`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...codec import Frame, MotionField
+from ..carriers import Carrier
+from ..motion import index_in_stream
+from ..refresh import Refresh
+from .evidence import Look, RouterGrid, Sight, Way, cell_features
+from .policy import Policy
+from .predictor import Predictor
+
+P = TypeVar("P")
+
+KEPT = 4
+"""Looks that are remembered: motion may lead back to earlier keyframes."""
+
+SURE = 0.03
+"""Share of wrong pixels that counts as seen and as expected before anything was: how slowly contradictions are
+believed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """What would have been carried to the frame `index`, (h, w), and the share of it that was expected to be wrong."""
+
+    index: int
+    labels: NDArray[np.uint8]
+    share: float
+
+
+class Router(Refresh[P]):
+    """The network looks wherever `policy` finds a look worth its price; keyframes are other rules' matter.
+
+    `predictor` says which share of a frame's pixels carrying is expected to get wrong, by what the frame, its motion
+    and the network's last look tell. Where the network looks at a frame of which something would have been carried, the
+    two are compared, and what is expected of later frames is multiplied by how much more, or less, was wrong. That
+    factor, and the average that the price follows, begin anew at keyframes: runs that are cut there, or taken up again,
+    decide alike. With a budget, what was spent before counts as well.
+    """
+
+    def __init__(self, stride: int, predictor: Predictor, policy: Policy) -> None:
+        self.predictor, self.policy = predictor, policy
+        self._stride = stride
+        self._looks: dict[int, Look] = {}
+        self._bytes: dict[int, int] = {}
+        self._spent = 0
+        self._reference: int | None = None
+        self._expected: float | None = None
+        self._guess: Guess | None = None
+        self._seen = self._foreseen = SURE
+
+    @property
+    def expected(self) -> float | None:
+        """See `Refresh`."""
+        return self._expected
+
+    def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
+        """See `Refresh`."""
+        index = index_in_stream(frame)
+        self._bytes[index] = self._spent
+        self._spent += frame.packet_bytes
+        if len(self._bytes) > 2048:
+            for old in list(self._bytes)[:1024]:
+                del self._bytes[old]
+        if frame.distance == 0:
+            self._seen = self._foreseen = SURE
+            self.policy.restart()
+        self._expected, self._guess = 1.0, None
+        return False
+
+    def refer_to(self, reference: Frame) -> None:
+        """See `Refresh`."""
+        self._reference = index_in_stream(reference)
+
+    def choose(self, frame: Frame, field: MotionField, carrier: Carrier[P]) -> Carrier[P] | None:
+        """See `Refresh`."""
+        look = None if self._reference is None else self._looks.get(self._reference)
+        if look is None:  # the reference itself was passed over: a look at this frame costs the same
+            return None
+        grid = RouterGrid.of(frame.size_hw, self._stride)
+        way = Way.of(field, grid)
+        now = self._sight(frame, grid)
+        if now.luma.shape != look.labels.shape:
+            return None
+        share = self.predictor.share(cell_features(now, look, way))
+        likely = min(1.0, share * self._seen / self._foreseen)
+        if self.policy.wants_look(likely):
+            self._guess = Guess(index_in_stream(frame), way.carried(look.labels), share)
+            return None
+        self.policy.carried(likely)
+        self._expected = 1 - likely
+        return carrier
+
+    def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
+        """See `Refresh`."""
+        index = index_in_stream(frame)
+        grid = RouterGrid.of(frame.size_hw, self._stride)
+        look = Look.of(self._sight(frame, grid), logits, grid)
+        self._looks[index] = look
+        while len(self._looks) > KEPT:
+            del self._looks[next(iter(self._looks))]
+        guess = self._guess
+        if guess is not None and guess.index == index:
+            self._seen += float(np.mean(guess.labels != look.labels))
+            self._foreseen += guess.share
+        self.policy.looked()
+
+    def _sight(self, frame: Frame, grid: RouterGrid) -> Sight:
+        index = index_in_stream(frame)
+        rows, columns = (len(range(grid.step // 2, -(-size // self._stride), grid.step)) for size in frame.size_hw)
+        return Sight.of(frame, index, (rows, columns), self._bytes.get(index, self._spent))
