@@ -77,17 +77,25 @@ class KeyframePipeline(Pipeline, Generic[P]):
             if len(self._waiting) >= passenger.carrier.batch:
                 yield from self.flush()
             return
-        own = self._timings
-        yield from self.flush()
+        scored, own = self._seen_now(), self._timings
+        yield from self._flushed(frame)
         self._timings = own
-        yield self._predict(frame, self._seen_now())
+        yield self._predict(frame, scored)
 
     def flush(self) -> Iterator[Prediction]:
         """The frames that wait, each keyframe's in one pass."""
+        yield from self._flushed(None)
+
+    def _flushed(self, later: Frame | None) -> Iterator[Prediction]:
+        """The same; `later` is a frame after them at which the network has looked."""
         waiting, self._waiting = self._waiting, []
         for _, group in groupby(waiting, lambda one: (id(one.carrier), id(one.payload))):
             passengers, self._timings = list(group), {}
-            carried = passengers[0].carrier.carry(passengers, self._clock)
+            carrier, payload = passengers[0].carrier, self._memory.payload
+            if later is None or payload is None:
+                carried = carrier.carry(passengers, self._clock)
+            else:
+                carried = carrier.carry_between(passengers, later, payload, self._clock)
             shared = {stage: value / len(passengers) for stage, value in self._timings.items()}
             for passenger, one in zip(passengers, carried, strict=True):
                 own = passenger.timings
@@ -108,7 +116,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
         payload = self._memory.payload
         if payload is None:  # the reference was skipped so far
             payload = self._look().payload
-        return Passenger(frame, field, payload, carrier, self._timings, self.refresh.expected)
+        return Passenger(frame, field, payload, carrier, self._timings, self.refresh.expected, self._since)
 
     def _begin_at(self, frame: Frame) -> None:
         """Make `frame` the one that motion leads back to; the network runs on it once that is needed."""
@@ -160,4 +168,7 @@ class Memory(Generic[P]):
 
 
 def _scored(carried: Carried, passenger: Passenger[P]) -> Scored:
-    return Scored(carried.scores, False, carried.occluded, carried.are_probabilities, passenger.expected)
+    expected = passenger.expected
+    if expected is not None:
+        expected = 1 - (1 - expected) * carried.left_wrong
+    return Scored(carried.scores, False, carried.occluded, carried.are_probabilities, expected)

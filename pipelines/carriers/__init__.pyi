@@ -1,4 +1,5 @@
 from .altering_runner import AlteringRunner as AlteringRunner
+from .both_ways import BothWays as BothWays
 from .carrier import Carried as Carried
 from .carrier import Carrier as Carrier
 from .carrier import Passenger as Passenger

@@ -29,7 +29,8 @@ class Passenger(Generic[P]):
     """A frame to which something is to be brought.
 
     `motion` leads from it to the reference whose payload is at hand, `carrier` brings it, and `timings` are the
-    milliseconds that the frame has taken so far, and `expected` is what a refresh rule expects of what is brought.
+    milliseconds that the frame has taken so far. `expected` is what a refresh rule expects of what is brought, and
+    `since` how many frames ago motion began.
     """
 
     frame: Frame
@@ -38,16 +39,19 @@ class Passenger(Generic[P]):
     carrier: Carrier[P]
     timings: dict[str, float] = field(default_factory=dict)
     expected: float | None = None
+    since: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Carried:
     """What was brought to one frame: `scores` (h, w, classes), logits or where `are_probabilities`, those; `occluded`
-    (h, w) bool is where they are not to be trusted, on cells that span the picture."""
+    (h, w) bool is where they are not to be trusted, on cells that span the picture. `left_wrong` is the part of the
+    wrong pixels expected by a refresh rule which is left, about, because more was known than the rule could know."""
 
     scores: NDArray[np.float32]
     occluded: NDArray[np.bool_]
     are_probabilities: bool = False
+    left_wrong: float = 1.0
 
 
 class Carrier(ABC, Generic[P]):
@@ -65,6 +69,17 @@ class Carrier(ABC, Generic[P]):
     @abstractmethod
     def carry(self, passengers: Sequence[Passenger[P]], clock: Clock) -> list[Carried]:
         """Bring one payload, which all share, to one or more frames in display order."""
+
+    def carry_between(
+        self,
+        passengers: Sequence[Passenger[P]],
+        later: Frame,  # noqa: ARG002
+        payload: P,  # noqa: ARG002
+        clock: Clock,
+    ) -> list[Carried]:
+        """As `carry`, where the network has looked at the frame `later` since, to which motion could be followed; its
+        `payload` may be used, too."""
+        return self.carry(passengers, clock)
 
     def begin(self) -> None:
         """Motion begins at another reference frame: forget what was followed."""

@@ -16,7 +16,7 @@ CHEAPEST, DEAREST = 0.06, 1.5
 MEMORY = 24
 """Frames over which the expected agreement is averaged."""
 
-PACE = 0.3
+PACE = 1.0
 """How fast the price follows spending that differs from the budget."""
 
 LOWEST, HIGHEST = 0.03, 8.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ...carriers import Carrier, Features, GuidedHead, LowResolutionFusion, Map, Probabilities
+from ...carriers import BothWays, Carrier, Features, GuidedHead, LowResolutionFusion, Map, Probabilities
 from ...clip import ClipPipeline
 from ...keyframe_pipeline import KeyframePipeline
 from ...motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, motion_cell
@@ -53,7 +53,8 @@ def routed_pipeline(
 ) -> KeyframePipeline[Map]:
     """A pipeline as mode `auto` has it, with this predictor and this policy."""
     motion = motion_source(runner, options.flow_source)
-    kind = Features if options.carry == CARRY_FEATURES else Probabilities
+    scores = BothWays if motion.reads_codec else Probabilities
+    kind = Features if options.carry == CARRY_FEATURES else scores
     carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
     rules = refresh(motion, options.interval, options.refresh_above), Router(runner.stride, predictor, policy)
     return KeyframePipeline(runner, motion, carrier, AnyOf(*rules))

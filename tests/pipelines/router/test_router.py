@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gopseg.codec import open_video
-from gopseg.pipelines import MODES, Prediction
+from gopseg.codec import MotionField, open_video
+from gopseg.errors import InputError
+from gopseg.pipelines import CELL_FEATURES, MODES, Policy, Prediction, Predictor
+from gopseg.pipelines.router import Router, load_predictor
 
 WIDE = {"bf": "0", "refs": "1", "x264-params": "scenecut=0:weightp=0:open-gop=0"}
 
@@ -45,3 +48,81 @@ def test_a_cut_wakes_the_network_and_a_still_scene_does_not(cut_clip: Path, runn
     assert all(each.expected_agreement is not None for each in predictions)
     assert [each.expected_agreement for each in predictions if each.from_network] == [1, 1]
     assert min(each.expected_agreement or 0 for each in predictions) > 0.9
+
+
+def test_what_the_network_said_where_it_looked_again_counts(cut_clip: Path, runner: Any) -> None:
+    """Where more was wrong than a predictor says, the router expects more from then on."""
+    low = Predictor(np.zeros(len(CELL_FEATURES), np.float32), offset=-3.0)
+    router: Router[Any] = Router(4, low, Policy(quality=0.5))
+    with open_video(cut_clip) as video:
+        frames = list(video)
+    router.observe(frames[0], 0)
+    router.refer_to(frames[0])
+    router.looked(frames[0], runner.logits(frames[0].image))
+    still = MotionField(np.zeros((24, 32, 2), np.float32), np.zeros((24, 32), np.bool_), (96, 128), (4, 4))
+    router.observe(frames[1], 1)
+    assert router.choose(frames[1], still, None) is None or router.expected is not None
+    before = router.expected
+    router.policy.account.count = 1000  # whatever comes is worth a look
+    router.observe(frames[12], 2)
+    assert router.choose(frames[12], still, None) is None
+    router.refer_to(frames[12])
+    router.looked(frames[12], runner.logits(frames[12].image))
+    router.observe(frames[13], 1)
+    router.choose(frames[13], still, None)
+    assert before is not None
+    assert router.expected is not None
+    assert router.expected < before
+
+
+def test_a_budget_is_kept(make_clip: Any, tmp_path: Path, runner: Any) -> None:
+    clip = make_clip(tmp_path / "pan.mp4", scene(0, 80, 7), gop=250, options=WIDE | {"crf": "35"})
+    free, bound = (len(looks(run(clip, runner, quality=0.999, budget=budget))) for budget in (None, 0.05))
+    assert bound <= 8 < free
+
+
+def test_runs_that_begin_at_a_keyframe_decide_alike(make_clip: Any, tmp_path: Path, runner: Any) -> None:
+    clip = make_clip(tmp_path / "pan.mp4", scene(2, 48, 5), gop=16, options=WIDE | {"crf": "35"})
+    whole = run(clip, runner)
+    pipeline = MODES["auto"].pipeline(runner)
+    with open_video(clip) as video:
+        for frame in video:
+            if frame.index < 16:
+                pipeline.skip(frame)
+                continue
+            found = pipeline.step(frame)
+            assert found.from_network == whole[frame.index].from_network
+            assert found.expected_agreement == whole[frame.index].expected_agreement
+            assert np.array_equal(found.labels, whole[frame.index].labels)
+    assert len(looks(whole)) > 3
+
+
+def test_the_command_says_what_the_network_saw_and_what_is_expected(
+    stream: Any, cut_clip: Path, tmp_path: Path
+) -> None:
+    result = stream(cut_clip, "-o", tmp_path / "out.mp4", "--save", "labels", "--stats", tmp_path / "stats.json")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "stats.json").read_text())
+    assert report["mode"] == "auto"
+    assert sum(report["network_by_frame"]) == report["network_frames"]
+    assert len(report["expected_agreement_by_frame"]) == report["frames"] == 24
+    seen, expected = report["network_frames"], report["expected_agreement"]
+    assert f"network on {seen} of 24 frames, expected agreement {100 * expected:.1f} %" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--quality", "1.5"), ("--budget", "0"), ("--target-fps", "-3")])
+def test_impossible_spending(stream: Any, cut_clip: Path, option: tuple[str, str]) -> None:
+    result = stream(cut_clip, *option)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
+
+
+def test_a_file_that_is_no_router(tmp_path: Path) -> None:
+    file = tmp_path / "x-router.json"
+    file.write_text('{"weights": {"one": 1}, "offset": 0, "slope": 1, "kind": "router"}')
+    with pytest.raises(InputError, match="other features than this version's"):
+        load_predictor(tmp_path / "x.safetensors")
+    file.write_text("[]")
+    with pytest.raises(InputError, match="is no router's file"):
+        load_predictor(tmp_path / "x.safetensors")
+    assert load_predictor(tmp_path / "y.safetensors").weights.shape == (len(CELL_FEATURES),)
