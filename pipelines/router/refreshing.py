@@ -25,6 +25,9 @@ SURE = 0.03
 """Share of wrong pixels that counts as seen and as expected before anything was: how slowly contradictions are
 believed."""
 
+MOST = 0.1
+"""No look contradicts, or is foreseen to, by a greater share: a cut says little about the frames after it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Guess:
@@ -108,8 +111,8 @@ class Router(Refresh[P]):
             del self._looks[next(iter(self._looks))]
         guess = self._guess
         if guess is not None and guess.index == index:
-            self._seen += float(np.mean(guess.labels != look.labels))
-            self._foreseen += guess.share
+            self._seen += min(MOST, float(np.mean(guess.labels != look.labels)))
+            self._foreseen += min(MOST, guess.share)
         self.policy.looked()
 
     def _sight(self, frame: Frame, grid: RouterGrid) -> Sight:

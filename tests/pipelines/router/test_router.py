@@ -86,14 +86,13 @@ def test_runs_that_begin_at_a_keyframe_decide_alike(make_clip: Any, tmp_path: Pa
     whole = run(clip, runner)
     pipeline = MODES["auto"].pipeline(runner)
     with open_video(clip) as video:
-        for frame in video:
-            if frame.index < 16:
-                pipeline.skip(frame)
-                continue
-            found = pipeline.step(frame)
-            assert found.from_network == whole[frame.index].from_network
-            assert found.expected_agreement == whole[frame.index].expected_agreement
-            assert np.array_equal(found.labels, whole[frame.index].labels)
+        frames = list(video)
+    for frame in frames[:16]:
+        pipeline.skip(frame)
+    for found, before in zip(pipeline.run(frames[16:]), whole[16:], strict=True):
+        assert found.from_network == before.from_network
+        assert found.expected_agreement == before.expected_agreement
+        assert np.array_equal(found.labels, before.labels)
     assert len(looks(whole)) > 3
 
 

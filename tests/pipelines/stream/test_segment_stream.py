@@ -123,7 +123,7 @@ def test_auto_takes_what_is_allowed(stream, tmp_path, make_clip, square_images, 
         assert result.stderr == ""
         stats = json.loads((tmp_path / "s.json").read_text())
         modes.append((stats["mode"], stats["reencoded"]))
-    assert modes == [("motion", False), ("motion", False), ("motion", False), ("frame", False)]
+    assert modes == [("auto", False), ("auto", False), ("auto", False), ("frame", False)]
 
 
 def test_a_folder_and_a_glob_of_frames(stream, tmp_path, square_images):
