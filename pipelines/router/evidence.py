@@ -146,7 +146,8 @@ class Way:
         # a way that leaves the picture is kept on its border: cells that end there and did not start there
         at_border = (x < 0) | (y < 0) | (x > columns - 1) | (y > rows - 1)
         moved = (np.abs(shift) > 1).any(2)
-        return cls(x, y, lost, shift, (at_border & moved).astype(np.float32))
+        outside = (at_border & moved).astype(np.float32)
+        return cls(np.asarray(x, np.float32), np.asarray(y, np.float32), lost, shift, outside)
 
     def carried(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A reference's labels (h, w) where the cells lay there."""

@@ -56,8 +56,8 @@ def routed_pipeline(
     scores = BothWays if motion.reads_codec else Probabilities
     kind = Features if options.carry == CARRY_FEATURES else scores
     carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
-    rules = refresh(motion, options.interval, options.refresh_above), Router(runner.stride, predictor, policy)
-    return KeyframePipeline(runner, motion, carrier, AnyOf(*rules))
+    keyframes: Refresh[Map] = refresh(motion, options.interval, options.refresh_above)
+    return KeyframePipeline(runner, motion, carrier, AnyOf(keyframes, Router(runner.stride, predictor, policy)))
 
 
 def build_ar(runner: NetworkRunner, options: AlteringOptions) -> Pipeline:
