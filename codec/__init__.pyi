@@ -21,6 +21,7 @@ from .motion import filled as filled
 from .motion import grid_positions as grid_positions
 from .motion import intra_cells as intra_cells
 from .motion import mix_with_nearest as mix_with_nearest
+from .motion import nearest_known as nearest_known
 from .motion import quarter_pixels as quarter_pixels
 from .motion import residual_of as residual_of
 from .motion import with_references as with_references

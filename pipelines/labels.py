@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Corners = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float32]]
+"""Quads' rows and columns, (n,) each, to the scores of their corners, (classes, 4, n). Quad (i, j) lies between the
+entries (i - 1, j - 1), (i - 1, j), (i, j - 1) and (i, j), in this order; the border is repeated outwards."""
+
+_WORDS: dict[int, type[np.unsignedinteger]] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def upsample_labels(logits: NDArray[np.float32], stride: int, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
@@ -19,57 +27,113 @@ def upsample_labels(logits: NDArray[np.float32], stride: int, size_hw: tuple[int
     between equal logits. Raises ValueError where the logits do not cover `size_hw` or there are more than 256 classes.
     """
     rows, columns, classes = logits.shape
-    height, width = size_hw
-    if (stride != 1 and stride % 2) or classes > 256 or rows * stride < height or columns * stride < width:
-        raise ValueError(f"logits {logits.shape} at stride {stride} cannot give uint8 labels of size {size_hw}")
+    check_cover((rows, columns, classes), stride, size_hw)
+    planes = np.ascontiguousarray(logits.transpose(2, 0, 1))
+    best = argmax_of_planes(planes)
     if stride == 1:
-        return np.ascontiguousarray(logits[:height, :width].argmax(2).astype(np.uint8))
-    planes = _replicate_border(logits)
-    best: NDArray[np.uint8] = planes.argmax(0).astype(np.uint8)
-    corner = best[:-1, :-1]
-    mixed = (corner != best[1:, :-1]) | (corner != best[:-1, 1:]) | (corner != best[1:, 1:])
-    full_size = ((columns + 1) * stride, (rows + 1) * stride)
-    full = np.asarray(cv2.resize(corner, full_size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    y, x = np.nonzero(mixed)
-    if len(y):
-        quads = full.reshape(rows + 1, stride, columns + 1, stride)
-        quads[y, :, x, :] = _interpolate_quads(planes, y, x, stride)
-    half = stride // 2
-    return np.ascontiguousarray(full[half : half + height, half : half + width])
+        return np.ascontiguousarray(best[: size_hw[0], : size_hw[1]])
+    flat = planes.reshape(classes, -1)
+
+    def corners(y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:
+        return np.take(flat, corner_entries(y, x, (rows, columns)), axis=1, mode="clip")
+
+    return labels_between(best, corners, stride, size_hw)
 
 
-def _replicate_border(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w, classes) to (classes, h + 2, w + 2), the outermost entries repeated."""
-    rows, columns, classes = logits.shape
-    planes = np.empty((classes, rows + 2, columns + 2), np.float32)
-    planes[:, 1:-1, 1:-1] = logits.transpose(2, 0, 1)
-    planes[:, 0, 1:-1] = planes[:, 1, 1:-1]
-    planes[:, -1, 1:-1] = planes[:, -2, 1:-1]
-    planes[:, :, 0] = planes[:, :, 1]
-    planes[:, :, -1] = planes[:, :, -2]
-    return planes
+def check_cover(shape: tuple[int, int, int], stride: int, size_hw: tuple[int, int]) -> None:
+    """ValueError where logits of a shape cannot be labels of `size_hw`."""
+    rows, columns, classes = shape
+    if (stride != 1 and stride % 2) or classes > 256 or rows * stride < size_hw[0] or columns * stride < size_hw[1]:
+        raise ValueError(f"logits {shape} at stride {stride} cannot give uint8 labels of size {size_hw}")
 
 
-def _interpolate_quads(
-    planes: NDArray[np.float32], y: NDArray[np.intp], x: NDArray[np.intp], stride: int
+def argmax_of_planes(planes: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The first of the largest along the first axis of (classes, ...), of 256 at most."""
+    best = np.zeros(planes.shape[1:], np.uint8)
+    most = planes[0].copy()
+    larger = np.empty(most.shape, np.bool_)
+    for number, plane in enumerate(planes[1:], 1):
+        np.greater(plane, most, out=larger)
+        np.maximum(plane, most, out=most)
+        np.copyto(best, number, where=larger, casting="unsafe")
+    return best
+
+
+def corner_entries(y: NDArray[np.intp], x: NDArray[np.intp], grid_hw: tuple[int, int]) -> NDArray[np.intp]:
+    """Flat indices (4, n) of the entries at the corners of quads (y, x)."""
+    rows, columns = grid_hw
+    top, bottom = np.maximum(y - 1, 0) * columns, np.minimum(y, rows - 1) * columns
+    left, right = np.maximum(x - 1, 0), np.minimum(x, columns - 1)
+    return np.stack([top + left, top + right, bottom + left, bottom + right])
+
+
+def disagreeing_quads(best: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Of labels (h, w) of entries: the label of each quad's first corner, and which have corners that disagree, both
+    (h + 1, w + 1)."""
+    padded = cv2.copyMakeBorder(best, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    first = padded[:-1, :-1]
+    mixed = (first != padded[1:, :-1]) | (first != padded[:-1, 1:]) | (first != padded[1:, 1:])
+    return np.ascontiguousarray(first), mixed
+
+
+def labels_between(
+    best: NDArray[np.uint8], corners: Corners, stride: int, size_hw: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Labels (n, stride, stride) of the pixels between entries (y, x), (y, x + 1), (y + 1, x) and (y + 1, x + 1)."""
-    classes, _, columns = planes.shape
-    first = y * columns + x
-    four = np.stack([first, first + 1, first + columns, first + columns + 1])
-    corners = np.take(planes.reshape(classes, -1), four, axis=1)
+    """Labels (H, W) from the labels (h, w) of entries and, where neighbours disagree, the scores behind them; `stride`
+    is even."""
+    first, mixed = disagreeing_quads(best)
+    rows, columns = first.shape
+    full = _enlarged(first, stride)
+    at = np.flatnonzero(mixed)
+    if len(at):
+        y, x = np.divmod(at, columns)
+        pixels = _interpolated(corners(y, x), stride)
+        if stride in _WORDS:
+            words, lines = full.reshape(-1).view(_WORDS[stride]), pixels.reshape(-1).view(_WORDS[stride])
+            start = y * (stride * columns) + x
+            for line in range(stride):
+                words[start + line * columns] = lines[line::stride]
+        else:
+            full.reshape(rows, stride, columns, stride)[y, :, x, :] = pixels.reshape(-1, stride, stride)
+    half = stride // 2
+    return np.ascontiguousarray(full[half : half + size_hw[0], half : half + size_hw[1]])
+
+
+def _enlarged(labels: NDArray[np.uint8], stride: int) -> NDArray[np.uint8]:
+    """(h, w) to (h * stride, w * stride), each entry repeated."""
+    rows, columns = labels.shape
+    if stride not in _WORDS:
+        size = (columns * stride, rows * stride)
+        return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    word = _WORDS[stride]
+    full = np.empty((rows, stride, columns), word)
+    full[:] = (labels * word(int.from_bytes(b"\x01" * stride, "little")))[:, None]
+    return full.reshape(rows * stride, columns).view(np.uint8)
+
+
+def _interpolated(corners: NDArray[np.float32], stride: int) -> NDArray[np.uint8]:
+    """Labels (n, stride * stride) of the pixels between corners (classes, 4, n)."""
+    classes, _, count = corners.shape
     fraction = (np.arange(stride, dtype=np.float32) + 0.5) / stride
     down, right = np.repeat(fraction, stride), np.tile(fraction, stride)
     weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], 1)
     # A class whose best corner is below another's worst corner cannot win: mostly two are left, and a sign decides.
-    possible = corners.max(1) >= corners.min(1).max(0)
-    pair = np.count_nonzero(possible, axis=0) == 2
-    labels = np.empty((stride * stride, len(y)), np.uint8)
+    most = np.maximum(np.maximum(corners[:, 0], corners[:, 1]), np.maximum(corners[:, 2], corners[:, 3]))
+    least = np.minimum(np.minimum(corners[:, 0], corners[:, 1]), np.minimum(corners[:, 2], corners[:, 3]))
+    possible = most >= least.max(0)
+    pair = np.add.reduce(possible, 0, dtype=np.uint16) == 2
+    labels = np.empty((count, stride * stride), np.uint8)
     several = np.flatnonzero(~pair)
-    labels[:, several] = np.matmul(weights, corners[:, :, several]).argmax(0)
+    labels[several] = argmax_of_planes(np.matmul(weights, corners[:, :, several])).T
     two = np.flatnonzero(pair)
-    low = possible[:, two].argmax(0)
-    high = classes - 1 - possible[::-1, two].argmax(0)
-    lead = weights @ (corners[low, :, two] - corners[high, :, two]).T
-    labels[:, two] = np.where(lead >= 0, low, high)
-    return labels.T.reshape(-1, stride, stride)
+    low, high = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
+    for number in range(classes):
+        np.copyto(high, number, where=possible[number], casting="unsafe")
+        np.copyto(low, classes - 1 - number, where=possible[classes - 1 - number], casting="unsafe")
+    low, high = low[two], high[two]
+    flat, start = corners.reshape(-1), two + np.arange(0, 4 * count, count)[:, None]
+    lead = weights @ (
+        flat.take(start + low.astype(np.intp) * (4 * count)) - flat.take(start + high.astype(np.intp) * (4 * count))
+    )
+    labels[two] = ((lead >= 0).view(np.uint8) * (low - high) + high).T  # `low` where it leads: uint8 wraps around
+    return labels

@@ -24,14 +24,23 @@ def warp_map(values: Map, displacement: NDArray[np.float32], cell: int) -> Map:
     if values.shape[:2] != displacement.shape[:2]:
         raise ValueError(f"values on a grid {values.shape[:2]} cannot be warped on a grid {displacement.shape[:2]}")
     rows, columns = displacement.shape[:2]
-    map_x = displacement[..., 0] / np.float32(cell) + np.arange(columns, dtype=np.float32)
-    map_y = displacement[..., 1] / np.float32(cell) + np.arange(rows, dtype=np.float32)[:, None]
+    map_x, map_y = positions_in_cells(displacement, cell)
 
     def remap(part: Map) -> Map:
         warped = cv2.remap(part, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(warped, np.float32)
 
     return _by_channels(remap, values, (rows, columns))
+
+
+def positions_in_cells(displacement: NDArray[np.float32], cell: int) -> tuple[Map, Map]:
+    """Columns and rows, (h, w) each, to which a backward map in pixels leads, in cells of `cell` pixels from the centre
+    of the first."""
+    rows, columns = displacement.shape[:2]
+    map_x, map_y = displacement[..., 0] / np.float32(cell), displacement[..., 1] / np.float32(cell)
+    map_x += np.arange(columns, dtype=np.float32)
+    map_y += np.arange(rows, dtype=np.float32)[:, None]
+    return map_x, map_y
 
 
 def resize_map(values: Map, size_hw: tuple[int, int]) -> Map:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,19 @@ Clock = Callable[[str], AbstractContextManager[None]]
 """Adds the milliseconds of a `with` block to the frame's timing of a stage."""
 
 
+class LateScores(Protocol):
+    """Scores that are worked out as far as they are needed."""
+
+    def full(self) -> NDArray[np.float32]:
+        """All of them, (h, w, classes)."""
+
+    def labels(self, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        """The labels (H, W) that `upsample_labels` makes of them."""
+
+
+Scores = NDArray[np.float32] | LateScores
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What is known of one frame: `scores` (h, w, classes), whose upsampled argmax is the labels.
@@ -29,7 +43,7 @@ class Scored:
     share of pixels expected to have the network's own labels, None where nobody says.
     """
 
-    scores: NDArray[np.float32]
+    scores: Scores
     from_network: bool = True
     occluded: NDArray[np.bool_] | None = None
     are_probabilities: bool = False
@@ -87,12 +101,19 @@ class Pipeline(ABC):
     def _predict(self, frame: Frame, scored: Scored) -> Prediction:
         """A frame's labels from its scores."""
         with self._clock("labels"):
-            labels = upsample_labels(scored.scores, self.runner.stride, frame.size_hw)
+            scores = scored.scores
+            if self.keep_logits and not isinstance(scores, np.ndarray):
+                scores = scores.full()
+            if isinstance(scores, np.ndarray):
+                labels = upsample_labels(scores, self.runner.stride, frame.size_hw)
+                logits = _logits(scores, scored.are_probabilities) if self.keep_logits else None
+            else:
+                labels, logits = scores.labels(frame.size_hw), None
         return Prediction(
             frame=frame,
             labels=labels,
             classes=self.runner.classes,
-            logits=_logits(scored) if self.keep_logits else None,
+            logits=logits,
             occluded=None if scored.from_network else scored.occluded,
             from_network=scored.from_network,
             expected_agreement=scored.expected,
@@ -107,5 +128,5 @@ class Pipeline(ABC):
         self._timings[stage] = self._timings.get(stage, 0.0) + (time.perf_counter() - begin) * 1e3
 
 
-def _logits(scored: Scored) -> NDArray[np.float32]:
-    return np.log(np.maximum(scored.scores, np.float32(1e-6))) if scored.are_probabilities else scored.scores
+def _logits(scores: NDArray[np.float32], are_probabilities: bool) -> NDArray[np.float32]:
+    return np.log(np.maximum(scores, np.float32(1e-6))) if are_probabilities else scores

@@ -5,6 +5,7 @@ from .field import BLOCK as BLOCK
 from .field import MotionField as MotionField
 from .filling import filled as filled
 from .filling import mix_with_nearest as mix_with_nearest
+from .filling import nearest_known as nearest_known
 from .frame_references import CellMotion as CellMotion
 from .frame_references import FrameReferences as FrameReferences
 from .frame_references import with_references as with_references

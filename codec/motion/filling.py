@@ -28,17 +28,22 @@ def mix_with_nearest(
     `share` 0..1 is the nearest cell's part. Known cells stay as they are; all unknown: returned
     as they are, for there is nothing to take from.
     """
-    at = np.flatnonzero(unknown)
-    if len(at) in (0, unknown.size):
+    if np.count_nonzero(unknown) in (0, unknown.size):
         return values
-    _, label = cv2.distanceTransformWithLabels(
-        unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    known = np.flatnonzero(~unknown)
-    source = np.zeros(len(known) + 1, np.intp)
-    source[label.ravel()[known]] = known
+    at, source = nearest_known(unknown)
     mixed = values.copy()
     flat = mixed.reshape(-1, values.shape[-1])
     own = flat[at]
-    flat[at] = own + np.float32(share) * (flat[source[label.ravel()[at]]] - own)
+    flat[at] = own + np.float32(share) * (flat[source] - own)
     return mixed
+
+
+def nearest_known(unknown: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Flat indices of the cells of `unknown` (h, w), and of each one's nearest known cell; both kinds must occur."""
+    _, label = cv2.distanceTransformWithLabels(
+        unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    at, known, labels = np.flatnonzero(unknown), np.flatnonzero(~unknown), label.reshape(-1)
+    source = np.zeros(len(known) + 1, np.intp)
+    source[labels[known]] = known
+    return at, source[labels[at]]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import Frame, MotionField
-from ..pipeline import Clock
+from ..pipeline import Clock, Scores
 
 P = TypeVar("P")
 
@@ -48,7 +48,7 @@ class Carried:
     (h, w) bool is where they are not to be trusted, on cells that span the picture. `left_wrong` is the part of the
     wrong pixels expected by a refresh rule which is left, about, because more was known than the rule could know."""
 
-    scores: NDArray[np.float32]
+    scores: Scores
     occluded: NDArray[np.bool_]
     are_probabilities: bool = False
     left_wrong: float = 1.0

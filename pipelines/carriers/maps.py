@@ -13,9 +13,12 @@ from ..pipeline import Clock
 from ..runner import NetworkRunner
 from .carrier import Carried, Carrier, Passenger, Seen
 from .key_network import KeyNetwork
+from .warped_scores import ScoreMap, WarpedScores
 
 Map = NDArray[np.float32]
 """(h, w, channels) at the network's stride."""
+
+_REMEMBERED = 4  # reference frames between which motion may go to and fro
 
 
 class Probabilities(Carrier[Map]):
@@ -27,6 +30,7 @@ class Probabilities(Carrier[Map]):
     def __init__(self, runner: NetworkRunner, *, mix_lost: bool, key_scale: float = 1.0) -> None:
         self.runner, self.mix_lost = runner, mix_lost
         self._network = KeyNetwork(runner, key_scale)
+        self._carried: list[ScoreMap] = []
 
     def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[Map]:
         """See `Carrier`."""
@@ -35,13 +39,16 @@ class Probabilities(Carrier[Map]):
         with clock("warp"):
             return Seen(logits, _softmax(logits))
 
-    def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:
-        """See `Carrier`."""
-        with clock("warp"):
-            return [Carried(self._warped(one), one.motion.unreferenced, True) for one in passengers]
+    def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:  # noqa: ARG002
+        """See `Carrier`; the warp itself is done with the labels, where they depend on it."""
+        return [Carried(self._warped(one), one.motion.unreferenced, True) for one in passengers]
 
-    def _warped(self, passenger: Passenger[Map]) -> Map:
-        return warped(passenger.payload, passenger.motion, self.runner.stride, mix_lost=self.mix_lost)
+    def _warped(self, passenger: Passenger[Map]) -> WarpedScores:
+        carried = next((each for each in self._carried if each.scores is passenger.payload), None)
+        if carried is None:
+            carried = ScoreMap(passenger.payload)
+            self._carried = [*self._carried[1 - _REMEMBERED :], carried]
+        return WarpedScores(carried, passenger.motion, self.runner.stride, mix_lost=self.mix_lost)
 
 
 class Features(Carrier[Map]):

@@ -1,0 +1,97 @@
+"""Scores at boundaries only: the labels are those of all scores."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gopseg.codec import MotionField
+from gopseg.pipelines import upsample_labels
+from gopseg.pipelines.carriers.warped_scores import ScoreMap, WarpedScores
+from gopseg.pipelines.labels import argmax_of_planes
+
+
+def scores_of(rng: np.random.Generator, hw: tuple[int, int], classes: int, coarse: int) -> np.ndarray:
+    small = rng.normal(0, 4, (coarse, coarse, classes)).astype(np.float32)
+    powers = np.exp(np.stack([cv2.resize(small[..., k], hw[::-1]) for k in range(classes)], 2))
+    return powers / powers.sum(2, keepdims=True)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.sampled_from([1, 2, 5, 11]),
+    st.sampled_from([2, 4, 6, 8, 16]),
+    st.sampled_from([1, 3, 9]),
+    st.sampled_from([0, 3, 60, 4000]),
+    st.sampled_from([0.0, 0.1, 0.7, 1.0]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_labels_are_those_of_all_scores(
+    seed: int, rows: int, columns: int, classes: int, stride: int, coarse: int, reach: int, lost: float, mixes: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = scores_of(rng, (rows, columns), classes, coarse)
+    displacement = (rng.integers(-reach, reach + 1, (rows, columns, 2)) / 4).astype(np.float32)
+    size_hw = rows * stride - rng.integers(0, stride), columns * stride - rng.integers(0, stride)
+    field = MotionField(displacement, rng.random((rows, columns)) < lost, size_hw, (stride, stride))
+    warped = WarpedScores(ScoreMap(scores), field, stride, mix_lost=mixes)
+    assert np.array_equal(warped.labels(size_hw), upsample_labels(warped.full(), stride, size_hw))
+
+
+def test_a_reference_serves_one_frame_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    carried = ScoreMap(scores_of(rng, (23, 31), 7, 6))
+    for _ in range(4):
+        displacement = (rng.integers(-40, 40, (23, 31, 2)) / 4).astype(np.float32)
+        field = MotionField(displacement, rng.random((23, 31)) < 0.2, (92, 124), (4, 4))
+        warped = WarpedScores(carried, field, 4, mix_lost=True)
+        assert np.array_equal(warped.labels((92, 124)), upsample_labels(warped.full(), 4, (92, 124)))
+
+
+@pytest.mark.parametrize(("classes", "stride"), [(3, 1), (150, 4), (256, 4)])
+def test_what_is_worked_out_in_full(classes: int, stride: int) -> None:
+    rng = np.random.default_rng(1)
+    displacement = (rng.integers(-8, 9, (6, 7, 2)) / 4).astype(np.float32)
+    field = MotionField(displacement, np.zeros((6, 7), np.bool_), (6 * stride, 7 * stride), (stride, stride))
+    warped = WarpedScores(ScoreMap(scores_of(rng, (6, 7), classes, 4)), field, stride, mix_lost=True)
+    size_hw = 6 * stride, 7 * stride
+    assert np.array_equal(warped.labels(size_hw), upsample_labels(warped.full(), stride, size_hw))
+
+
+def test_only_boundaries_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two halves of a picture: of 400 cells a few columns are looked up."""
+    scores = np.zeros((20, 20, 2), np.float32)
+    scores[:, :10, 0], scores[:, 10:, 1] = 0.9, 0.9
+    sampled = []
+    remap = cv2.remap
+
+    def counting(source: np.ndarray, x: np.ndarray, *others: object) -> np.ndarray:
+        if source.dtype == np.float32:
+            sampled.append(len(np.unique(x)) * 20)
+        return remap(source, x, *others)
+
+    field = MotionField(np.full((20, 20, 2), 2, np.float32), np.zeros((20, 20), np.bool_), (80, 80), (4, 4))
+    warped = WarpedScores(ScoreMap(scores), field, 4, mix_lost=True)
+    monkeypatch.setattr(cv2, "remap", counting)
+    labels = warped.labels((80, 80))
+    assert sum(sampled) <= 80
+    assert (labels == np.repeat([0, 1], [38, 42])).all()
+
+
+def test_the_first_of_equal_planes_is_the_best() -> None:
+    planes = np.array([[1, 2, 3], [2, 2, 1], [2, 1, 3]], np.float32)
+    assert argmax_of_planes(planes).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("stride", "size_hw"), [(4, (21, 8)), (3, (8, 8))])
+def test_refuses_what_the_scores_do_not_cover(stride: int, size_hw: tuple[int, int]) -> None:
+    field = MotionField(np.zeros((5, 6, 2), np.float32), np.zeros((5, 6), np.bool_), size_hw, (stride, stride))
+    warped = WarpedScores(ScoreMap(np.ones((5, 6, 3), np.float32)), field, stride, mix_lost=False)
+    with pytest.raises(ValueError, match="cannot give"):
+        warped.labels(size_hw)
