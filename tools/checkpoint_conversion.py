@@ -91,8 +91,8 @@ def convert_network(
         low = LowResolution(network, scale, compat=compat)
         made: LowResolution | AlteringResolution = low
         if branch == "ar" and creff is not None:
-            fusion = FeatureFusion(network.feature_channels)
-            fusion.creff = creff
+            fusion = FeatureFusion(network.feature_channels, compat=compat)
+            fusion.creff.load_state_dict(creff.state_dict())
             made = AlteringResolution(low, fusion, compat=compat)
         save_branch(made, output, arch, "creff" if branch == "ar" else "", half=half)
         card |= {"parameters": parameter_count(made), "lr_scale": scale, "compat": compat}

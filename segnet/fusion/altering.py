@@ -41,6 +41,10 @@ class Fusion(nn.Module, ABC):
     def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:
         """Logits (N, C, h, w) from the shrunken frames (normalised RGB), their LR features, and the warped carry."""
 
+    def features(self, low_p: Tensor, warped: Carried) -> Tensor | None:  # noqa: ARG002
+        """The fused features (N, K, h, w), which the network's classifier takes; None where logits are fused."""
+        return None
+
 
 class AlteringResolution(nn.Module):
     """The LR branch and the fusion of AR-Seg; the HR network is a `SegmentationNetwork` of its own.
@@ -79,6 +83,11 @@ class AlteringResolution(nn.Module):
         `carried[0]` is on the HR network's own grid: whole cells of its stride, or, for networks whose features come
         out larger than that, a grid that spans the picture.
         """
+        logits: Tensor = self.fusion(self.low, small, low_p, self.warp(carried, motion, picture_hw), motion)
+        return logits
+
+    def warp(self, carried: Carried, motion: Motion, picture_hw: tuple[int, int]) -> Carried:
+        """What keyframes gave, where it lies in the frames; see `fuse`."""
         stride = self.low.feature_stride
         rows, columns = (
             side if cells != -(-side // stride) else cells * stride
@@ -86,10 +95,9 @@ class AlteringResolution(nn.Module):
         )
         spanned = (rows, columns)
 
-        def warp(x: Tensor) -> Tensor:
+        def warped(x: Tensor) -> Tensor:
             grid = (x.shape[-2], x.shape[-1])
             flow = motion_on_grid(motion.displacement, spanned, grid, compat=self.compat)
             return warp_features(x, flow, compat=self.compat)
 
-        logits: Tensor = self.fusion(self.low, small, low_p, tuple(warp(x) for x in carried), motion)
-        return logits
+        return tuple(warped(x) for x in carried)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..networks import size_of
 from ..resize import resize_aligned
@@ -16,12 +17,14 @@ class CReFF(nn.Module):
     """Fuses a frame's low-resolution features with the warped features of its keyframe.
 
     `window` is the side of the neighbourhood that each position attends to. Parameters carry the published names;
-    30 values a channel. Convolutions start Kaiming-normal, biases at 0.
+    30 values a channel. Convolutions start Kaiming-normal, biases at 0. `compat` resizes LR features as the published
+    code does, with `align_corners=True`, which shifts them by up to half a cell of the small picture towards the
+    picture's edges; otherwise they are resized by half-pixel centres, as the warped features lie.
     """
 
-    def __init__(self, channels: int, window: int = 7) -> None:
+    def __init__(self, channels: int, window: int = 7, *, compat: bool = True) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.compat = window, compat
         self.lr_query_conv = depthwise(channels)
         self.hr_key_conv = depthwise(channels)
         self.hr_value_conv = depthwise(channels)
@@ -29,8 +32,8 @@ class CReFF(nn.Module):
     def forward(self, warped: Tensor, low: Tensor) -> Tensor:
         """`warped` keyframe features (N, C, H, W) and `low` (N, C, h, w) of the frame itself to fused (N, C, H, W).
 
-        `low` is resized to H x W (bilinear, `align_corners=True`), queries the neighbourhoods of `warped`, and is added
-        to what it finds.
+        `low` is resized to H x W (bilinear; geometry as of `compat`), queries the neighbourhoods of `warped`, and is
+        added to what it finds.
         """
         low, query, key, value = self.prepare(warped, low)
         return low + local_attention(query, key, value, self.window)
@@ -41,15 +44,27 @@ class CReFF(nn.Module):
         It then commutes with the resize and with the weighted sum, so the values are as few as the classes.
         """
         enlarged, query, key, value = self.prepare(warped, low)
-        own = resize_aligned(classify(low), size_of(enlarged))
+        own = self.enlarge(classify(low), size_of(enlarged))
         nothing = classify(low.new_zeros(1, low.shape[1], 1, 1))
         return own + local_attention(query, key, (classify(value) - nothing).to(key.dtype), self.window)
 
     def prepare(self, warped: Tensor, low: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`low` resized, query, key and value, all (N, C, H, W), channels-last, which the attention reads fastest."""
         warped, low = (x.contiguous(memory_format=torch.channels_last) for x in (warped, low))
-        low = resize_aligned(low, size_of(warped))
+        low = self.enlarge(low, size_of(warped))
         return low, self.lr_query_conv(low), self.hr_key_conv(warped), self.hr_value_conv(warped)
+
+    def enlarge(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """A map of the small picture (N, C, h, w) at the keyframe's grid."""
+        if self.compat:
+            return resize_aligned(x, size_hw)
+        return functional.interpolate(x, size=size_hw, mode="bilinear", align_corners=False)
+
+    def silence(self) -> None:
+        """Let the value path start at zero: fused features are the LR branch's until training says otherwise."""
+        nn.init.zeros_(self.hr_value_conv.weight)
+        if self.hr_value_conv.bias is not None:
+            nn.init.zeros_(self.hr_value_conv.bias)
 
 
 def depthwise(channels: int) -> nn.Conv2d:

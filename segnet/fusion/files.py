@@ -19,12 +19,13 @@ from .low_resolution import LowResolution
 FUSIONS = ("evidence", "creff", "warp")
 
 
-def build_fusion(name: str, network: SegmentationNetwork) -> Fusion:
-    """A fusion with fresh weights: "evidence" (ours), "creff" (as published) or "warp" (no attention)."""
+def build_fusion(name: str, network: SegmentationNetwork, *, compat: bool = False) -> Fusion:
+    """A fusion with fresh weights: "evidence" (ours), "creff" (AR-Seg's; `compat`: in its published geometry) or "warp"
+    (no attention)."""
     if name == "evidence":
         return EvidenceFusion(network.feature_channels, len(network.classes))
     if name == "creff":
-        return FeatureFusion(network.feature_channels)
+        return FeatureFusion(network.feature_channels, compat=compat)
     if name == "warp":
         return WarpOnly()
     raise ModelError(f"unknown fusion '{name}'; there are: {', '.join(FUSIONS)}")
@@ -83,7 +84,7 @@ def _load(name_or_file: str | Path) -> LowResolution | AlteringResolution:
     low = LowResolution(network, float(metadata["scale"]), compat=compat)
     branch: LowResolution | AlteringResolution = low
     if metadata["kind"] == "ar":
-        fusion = build_fusion(metadata["fusion"], network)
+        fusion = build_fusion(metadata["fusion"], network, compat=compat)
         branch = AlteringResolution(low, fusion, compat=compat)
     fill(branch, tensors, path, metadata["architecture"])
     return branch

@@ -15,11 +15,16 @@ PARTS = 4
 
 
 class FeatureFusion(Fusion):
-    """CReFF on features, as published: the keyframe's `p` is carried, the fused `p` goes to the shared classifier."""
+    """CReFF on features: the keyframe's `p` is carried, the fused `p` goes to the shared classifier.
 
-    def __init__(self, feature_channels: int, window: int = 7) -> None:
+    `compat` is the published geometry, otherwise half-pixel centres throughout; see `CReFF`. Its value path starts at
+    zero, so that training begins at the LR branch.
+    """
+
+    def __init__(self, feature_channels: int, window: int = 7, *, compat: bool = False) -> None:
         super().__init__()
-        self.creff = CReFF(feature_channels, window)
+        self.creff = CReFF(feature_channels, window, compat=compat)
+        self.creff.silence()
 
     def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
         """The features, (N, feature_channels, h, w), in float32."""
@@ -30,6 +35,11 @@ class FeatureFusion(Fusion):
         if low.network.linear_classifier:
             return self.creff.classified(warped[0], low_p, low.classify)
         return low.classify(self.creff(warped[0], low_p))
+
+    def features(self, low_p: Tensor, warped: Carried) -> Tensor:
+        """See `Fusion`."""
+        fused: Tensor = self.creff(warped[0], low_p)
+        return fused
 
 
 class WarpOnly(Fusion):

@@ -127,8 +127,11 @@ def ar(
     check_network(low, str(lr_weights or hr), data)
     corpora = [find_sources(folder, data) for folder in clips]
     unlabelled = [str(f) for f, sources in zip(clips, corpora, strict=True) if not any(map(has_labels, sources))]
-    if unlabelled and not (fst and low_lr):
-        raise InputError(f"'{unlabelled[0]}' has no labels: such frames teach by --fst and --low-lr only; give both")
+    if unlabelled and not (fst and (low_lr or fusion == "creff")):
+        raise InputError(
+            f"'{unlabelled[0]}' has no labels: such frames teach features only; give --fst, with --low-lr or "
+            "--fusion creff"
+        )
     branch = AlteringResolution(low, build_fusion(fusion, low))
     trainer = FusionTrainer(
         branch,

@@ -95,6 +95,22 @@ def test_the_first_evidence_is_the_mean_of_both_opinions(hr):
         torch.testing.assert_close(fused, (ar.low(image) + logits) / 2, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(64, 96), (70, 101)])
+@torch.no_grad()
+def test_creff_begins_at_the_low_branch_in_half_pixel_geometry(hr, size):
+    """Before training the fused features are the LR branch's, where `LowResolution` puts them."""
+    low = LowResolution(hr, 0.5)
+    ar = AlteringResolution(low, build_fusion("creff", hr)).eval()
+    image, key = torch.randn(1, 3, *size), torch.randn(1, 3, *size)
+    carried = ar.keyframe(hr, key)[1]
+    motion = still((-(-size[0] // 4), -(-size[1] // 4)))
+    fused_p = ar.fusion.features(low.network.features(low.shrink(image)), ar.warp(carried, motion, size))
+    torch.testing.assert_close(fused_p, low.features(image), atol=1e-5, rtol=1e-5)
+    published = AlteringResolution(LowResolution(hr, 0.5, compat=True), build_fusion("creff", hr, compat=True))
+    p = published.low.network.features(low.shrink(image))
+    assert not torch.allclose(published.fusion.features(p, carried), low.enlarge(p, size), atol=1e-2)
+
+
 def test_gradients_reach_fusion_and_branch_but_not_a_frozen_classifier(hr):
     low = LowResolution(SwiftNet(5), 0.5)
     low.freeze_classifier()

@@ -95,14 +95,16 @@ class FusionTask(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised frames and keyframes (N, 3, H, W), the keyframes' HR features and logits, and what `Motion` holds.
 
-        To the fused logits, the LR branch's own, and its features.
+        To the fused logits, the LR branch's own, and the fused features, or the LR branch's where logits are fused.
         """
-        low = self.branch.low
+        low, fusion, moved = self.branch.low, self.branch.fusion, Motion(*motion)
         small = low.shrink(images)
         low_p = low.network.features(small)
-        carried = self.branch.fusion.carry(hr, keys, p, logits)
-        fused = self.branch.fuse(small, low_p, carried, Motion(*motion), (images.shape[-2], images.shape[-1]))
-        return fused, low.classify(low_p), low_p
+        warped = self.branch.warp(fusion.carry(hr, keys, p, logits), moved, (images.shape[-2], images.shape[-1]))
+        fused_p = fusion.features(low_p, warped)
+        if fused_p is None:
+            return fusion(low, small, low_p, warped, moved), low.classify(low_p), low_p
+        return low.classify(fused_p), low.classify(low_p), fused_p
 
 
 class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
@@ -111,9 +113,9 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
     `train` are corpora, drawn from equally often. A batch is `settings.batch` frames, PER_GOP of one GOP (one of them
     the still that was not warped), at any distance from 1 on, with their decoded keyframes and composed codec motion.
     The loss is the cross-entropy of the fused logits, with classes of `weights`, `auxiliary` times that of the LR
-    branch's own, and `fst` times the FST term (the LR features against the HR network's of the same frame, in units of
-    their variance), which is all that frames without labels have. A frozen LR branch has the first term only; its
-    classifier always stays as it is.
+    branch's own, and `fst` times the FST term (the fused features, or the LR branch's where logits are fused, against
+    the HR network's of the same frame, in units of their variance), which is all that frames without labels have. A
+    frozen LR branch has no loss of its own; its classifier always stays as it is.
     """
 
     def __init__(
@@ -182,18 +184,16 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
                 p = self.hr.features(keys)
                 logits = self.hr.classify(p)
             of = batch.of
-            fused, own, low_p = self.model(
+            fused, own, imitation = self.model(
                 self.hr, inputs, keys[of], p[of], logits[of], batch.displacement, batch.unreferenced, batch.distance
             )
         loss: Tensor = self.criterion(fused, batch.labels)
-        if not self.own.low_lr:
-            return loss
-        if self.own.auxiliary:
+        if self.own.low_lr and self.own.auxiliary:
             loss = loss + self.own.auxiliary * self.criterion(own, batch.labels)
-        if self.own.fst:
+        if self.own.fst and imitation.requires_grad:
             with torch.no_grad(), self.autocast():
                 target = self.hr.features(inputs).float()
-            imitation = to_grid(low_p.float(), (target.shape[-2], target.shape[-1]))
+            imitation = to_grid(imitation.float(), (target.shape[-2], target.shape[-1]))
             distance = functional.mse_loss(imitation, target)
             loss = loss + self.own.fst * distance / variance_over_processes(target)
         return loss
