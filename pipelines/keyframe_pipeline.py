@@ -103,13 +103,19 @@ class KeyframePipeline(Pipeline, Generic[P]):
                 yield self._predict(passenger.frame, _scored(one, passenger))
             self._timings = {}
 
+    def _predict(self, frame: Frame, scored: Scored) -> Prediction:
+        prediction = super()._predict(frame, scored)
+        self.refresh.took(sum(prediction.timings.values()), prediction.from_network)
+        return prediction
+
     def _board(self, frame: Frame) -> Passenger[P] | None:
         """The frame with what is brought to it, or None where the network looks at this very frame."""
         if self._memory.reference is frame:
             return None
         with self._clock(self.motion.stage):
             field = self.motion.field(frame)
-        carrier = self.refresh.choose(frame, field, self.carrier)
+        with self._clock("refresh"):
+            carrier = self.refresh.choose(frame, field, self.carrier)
         if carrier is None:
             self._begin_at(frame)
             return None

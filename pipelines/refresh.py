@@ -49,6 +49,9 @@ class Refresh(ABC, Generic[P]):
     def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
         """The network has run on this frame, the present reference, and gave these logits (h, w, classes)."""
 
+    def took(self, milliseconds: float, from_network: bool) -> None:
+        """What a frame's labels took, and whether the network saw it."""
+
 
 class StreamKeyframes(Refresh[P]):
     """The stream's own keyframes, those that `gop_max` makes among them."""
@@ -132,3 +135,8 @@ class AnyOf(Refresh[P]):
         """See `Refresh`."""
         for rule in self.rules:
             rule.looked(frame, logits)
+
+    def took(self, milliseconds: float, from_network: bool) -> None:
+        """See `Refresh`."""
+        for rule in self.rules:
+            rule.took(milliseconds, from_network)

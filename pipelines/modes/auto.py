@@ -15,7 +15,7 @@ class AutoOptions(MotionOptions):
 
     refresh_above: float = refresh_above(1.0)
     quality: float = positive(
-        0.98, "Share of pixels that are to agree, on average, with the network run on every frame, as far as expected."
+        0.97, "Share of pixels that are to agree, on average, with the network run on every frame, as far as expected."
     )
     budget: float | None = positive(
         None, "Share of the operations of the network run on every frame.", default_help="as many as the quality wants"

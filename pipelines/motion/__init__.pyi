@@ -6,6 +6,7 @@ from .codec_sources import CodecMotion as CodecMotion
 from .codec_sources import last_step as last_step
 from .flow_source import FlowModel as FlowModel
 from .flow_source import OpticalFlow as OpticalFlow
+from .later import ways_to_later as ways_to_later
 from .names import CODEC as CODEC
 from .names import UNTRAINED as UNTRAINED
 from .source import MotionSource as MotionSource

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import exp, log
+
+from .pace import Pace
 
 QUALITY_PRICE = 0.15
 """Frames' worth of wrong pixels (a share times frames) that a run of the network must save, where the expected
 agreement is just what is asked for."""
 
-CHEAPEST, DEAREST = 0.06, 1.5
-"""The least and the most that `QUALITY_PRICE` becomes where less, or more, than that is expected."""
+CHEAPEST, DEAREST = 0.15, 1.5
+"""The least and the most that QUALITY_PRICE becomes where less, or more, than that is expected."""
 
 MEMORY = 24
 """Frames over which the expected agreement is averaged."""
@@ -43,17 +44,17 @@ class Account:
 @dataclass
 class Policy:
     """Decides frame by frame. `quality` is the agreement with the per-frame network that is to be expected on average,
-    0 to 1; `budget` the share of frames that the network may see on average, None for any. `budget_now`, where given,
-    is asked for the budget at each frame.
+    0 to 1; `budget` the share of frames that the network may see on average, None for any, which at a given `pace` may
+    be less.
 
     The price of a look follows from the quality by the frames of the last moments: where they are expected to be worse
     it falls, to CHEAPEST, where they are better it rises. Where there is a budget the price is not lower than the one
     that keeps to it, which rises with each look and falls with each frame without.
     """
 
-    quality: float = 0.98
+    quality: float = 0.97
     budget: float | None = None
-    budget_now: Callable[[], float | None] | None = None
+    pace: Pace | None = None
     account: Account = field(default_factory=Account)
     _mean: float | None = None
     _log_price: float = log(QUALITY_PRICE)
@@ -85,7 +86,10 @@ class Policy:
         self._count(share, 0)
 
     def _limit(self) -> float | None:
-        return self.budget if self.budget_now is None else self.budget_now()
+        limits = [
+            limit for limit in (self.budget, None if self.pace is None else self.pace.budget) if limit is not None
+        ]
+        return min(limits, default=None)
 
     def _count(self, share: float, looks: int) -> None:
         allowed = 1 - self.quality

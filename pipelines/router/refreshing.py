@@ -28,6 +28,10 @@ believed."""
 MOST = 0.1
 """No look contradicts, or is foreseen to, by a greater share: a cut says little about the frames after it."""
 
+USELESS = 0.3
+"""Share of wrong pixels up to which a frame to which no other refers is carried all the same: a look at it would help
+no frame after it, and the next that others refer to is near."""
+
 
 @dataclass(frozen=True, eq=False)
 class Guess:
@@ -45,7 +49,7 @@ class Router(Refresh[P]):
     and the network's last look tell. Where the network looks at a frame of which something would have been carried, the
     two are compared, and what is expected of later frames is multiplied by how much more, or less, was wrong. That
     factor, and the average that the price follows, begin anew at keyframes: runs that are cut there, or taken up again,
-    decide alike. With a budget, what was spent before counts as well.
+    decide alike. With a budget or a pace, what was spent before counts as well.
     """
 
     def __init__(self, stride: int, predictor: Predictor, policy: Policy) -> None:
@@ -94,7 +98,8 @@ class Router(Refresh[P]):
             return None
         share = self.predictor.share(cell_features(now, look, way))
         likely = min(1.0, share * self._seen / self._foreseen)
-        if self.policy.wants_look(likely):
+        leads_on = frame.references is None or frame.references.is_reference
+        if (leads_on or likely > USELESS) and self.policy.wants_look(likely):
             self._guess = Guess(index_in_stream(frame), way.carried(look.labels), share)
             return None
         self.policy.carried(likely)
@@ -114,6 +119,11 @@ class Router(Refresh[P]):
             self._seen += min(MOST, float(np.mean(guess.labels != look.labels)))
             self._foreseen += min(MOST, guess.share)
         self.policy.looked()
+
+    def took(self, milliseconds: float, from_network: bool) -> None:
+        """See `Refresh`."""
+        if self.policy.pace is not None:
+            self.policy.pace.add(milliseconds, from_network)
 
     def _sight(self, frame: Frame, grid: RouterGrid) -> Sight:
         index = index_in_stream(frame)

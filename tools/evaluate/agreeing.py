@@ -19,10 +19,11 @@ from tqdm import tqdm
 from ... import __version__
 from ...codec import CompressedVideo, EncodeSettings, Frame, open_video, pictures_of_video, transcode
 from ...errors import InputError
+from ...pipelines import AUTO, MODES
 from ...segnet import load_network
 from ..provenance import hardware, sha256
 from ..report import agreement_text, bitrate_tag, write_agreement
-from .measuring import Agreement, SharedRunner
+from .measuring import Agreement, ModeAgreement, SharedRunner
 from .models import branch_files, weights_sha256
 from .request import parse_gops
 from .variants import Variant, make_variants, parse_sweeps
@@ -91,10 +92,11 @@ def agree(
                 agreement = Agreement(variants, runners, model)
                 with encoded(video, encoding, max_frames) as file:
                     compare(agreement, file, reading, max_frames, bar.update)
+                    peers = compare_peers(agreement, runners, model, file, reading, max_frames)
                 if not agreement.frames:
                     raise InputError(f"'{video}' has no frame that can be decoded; check that the file is whole")
                 streams.append(stream | {"frames": agreement.frames, "network_flicker": agreement.flicker.compute()})
-                made = [stream | result.record() for result in agreement.results]
+                made = [stream | result.record() for result in (*agreement.results, *peers)]
                 bar.clear()
                 click.echo(agreement_text(made, streams[-1:], model))
                 records += made
@@ -145,6 +147,34 @@ def compare(
     agreement.count_operations(lambda: reading.frames(video, count))
     with reading.open(video, count) as (_, frames):
         agreement.run(frames, on_frame)
+
+
+def compare_peers(
+    agreement: Agreement,
+    runners: dict[str, SharedRunner],
+    model: str,
+    video: Path,
+    reading: Reading,
+    count: int | None,
+) -> list[ModeAgreement]:
+    """For every variant of mode auto a peer that sees frames at a fixed interval, at the same cost or a little more."""
+    results = [result for result in agreement.results if result.variant.mode == AUTO and result.network_frames.any()]
+    if not results:
+        return []
+    peers = Agreement([peer_of(result) for result in results], runners, model)
+    peers.count_operations(lambda: reading.frames(video, count))
+    with reading.open(video, count) as (_, frames):
+        peers.run(frames, known_labels=agreement.labels)
+    return peers.results
+
+
+def peer_of(result: ModeAgreement) -> Variant:
+    """Mode motion with the network at every n-th frame, n the interval at which it costs what `result` did, rounded
+    down."""
+    interval = max(1, int(result.frames.sum()) // int(result.network_frames.sum()))
+    name = result.variant.name.replace(AUTO, "motion, equal cost", 1)
+    options = {"interval": interval, "refresh_above": 1.0}
+    return Variant(name, "motion", MODES["motion"], result.variant.model, options)
 
 
 @contextmanager

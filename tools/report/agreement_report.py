@@ -93,6 +93,8 @@ def agreement_text(records: Sequence[Record], streams: Sequence[Record], model: 
             shares = "".join(percent(record[key]).rjust(8) for _, key in _COLUMNS)
             seen = f"{record['network_frames']} of {record['frames']}"
             cost = f"{record['gflops_per_frame']:8.2f}{record['fps']:8.3g}{seen:>14}"
+            if "expected_agreement" in record:
+                cost += f"  expected {percent(record['expected_agreement'])}"
             lines.append(record["variant"].ljust(width) + shares + cost)
         parts.append("\n".join(lines))
     if len(streams) > 1:

@@ -11,7 +11,7 @@ from ...motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, 
 from ...per_frame import PerFramePipeline
 from ...pipeline import Pipeline
 from ...refresh import AnyOf, FixedInterval, LostCells, Refresh, StreamKeyframes
-from ...router import Policy, Predictor, Router, load_predictor
+from ...router import Pace, Policy, Predictor, Router, load_predictor
 from ...runner import NetworkRunner
 from ..ar import AlteringOptions
 from ..auto import AutoOptions
@@ -45,7 +45,8 @@ def build_maps(runner: NetworkRunner, options: MotionOptions) -> Pipeline:
 def build_auto(runner: NetworkRunner, options: AutoOptions) -> Pipeline:
     """Mode `auto`."""
     predictor = load_predictor(runner.network.weights_file)
-    return routed_pipeline(runner, options, predictor, Policy(options.quality, options.budget))
+    pace = None if options.target_fps is None else Pace(options.target_fps)
+    return routed_pipeline(runner, options, predictor, Policy(options.quality, options.budget, pace))
 
 
 def routed_pipeline(

@@ -12,25 +12,14 @@ import pytest
 from gopseg.codec import MotionField, open_video
 from gopseg.errors import InputError
 from gopseg.pipelines import CELL_FEATURES, MODES, Policy, Prediction, Predictor
-from gopseg.pipelines.router import Router, load_predictor
-
-WIDE = {"bf": "0", "refs": "1", "x264-params": "scenecut=0:weightp=0:open-gop=0"}
-
-
-def scene(seed: int, count: int, speed: int) -> list[np.ndarray]:
-    """A textured world of blocks in the network's colours, that passes by at `speed` pixels a frame."""
-    rng = np.random.default_rng(seed)
-    colours = np.array(((40, 40, 40), (230, 60, 60), (60, 60, 230)))
-    blocks = colours[rng.integers(0, 3, (4, 40))].repeat(24, 0).repeat(24, 1)
-    world = np.clip(blocks + rng.integers(-12, 13, (96, 960, 1)), 0, 255).astype(np.uint8)
-    return [world[:, speed * i : speed * i + 128] for i in range(count)]
+from gopseg.pipelines.router import Pace, Router, load_predictor
 
 
 @pytest.fixture(scope="module")
-def cut_clip(make_clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cut_clip(make_clip: Any, scene: Any, wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A still scene, and from frame 12 on another, in one GOP of 24 frames."""
     images = scene(0, 12, 0) + scene(1, 12, 0)
-    return Path(make_clip(tmp_path_factory.mktemp("router") / "cut.mp4", images, gop=250, options=WIDE | {"crf": "20"}))
+    return Path(make_clip(tmp_path_factory.mktemp("router") / "cut.mp4", images, gop=250, options=wide | {"crf": "20"}))
 
 
 def run(clip: Path, runner: Any, **options: Any) -> list[Prediction]:
@@ -75,14 +64,16 @@ def test_what_the_network_said_where_it_looked_again_counts(cut_clip: Path, runn
     assert router.expected < before
 
 
-def test_a_budget_is_kept(make_clip: Any, tmp_path: Path, runner: Any) -> None:
-    clip = make_clip(tmp_path / "pan.mp4", scene(0, 80, 7), gop=250, options=WIDE | {"crf": "35"})
+def test_a_budget_is_kept(make_clip: Any, scene: Any, wide: Any, tmp_path: Path, runner: Any) -> None:
+    clip = make_clip(tmp_path / "pan.mp4", scene(0, 80, 7), gop=250, options=wide | {"crf": "35"})
     free, bound = (len(looks(run(clip, runner, quality=0.999, budget=budget))) for budget in (None, 0.05))
     assert bound <= 8 < free
 
 
-def test_runs_that_begin_at_a_keyframe_decide_alike(make_clip: Any, tmp_path: Path, runner: Any) -> None:
-    clip = make_clip(tmp_path / "pan.mp4", scene(2, 48, 5), gop=16, options=WIDE | {"crf": "35"})
+def test_runs_that_begin_at_a_keyframe_decide_alike(
+    make_clip: Any, scene: Any, wide: Any, tmp_path: Path, runner: Any
+) -> None:
+    clip = make_clip(tmp_path / "pan.mp4", scene(2, 48, 5), gop=16, options=wide | {"crf": "35"})
     whole = run(clip, runner)
     pipeline = MODES["auto"].pipeline(runner)
     with open_video(clip) as video:
@@ -125,3 +116,18 @@ def test_a_file_that_is_no_router(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no router's file"):
         load_predictor(tmp_path / "x.safetensors")
     assert load_predictor(tmp_path / "y.safetensors").weights.shape == (len(CELL_FEATURES),)
+
+
+def test_a_pace_allows_what_the_machine_can_do() -> None:
+    pace = Pace(20)
+    assert pace.budget == 1
+    for _ in range(100):
+        pace.add(200, True)
+        pace.add(12.5, False)
+    assert pace.budget == pytest.approx((50 - 12.5) / (200 - 12.5))
+    for _ in range(1000):
+        pace.add(60, False)
+    assert pace.budget < 1e-6
+    policy = Policy(budget=0.3, pace=pace)
+    policy.looked()
+    assert policy.price() > 0.15

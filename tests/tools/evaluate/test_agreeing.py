@@ -134,3 +134,23 @@ def test_models_with_other_classes_are_no_reference(street, tmp_path):
     result = call(video, "--model", weights, "--modes", f"motion@{other}", "--precision", "fp32")
     assert result.exit_code == 2
     assert "other classes" in result.output
+
+
+def test_auto_has_a_peer_at_equal_cost(street, tmp_path):
+    video, weights = street
+    result = call(video, "--modes", "auto", "--model", weights, "--precision", "fp32", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    auto, peer = report_of(tmp_path)["modes"]
+    assert (auto["variant"], peer["variant"]) == ("auto", "motion, equal cost")
+    assert auto["frames"] == peer["frames"] == FRAMES
+    assert peer["options"]["interval"] == FRAMES // auto["network_frames"]
+    assert peer["network_frames"] >= auto["network_frames"]
+    assert 0 < auto["expected_agreement"] <= 1
+    assert "expected_agreement" not in peer
+    assert f"expected {100 * auto['expected_agreement']:.1f}" in result.output
+    alone = call(video, "--modes", "motion", "--sweep", f"interval={peer['options']['interval']}", "--sweep",
+                 "refresh_above=1", "--model", weights, "--precision", "fp32", "-o", tmp_path / "alone")  # fmt: skip
+    assert alone.exit_code == 0, alone.output
+    (motion,) = report_of(tmp_path / "alone")["modes"]
+    assert motion["pixel_agreement"] == peer["pixel_agreement"]
+    assert motion["gflops_per_frame"] == pytest.approx(peer["gflops_per_frame"])

@@ -7,6 +7,7 @@ right they are: it is no accuracy.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....codec import Frame
-from ....pipelines import PerFramePipeline, Pipeline
+from ....pipelines import PerFramePipeline, Pipeline, Prediction
 from ....segnet import ConfusionMatrix
 from ..variants import Variant
 from .costs import Costs
 from .flicker import Flicker
 from .flops import operations_by_kind
+from .label_store import LabelStore
 from .shared_runner import SharedRunner
 
 Labels = NDArray[np.uint8]
@@ -50,7 +52,8 @@ class ModeAgreement(Costs):
     """One variant against the per-frame network: a confusion matrix for each bin of distances, and the cost.
 
     Rows of the matrices are the network's labels, columns the mode's. `worst_frame` is the lowest share of equal pixels
-    in a single frame.
+    in a single frame. Predictions may come later than their frames: `expect` the network's labels of each frame, in
+    order, and `compare` the predictions as they come.
     """
 
     def __init__(self, variant: Variant, classes: Sequence[str]) -> None:
@@ -60,9 +63,22 @@ class ModeAgreement(Costs):
         self._bins: dict[int, ConfusionMatrix] = {}
         self._frames = np.zeros(BINS, np.int64)
         self._distances = np.zeros(BINS, np.int64)
+        self._awaited: deque[Labels] = deque()
+        self._foreseen, self._foreseen_frames = 0.0, 0
 
-    def compare(self, distance: int, labels: Labels, reference: Labels) -> None:
-        """Add a frame at `distance` to its keyframe: the mode's labels and the network's, both (H, W)."""
+    def expect(self, reference: Labels) -> None:
+        """The network's labels (H, W) of the next frame."""
+        self._awaited.append(reference)
+
+    def compare(self, predictions: Iterable[Prediction]) -> None:
+        """Add the mode's predictions of the frames whose reference has waited longest."""
+        for prediction in predictions:
+            if prediction.expected_agreement is not None:
+                self._foreseen += prediction.expected_agreement
+                self._foreseen_frames += 1
+            self._compare(prediction.distance, prediction.labels, self._awaited.popleft())
+
+    def _compare(self, distance: int, labels: Labels, reference: Labels) -> None:
         at = bin_of(distance)
         self._bins.setdefault(at, ConfusionMatrix(len(self.classes))).update(labels, reference)
         self._frames[at] += 1
@@ -93,7 +109,7 @@ class ModeAgreement(Costs):
         """The entry in `report.json`; agreements with the per-frame network are fractions of 1.
 
         `pixel_agreement` and `miou_agreement` are of all frames together; `..._mean` and `..._min` of the values by
-        distance, each distance counting the same.
+        distance, each distance counting the same. `expected_agreement` is there for mode auto, what it expected itself.
         """
         pooled, rows, frames = self.pooled(), self.by_distance(), int(self.frames.sum())
         of_kinds = np.array(self.gflops) * self.frames
@@ -108,6 +124,8 @@ class ModeAgreement(Costs):
         for key in ("pixel_agreement", "miou_agreement"):
             values = [row[key] for row in rows]
             found |= {f"{key}_mean": float(np.mean(values)), f"{key}_min": float(np.min(values))} if values else {}
+        if self._foreseen_frames:
+            found["expected_agreement"] = self._foreseen / self._foreseen_frames
         return found | {
             "pixel_agreement_worst_frame": self.worst_frame,
             "by_distance": rows,
@@ -132,25 +150,34 @@ class Agreement:
         self._reference, self._runners = runners[reference], runners
         self.results = [ModeAgreement(variant, self._reference.classes) for variant in variants]
         self.flicker = Flicker()
+        self.labels = LabelStore()
         self.frames = 0
 
-    def run(self, frames: Iterable[Frame], on_frame: Callable[[], object] = lambda: None) -> None:
-        """Compare every frame of a stream, in display order."""
+    def run(
+        self,
+        frames: Iterable[Frame],
+        on_frame: Callable[[], object] = lambda: None,
+        known_labels: LabelStore | None = None,
+    ) -> None:
+        """Compare every frame of a stream, in display order; `known_labels` are the network's, from an earlier run."""
         pipelines = [self._build(result) for result in self.results]
         network = PerFramePipeline(self._reference)
+        known = None if known_labels is None else iter(known_labels)
         began = time.perf_counter()
         for frame in frames:
             _ = frame.image
             decode_seconds = time.perf_counter() - began
-            reference = network.step(frame).labels
+            reference = self.labels.add(network.step(frame).labels) if known is None else next(known)
             self.flicker.update(frame, reference)
             for result, pipeline in zip(self.results, pipelines, strict=True):
                 runner = self._runners[result.variant.model]
-                labels = result.step(runner, pipeline, frame, decode_seconds).labels
-                result.compare(frame.distance, labels, reference)
+                result.expect(reference)
+                result.compare(result.push(runner, pipeline, frame, decode_seconds))
             self.frames += 1
             on_frame()
             began = time.perf_counter()
+        for result, pipeline in zip(self.results, pipelines, strict=True):
+            result.compare(result.flush(self._runners[result.variant.model], pipeline))
 
     def count_operations(self, open_frames: Callable[[], Iterable[Frame]]) -> None:
         """Count what each variant's steps cost on the stream's first frames; `open_frames` opens it anew for each."""

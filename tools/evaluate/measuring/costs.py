@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,13 +29,32 @@ class Costs:
 
     def step(self, runner: SharedRunner, pipeline: Pipeline, frame: Frame, decode_seconds: float) -> Prediction:
         """The pipeline's prediction of the next frame, its cost added; what remembered features saved counts, too."""
-        saved, start, kind = runner.saved_seconds, time.perf_counter(), int(frame.distance != 0)
-        prediction = pipeline.step(frame)
-        self.seconds[kind] += time.perf_counter() - start + runner.saved_seconds - saved
+        (prediction,) = self._count(runner, lambda: [pipeline.step(frame)], frame, decode_seconds)
+        return prediction
+
+    def push(self, runner: SharedRunner, pipeline: Pipeline, frame: Frame, decode_seconds: float) -> list[Prediction]:
+        """As `step`, but where the pipeline waits for more frames, so do the predictions; `flush` ends that."""
+        return self._count(runner, lambda: list(pipeline.push(frame)), frame, decode_seconds)
+
+    def flush(self, runner: SharedRunner, pipeline: Pipeline) -> list[Prediction]:
+        """The predictions that the pipeline still owes."""
+        return self._timed(runner, lambda: list(pipeline.flush()), 1)
+
+    def _count(
+        self, runner: SharedRunner, work: Callable[[], list[Prediction]], frame: Frame, decode_seconds: float
+    ) -> list[Prediction]:
+        kind = int(frame.distance != 0)
         self.decode_seconds[kind] += decode_seconds
         self.frames[kind] += 1
-        self.network_frames[kind] += prediction.from_network
-        return prediction
+        return self._timed(runner, work, kind)
+
+    def _timed(self, runner: SharedRunner, work: Callable[[], list[Prediction]], kind: int) -> list[Prediction]:
+        saved, start = runner.saved_seconds, time.perf_counter()
+        predictions = work()
+        self.seconds[kind] += time.perf_counter() - start + runner.saved_seconds - saved
+        for prediction in predictions:
+            self.network_frames[int(prediction.distance != 0)] += prediction.from_network
+        return predictions
 
     @property
     def gflops(self) -> tuple[float, float]:
