@@ -69,6 +69,7 @@ class BothWays(Probabilities):
         known_once = np.where(first.occluded, np.float32(max(share, ONLY)), np.float32(share))
         part = np.where(back.unreferenced, np.float32(0), known_once)[..., None]
         other = warp_map(payload, back.displacement, self.runner.stride)
-        scores = first.scores + part * (other - first.scores)
+        own = first.scores if isinstance(first.scores, np.ndarray) else first.scores.full()
+        scores = own + part * (other - own)
         left_wrong = 1 - 4 * (1 - MENDED) * share * (1 - share)
         return Carried(scores, first.occluded & back.unreferenced, True, left_wrong)
