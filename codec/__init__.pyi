@@ -6,6 +6,7 @@ from .errors import SourceError as SourceError
 from .frame import Frame as Frame
 from .frame import MotionAbsence as MotionAbsence
 from .frame import MotionVectors as MotionVectors
+from .frame import Planes as Planes
 from .motion import BLOCK as BLOCK
 from .motion import CUT_ABOVE as CUT_ABOVE
 from .motion import CellMotion as CellMotion

@@ -60,6 +60,22 @@ class MotionVectors:
 
 
 @dataclass(frozen=True, eq=False)
+class Planes:
+    """A picture as it was decoded, in the orientation displayed: `y` (H, W), `u` and `v` (ceil(H / 2), ceil(W / 2)) or
+    (H, W), all uint8 and not to be written to.
+
+    `matrix` is the code of ITU-T H.273 by which they are to be read (by size, as players do, where the stream states
+    none), `full_range` whether values go from 0 to 255 instead of 16 to 235 (240 in `u` and `v`).
+    """
+
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+    matrix: int
+    full_range: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One frame in display order, with what the bitstream says about it.
 
@@ -95,6 +111,7 @@ class Frame:
     corrupt: bool = False
     load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     load_luma: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
+    load_planes: Callable[[bool], Planes | None] | None = field(default=None, repr=False)
     decode_index: int = -1
     key_index: int = -1
     coded: CodedPicture | None = field(default=None, repr=False)
@@ -118,6 +135,19 @@ class Frame:
         if self.load_luma is not None:
             return self.load_luma()
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    def planes(self, *, subsampled: bool) -> Planes | None:
+        """The picture's planes of 8 bits, with a quarter of the chroma (4:2:0) or all of it (4:4:4).
+
+        Costs nothing where it was decoded in this form and is displayed as coded, else a conversion. None where there
+        are none: the picture is RGB or grey, was not decoded, or by no decoder.
+        """
+        return None if self.load_planes is None else self.load_planes(subsampled)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether `image` is at hand already."""
+        return "image" in vars(self)
 
     @property
     def pts_seconds(self) -> float | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from ..frame import Planes
 from .container import Orientation
 
 _FLAGS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -23,6 +25,9 @@ _MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
+_GUESSED = {Colorspace.ITU709: 1, Colorspace.ITU601: 6}
+_YUV = ("yuv", "nv1", "nv2", "nv4", "p0", "p2", "p4", "uyvy", "yvyu", "y2")  # names of formats begin like this
+_AS_THEY_ARE = {True: ("yuv420p", "yuvj420p"), False: ("yuv444p", "yuvj444p")}
 _LIMITED_TO_FULL = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 
@@ -89,10 +94,29 @@ class RgbConverter:
                 interpolation=_FLAGS,
                 threads=1,
             )
-        plane = picture.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        luma: NDArray[np.uint8] = orientation.array(rows[: picture.height, : picture.width]).copy()
-        return luma
+        return orientation.view(_pixels_of(picture.planes[0])).copy()
+
+    def planes(self, picture: av.VideoFrame, orientation: Orientation, subsampled: bool) -> Planes | None:
+        """The picture's planes as displayed, 4:2:0 or 4:4:4 in 8 bits; None where it is no YUV picture."""
+        if not picture.format.name.startswith(_YUV):
+            return None
+        matrix, is_full = int(picture.colorspace), picture.color_range == ColorRange.JPEG
+        if matrix not in _MATRICES:
+            matrix = _GUESSED[matrix_of(matrix, (picture.height, picture.width))]
+        if picture.format.name not in _AS_THEY_ARE[subsampled]:
+            picture = self._reformatter("planes").reformat(
+                picture,
+                format=_AS_THEY_ARE[subsampled][0],
+                src_colorspace=_MATRICES[matrix],
+                dst_colorspace=_MATRICES[matrix],
+                src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
+                dst_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
+                interpolation=_FLAGS,
+                threads=1,
+            )
+        parts = (_pixels_of(plane) for plane in picture.planes[:3])
+        y, u, v = (part if orientation.is_identity else orientation.array(part) for part in parts)
+        return Planes(y, u, v, matrix, is_full)
 
     def _reformatter(self, use: str) -> VideoReformatter:
         """One for each thread and use: it keeps swscale's context for the formats that it last saw."""
@@ -104,33 +128,35 @@ class RgbConverter:
 
 
 class LazyPixels:
-    """Converts a picture once, when asked, and lets the decoder's buffer go when nothing more can be asked of it."""
+    """A picture's pixels in the forms that are asked for; RGB and luma are made once."""
 
     def __init__(self, picture: av.VideoFrame, converter: RgbConverter, orientation: Orientation) -> None:
-        self._picture: av.VideoFrame | None = picture
+        self._picture = picture
         self._converter, self._orientation = converter, orientation
         self._image: NDArray[np.uint8] | None = None
         self._luma: NDArray[np.uint8] | None = None
 
     def image(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB as displayed."""
-        if self._image is None and self._picture is not None:
+        if self._image is None:
             self._image = self._converter.convert(self._picture, self._orientation)
-            self._release()
-        assert self._image is not None
         return self._image
 
     def luma(self) -> NDArray[np.uint8]:
         """(H, W) uint8 luma as displayed, in the stream's range."""
-        if self._luma is None and self._picture is not None:
+        if self._luma is None:
             self._luma = self._converter.luma(self._picture, self._orientation)
-            self._release()
-        assert self._luma is not None
         return self._luma
 
-    def _release(self) -> None:
-        if self._image is not None and self._luma is not None:
-            self._picture = None
+    def planes(self, subsampled: bool) -> Planes | None:
+        """See `Frame.planes`."""
+        return self._converter.planes(self._picture, self._orientation, subsampled)
+
+
+def _pixels_of(plane: VideoPlane) -> NDArray[np.uint8]:
+    """(h, w) uint8: a view of a plane of 8-bit values."""
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]
 
 
 def _has_luma_plane(format: av.VideoFormat) -> bool:

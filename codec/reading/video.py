@@ -446,6 +446,7 @@ class CompressedVideo(Iterator[Frame]):
             corrupt=self._damage.is_corrupt(tag.decode_index) or picture.is_corrupt,
             load_image=pixels.image if pixels else None,
             load_luma=pixels.luma if pixels else None,
+            load_planes=pixels.planes if pixels else None,
             time_jump=tag.time_jump.seconds if tag.time_jump else None,
         )
         self._index += 1

@@ -27,7 +27,15 @@ from .sinks import Output
 from .sound import Sound
 
 _BT601 = 6  # ITU-T H.273: SMPTE 170M, which is BT.601 at 525 lines
-_SWSCALE_MATRICES = {1: Colorspace.ITU709, 5: Colorspace.ITU601, _BT601: Colorspace.ITU601, 9: Colorspace.BT2020}
+_SWSCALE_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    _BT601: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
 _UNSTATED = ColourTags()
 _FINEST = 1_000_000
 _LARGEST_DENOMINATOR = 2**31 - 1
@@ -39,8 +47,9 @@ class OverlayVideo(Output):
     Timestamps are the source's own, from 0, in the source's unit of time, so a variable frame rate is kept; frames
     without timestamps follow `frame_rate`. With `show_occlusion`, what motion cannot explain is hatched. Pictures of
     another size are fitted into the first, black beside. Odd sizes, which 4:2:0 cannot hold, are kept by 4:4:4 chroma.
-    `sample_aspect` (as displayed) and `colour` are the source's, and are kept; a matrix that it does not state, or that
-    is none of the usual ones, becomes BT.601. `sound` is copied beside the pictures, as far as the first of
+    Decoded planes are blended as they are, without RGB. `sample_aspect` (as displayed) and `colour` are the source's,
+    and are kept; a matrix that it does not state is stated as it was read, BT.601 or BT.709 by the size (of pictures
+    without planes BT.601). `sound` is copied beside the pictures, as far as the first of
     `time_jumps` (frame and seconds), after which it would be out of step; the overlay closes it. `on_stage` is called
     with ('overlay' or 'encode', milliseconds) for each frame. StreamUsageError for a suffix not among `CONTAINERS`.
     """
@@ -93,13 +102,9 @@ class OverlayVideo(Output):
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Blend and encode one frame."""
         begin = time.perf_counter()
-        image = self._painter.overlay(
-            frame.image, prediction.labels, prediction.occluded if self._show_occlusion else None
-        )
         stream = self._stream or self._open_stream(frame)
-        image = _fitted(image, (stream.codec_context.height, stream.codec_context.width))
+        picture = self._drawn(frame, prediction, (stream.codec_context.height, stream.codec_context.width))
         blended = time.perf_counter()
-        picture = self._to_yuv(image)
         picture.pts, picture.time_base = self._timestamp(frame), stream.codec_context.time_base
         self._mux(stream.encode(picture))
         if any(index <= frame.index for index, _ in self._time_jumps):
@@ -137,6 +142,10 @@ class OverlayVideo(Output):
         context = stream.codec_context
         context.width, context.height = width, height
         context.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        planes = frame.planes(subsampled=context.pix_fmt == "yuv420p")
+        if planes is not None:
+            self._matrix = planes.matrix
+            self._range = ColorRange.JPEG if planes.full_range else ColorRange.MPEG
         context.gop_size = max(1, round(2 * self._frame_rate))
         context.thread_count = 0
         context.colorspace, context.color_range = self._matrix, self._range
@@ -190,6 +199,22 @@ class OverlayVideo(Output):
         pts = self._source_pts(frame, expected + self._first_pts) - self._first_pts
         self._last_pts = max(pts, self._last_pts + 1)
         return self._last_pts
+
+    def _drawn(self, frame: Frame, prediction: Prediction, size_hw: tuple[int, int]) -> av.VideoFrame:
+        """The frame's picture under its labels, for the encoder."""
+        occluded = prediction.occluded if self._show_occlusion else None
+        is_even = size_hw[0] % 2 == 0 and size_hw[1] % 2 == 0
+        planes = frame.planes(subsampled=is_even) if frame.size_hw == size_hw else None
+        is_full = self._range == ColorRange.JPEG
+        if planes is None or (planes.matrix, planes.full_range) != (self._matrix, is_full):
+            return self._to_yuv(_fitted(self._painter.overlay(frame.image, prediction.labels, occluded), size_hw))
+        picture = av.VideoFrame(size_hw[1], size_hw[0], "yuv420p" if is_even else "yuv444p")
+        y, u, v = (
+            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+            for plane in picture.planes
+        )
+        self._painter.blend(planes, prediction.labels, (y, u, v), occluded)
+        return picture
 
     def _to_yuv(self, image: NDArray[np.uint8]) -> av.VideoFrame:
         """(H, W, 3) uint8 RGB in the source's matrix and range, BT.601 and limited where it says nothing: 4:2:0, which

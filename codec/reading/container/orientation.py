@@ -54,10 +54,13 @@ class Orientation:
 
     def array(self, picture: NDArray[_T]) -> NDArray[_T]:
         """Turn an array whose first two axes are rows and columns; contiguous."""
+        return np.ascontiguousarray(self.view(picture))
+
+    def view(self, picture: NDArray[_T]) -> NDArray[_T]:
+        """Turn an array whose first two axes are rows and columns, without a copy."""
         if self.transpose:
             picture = picture.swapaxes(0, 1)
-        picture = picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
-        return np.ascontiguousarray(picture)
+        return picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
 
     def vectors(self, vectors: MotionVectors) -> MotionVectors:
         """Turn vectors of a coded picture: places, block shapes and displacements."""
