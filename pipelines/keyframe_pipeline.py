@@ -41,6 +41,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
         super().__init__(runner, keep_logits=keep_logits)
         self.motion, self.carrier, self.refresh = motion, carrier, refresh
         self.needs_motion = motion.reads_codec
+        self.needs_pictures = carrier.reads_pictures or not motion.reads_codec
         self._memory: Memory[P] = Memory()
         self._since = 0
         self._index = -1
@@ -146,7 +147,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
         index = index_in_stream(memory.reference)
         seen = memory.ahead.pop(index, None)
         if seen is None:
-            seen = self.carrier.see(memory.reference.image, self._clock)
+            seen = self.carrier.see(self._picture(memory.reference), self._clock)
             self.refresh.looked(memory.reference, seen.logits)
         if index > self._index:
             memory.ahead = {index: seen}

@@ -9,9 +9,12 @@ from .pipeline import Pipeline, Scored
 class PerFramePipeline(Pipeline):
     """The network on every frame; the codec's metadata is not used."""
 
+    needs_pictures = True
+
     def _observe(self, frame: Frame) -> None:
         """Nothing is carried between frames."""
 
     def _segment(self, frame: Frame) -> Scored:
+        image = self._picture(frame)
         with self._clock("network"):
-            return Scored(self.runner.logits(frame.image))
+            return Scored(self.runner.logits(image))

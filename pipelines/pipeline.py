@@ -34,6 +34,11 @@ class LateScores(Protocol):
 Scores = NDArray[np.float32] | LateScores
 
 
+def all_scores(scores: Scores) -> NDArray[np.float32]:
+    """(h, w, classes), worked out where they are not yet."""
+    return scores if isinstance(scores, np.ndarray) else scores.full()
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What is known of one frame: `scores` (h, w, classes), whose upsampled argmax is the labels.
@@ -54,10 +59,12 @@ class Pipeline(ABC):
     """Frames in display order to predictions; one pipeline serves one stream.
 
     `needs_motion` tells whether P-frames must carry vectors that mean 'the previous frame', or references. A subclass
-    has the two methods `_observe` and `_segment`. With `keep_logits` predictions hold them.
+    has the two methods `_observe` and `_segment`. With `keep_logits` predictions hold them. `needs_pictures` tells
+    whether every frame's RGB picture is looked at, and not only a keyframe's: a reader can then convert them ahead.
     """
 
     needs_motion: bool = False
+    needs_pictures: bool = False
 
     def __init__(self, runner: NetworkRunner, *, keep_logits: bool = False) -> None:
         self.runner = runner
@@ -102,8 +109,8 @@ class Pipeline(ABC):
         """A frame's labels from its scores."""
         with self._clock("labels"):
             scores = scored.scores
-            if self.keep_logits and not isinstance(scores, np.ndarray):
-                scores = scores.full()
+            if self.keep_logits:
+                scores = all_scores(scores)
             if isinstance(scores, np.ndarray):
                 labels = upsample_labels(scores, self.runner.stride, frame.size_hw)
                 logits = _logits(scores, scored.are_probabilities) if self.keep_logits else None
@@ -119,6 +126,13 @@ class Pipeline(ABC):
             expected_agreement=scored.expected,
             timings=self._timings,
         )
+
+    def _picture(self, frame: Frame) -> NDArray[np.uint8]:
+        """The frame's picture, (H, W, 3) uint8 RGB; the stage `rgb` counts the conversion if it is still to be made."""
+        if frame.has_image:
+            return frame.image
+        with self._clock("rgb"):
+            return frame.image
 
     @contextmanager
     def _clock(self, stage: str) -> Iterator[None]:

@@ -57,10 +57,12 @@ class Carried:
 class Carrier(ABC, Generic[P]):
     """Makes a payload of type P of a reference frame, and brings it to others.
 
-    `batch` is how many frames it takes at once at best. One carrier serves one stream.
+    `batch` is how many frames it takes at once at best, and `reads_pictures` whether it looks at the pictures of frames
+    between references, too. One carrier serves one stream.
     """
 
     batch: ClassVar[int] = 1
+    reads_pictures: ClassVar[bool] = False
 
     @abstractmethod
     def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[P]:

@@ -20,6 +20,7 @@ class LowResolutionFusion(Carrier[Maps]):
     """The HR network's maps of a keyframe, warped and fused with the LR branch's of each frame."""
 
     batch = BATCH
+    reads_pictures = True
 
     def __init__(self, altering: AlteringRunner) -> None:
         self.altering = altering

@@ -49,6 +49,8 @@ class GuidedHead(Carrier[HeadState]):
     step from there.
     """
 
+    reads_pictures = True
+
     def __init__(
         self, runner: NetworkRunner, model: PropagationModel, flow: OpticalFlow | None, *, key_scale: float = 1.0
     ) -> None:

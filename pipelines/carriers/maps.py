@@ -39,9 +39,10 @@ class Probabilities(Carrier[Map]):
         with clock("warp"):
             return Seen(logits, _softmax(logits))
 
-    def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:  # noqa: ARG002
-        """See `Carrier`; the warp itself is done with the labels, where they depend on it."""
-        return [Carried(self._warped(one), one.motion.unreferenced, True) for one in passengers]
+    def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:
+        """See `Carrier`; scores are sampled with the labels, where they depend on them."""
+        with clock("warp"):
+            return [Carried(self._warped(one), one.motion.unreferenced, True) for one in passengers]
 
     def _warped(self, passenger: Passenger[Map]) -> WarpedScores:
         carried = next((each for each in self._carried if each.scores is passenger.payload), None)

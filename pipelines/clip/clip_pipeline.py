@@ -31,6 +31,8 @@ class ClipPipeline(Pipeline):
     StreamUsageError where the network is no MRCFA or the choice is unknown.
     """
 
+    needs_pictures = True
+
     def __init__(self, runner: NetworkRunner, *, keep_logits: bool = False, references: str = "seconds") -> None:
         super().__init__(runner, keep_logits=keep_logits)
         if not isinstance(runner.network, MRCFA):
@@ -69,6 +71,7 @@ class ClipPipeline(Pipeline):
     def _segment(self, frame: Frame) -> Scored:
         assert self._now is not None
         places = self.choice.choose([kept.moment for kept in self._kept], self._now.moment)
+        self._picture(frame)
         with self._clock("network"), torch.inference_mode(), self.runner.autocast():
             target = self._encode(frame)
             self._now.keep(target.tokens)

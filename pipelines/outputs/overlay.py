@@ -109,4 +109,4 @@ def _hatching(occluded: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np
     height, width = shape
     cells = cv2.resize(occluded.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     stripes = (np.arange(height)[:, None] + np.arange(width)) % HATCH < HATCH // 4
-    return cells.astype(np.bool_) & stripes
+    return np.logical_and(cells, stripes)

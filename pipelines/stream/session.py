@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -82,6 +83,7 @@ class Session:
         )
         self.watch = FrameWatch(source, source.name, say)
         self._frames: Iterable[Frame] = self.watch
+        self._loading = 0.0  # milliseconds that the reader took to convert the last picture
         self._whole: Breaking[Frame] | None = None
         self.recovers_references = needs_motion and self.reason is None and source.motion_absence is not None
         if self.reason is not None:
@@ -133,12 +135,24 @@ class Session:
             self.close()
 
     def _load(self, frame: Frame) -> None:
-        """Read a still image where the reader is, not where it is needed, so that a damaged one ends the frames."""
-        if isinstance(self.source, FrameFolder):
-            _ = frame.image
+        """Convert pictures, or read still images, where the reader is, if it is known that they will be looked at.
+
+        So it is done beside the network's work, and a damaged image ends the frames. A stage `rgb` counts it.
+        """
+        is_still = isinstance(self.source, FrameFolder)
+        is_seen = self.request.live == "all" and (self.pipeline.needs_pictures or frame.is_keyframe)
+        if frame.has_image or not (is_still or is_seen):
+            return
+        begin = time.perf_counter()
+        _ = frame.image
+        self._loading = (time.perf_counter() - begin) * 1e3
+        if not is_still:
+            self.stats.add("rgb", self._loading)
 
     def _on_read(self, milliseconds: float) -> None:
-        self.stats.add("read", milliseconds)
+        """Called in the reader's thread after each frame."""
+        loading, self._loading = self._loading, 0.0
+        self.stats.add("read", milliseconds if isinstance(self.source, FrameFolder) else milliseconds - loading)
 
     def _segmented(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         """Each frame at once where the source is live, else several together where the mode gains by it."""
