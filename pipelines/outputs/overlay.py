@@ -109,4 +109,5 @@ def _hatching(occluded: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np
     height, width = shape
     cells = cv2.resize(occluded.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     stripes = (np.arange(height)[:, None] + np.arange(width)) % HATCH < HATCH // 4
-    return np.logical_and(cells, stripes)
+    hatched: NDArray[np.bool_] = np.logical_and(cells, stripes)
+    return hatched

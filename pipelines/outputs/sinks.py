@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ from ...files import abandoned_parts, discard, part_of, publish_together
 from ..errors import StreamUsageError
 from ..prediction import Prediction
 from .overlay import Painter
+from .png import png_of
 from .progress import Point, Progress
 from .rle import encode_labels
 
@@ -65,8 +67,8 @@ class ImageFolder(Output):
     """A folder of PNG files 000000.png, 000001.png, ..., one a frame."""
 
     @abstractmethod
-    def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
-        """The picture to save for (H, W) uint8 labels."""
+    def encode(self, labels: NDArray[np.uint8]) -> bytes:
+        """The file to save for (H, W) uint8 labels."""
 
     def recover(self, is_published: bool) -> int:
         """Pictures numbered without a hole; the last one of a killed run may be torn, so it does not count."""
@@ -91,7 +93,7 @@ class ImageFolder(Output):
 
     def write(self, frame: Frame, prediction: Prediction) -> None:  # noqa: ARG002
         """Save the frame's picture."""
-        self.draw(prediction.labels).save(self.part / f"{self.written:06d}.png", compress_level=1)
+        (self.part / f"{self.written:06d}.png").write_bytes(self.encode(prediction.labels))
         self.written += 1
 
     def finish(self) -> None:
@@ -103,19 +105,14 @@ class LabelImages(ImageFolder):
 
     def __init__(self, target: Path, colours: NDArray[np.uint8] | None) -> None:
         super().__init__(target)
-        self._table: list[int] | None = None
-        if colours is None:
-            return
-        table = np.zeros((256, 3), np.uint8)
-        table[: len(colours)] = colours
-        self._table = table.ravel().tolist()
+        self._table: NDArray[np.uint8] | None = None
+        if colours is not None:
+            self._table = np.zeros((256, 3), np.uint8)
+            self._table[: len(colours)] = colours
 
-    def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
+    def encode(self, labels: NDArray[np.uint8]) -> bytes:
         """The labels as they are, with the palette if there is one."""
-        image = Image.fromarray(labels)
-        if self._table is not None:
-            image.putpalette(self._table)
-        return image
+        return png_of(labels, self._table)
 
 
 class ColourImages(ImageFolder):
@@ -125,9 +122,11 @@ class ColourImages(ImageFolder):
         super().__init__(target)
         self._painter = painter
 
-    def draw(self, labels: NDArray[np.uint8]) -> Image.Image:
+    def encode(self, labels: NDArray[np.uint8]) -> bytes:
         """The labels in colour."""
-        return Image.fromarray(self._painter.colour(labels))
+        file = io.BytesIO()
+        Image.fromarray(self._painter.colour(labels)).save(file, "png", compress_level=1)
+        return file.getvalue()
 
 
 class RunLengths(Output):

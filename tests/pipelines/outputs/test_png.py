@@ -1,0 +1,42 @@
+"""Our PNG files, read by others."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from gopseg.pipelines.outputs.png import png_of
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (7, 1), (45, 60), (360, 641)])
+@pytest.mark.parametrize("values", [1, 11, 256])
+def test_others_read_what_was_written(size_hw: tuple[int, int], values: int) -> None:
+    rng = np.random.default_rng(values)
+    labels = cv2.resize(
+        rng.integers(0, values, (3, 4)).astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST
+    )
+    palette = rng.integers(0, 256, (256, 3)).astype(np.uint8)
+    grey, indexed = (Image.open(io.BytesIO(png_of(labels, table))) for table in (None, palette))
+    assert (grey.mode, indexed.mode) == ("L", "P")
+    for image in (grey, indexed):
+        image.verify()
+    grey, indexed = (Image.open(io.BytesIO(png_of(labels, table))) for table in (None, palette))
+    assert np.array_equal(np.asarray(grey), labels)
+    assert np.array_equal(np.asarray(indexed), labels)
+    assert np.array_equal(np.asarray(indexed.convert("RGB")), palette[labels])
+    by_opencv = cv2.imdecode(np.frombuffer(png_of(labels, palette), np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(by_opencv[..., ::-1], palette[labels])
+
+
+def test_noise_survives() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 70)).astype(np.uint8)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_of(noise)))), noise)
+
+
+def test_a_view_of_a_larger_array() -> None:
+    values = np.arange(200, dtype=np.uint8).reshape(10, 20)[1:9, 3:17]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_of(values)))), values)
