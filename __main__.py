@@ -10,6 +10,7 @@ COMMANDS = {
     "train": ("gopseg.tools.train.main:main", "Train a network, a branch or a propagation head."),
     "evaluate": ("gopseg.tools.evaluate.main:main", "Measure accuracy by distance to the keyframe."),
     "import": ("gopseg.tools.import_segnet:main", "Convert published checkpoints to gopseg's weights."),
+    "export": ("gopseg.tools.export.main:main", "Write a network as ONNX or for OpenVINO, also quantised."),
     "benchmark": ("gopseg.tools.benchmark.main:main", "Measure speed and memory on this machine."),
     "fuzz": ("gopseg.tools.fuzz.main:main", "Read thousands of damaged videos and keep those that break something."),
     "fuzz-kills": ("gopseg.tools.fuzz.kills:kills", "Kill commands at random moments and check the files they leave."),

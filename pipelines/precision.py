@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-"""`auto` takes the faster of fp32 and the device's half precision."""
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+"""`auto` takes the fastest of fp32, the device's half precision, and, on OpenVINO, a quantised graph beside the
+weights (int8)."""

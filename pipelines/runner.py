@@ -7,6 +7,7 @@ from . import openmp  # noqa: F401
 # isort: split
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -16,7 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..segnet import SegmentationNetwork
+from ..segnet import (
+    ModelError,
+    Runtime,
+    SegmentationNetwork,
+    automatic_precisions,
+    can_convert,
+    choose_runtime,
+    on_runtime,
+    placed,
+)
 from .devices import find_device, half_of, probe_size, seconds_of
 from .errors import StreamUsageError
 from .precision import Precision
@@ -24,7 +34,9 @@ from .precision import Precision
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
 USUAL_SIZE_HW = (360, 480)
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+WORTH_QUANTISING = 0.9
+"""The share of the time of fp32 or bf16 that a quantised graph takes at most where it is chosen by itself."""
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Companion(ABC, Generic[T]):
@@ -42,6 +54,10 @@ class NetworkRunner:
     `precision` 'auto' takes the faster of fp32 and the device's half precision, found by timing the network itself,
     with its weights prepared, on a picture of `size_hw` (smaller on a CPU); fp16 is for accelerators only. Raises
     StreamUsageError for a device or a precision that this machine cannot offer.
+
+    `runtime` is what computes the network: torch, or OpenVINO or ONNX Runtime on the CPU ('auto': see `Runtime`), in
+    whose place `network` may be one from an exported file. What is not the network, such as a fusion, stays in torch.
+    ModelError for a runtime that cannot be.
     """
 
     def __init__(
@@ -51,14 +67,50 @@ class NetworkRunner:
         device: str = "auto",
         precision: Precision = "auto",
         size_hw: tuple[int, int] = USUAL_SIZE_HW,
+        runtime: Runtime = "torch",
     ) -> None:
         self.device = find_device(device)
+        self.runtime: Runtime = _runtime_for(network, runtime, self.device)
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classes = network.classes
         self.stride = network.feature_stride
         self._companions: dict[Companion[Any], Any] = {}
-        self.precision: Precision = self._choose(precision, size_hw)
-        self.network = self.prepared(self.network)
+        self._fallback = ""
+        try:
+            self._place(precision, size_hw)
+        except ModelError as error:
+            if runtime != "auto" or self.runtime == "torch":
+                raise
+            self.runtime, self._fallback = "torch", f" ({error})"
+            self._place(precision, size_hw)
+
+    def _place(self, precision: Precision, size_hw: tuple[int, int]) -> None:
+        """Choose the precision, and put the network on the runtime."""
+        if self.runtime == "torch":
+            self.precision: Precision = self._choose(precision, size_hw)
+            self.network = self.prepared(self.network)
+        else:
+            self.precision, made = self._choose_on_runtime(precision, size_hw)
+            self.network = made or on_runtime(self.network, self.runtime, self.precision)
+
+    @property
+    def description(self) -> str:
+        """What computes the network, for a user: "openvino in fp32 on the CPU, threads: 2"."""
+        where = f"the CPU, threads: {torch.get_num_threads()}" if self.device.type == "cpu" else str(self.device)
+        return f"{self.runtime} in {self.precision} on {where}{self._fallback}"
+
+    def computed(self, network: SegmentationNetwork) -> SegmentationNetwork:
+        """A network as this runner's runtime computes it, at `precision_for` it; in torch, `prepared`."""
+        if self.runtime == "torch":
+            return self.prepared(network)
+        return on_runtime(network, self.runtime, self.precision_for(network))
+
+    def precision_for(self, network: SegmentationNetwork) -> Precision:
+        """This runner's precision, or the CPU's own where that is int8 and a branch has no quantised graph."""
+        if self.precision != "int8" or placed(network) is not None:
+            return self.precision
+        own = cast("tuple[Precision, ...]", automatic_precisions(network, self.runtime))
+        return "int8" if "int8" in own else own[0]
 
     def prepared(self, module: M) -> M:
         """A module whose convolutions hold their weights at this runner's precision, so that autocast need not cast
@@ -104,15 +156,45 @@ class NetworkRunner:
         self.logits(np.zeros((*size_hw, 3), np.uint8))
 
     def _autocast(self, precision: str) -> AbstractContextManager[object]:
-        return nullcontext() if precision == "fp32" else torch.autocast(self.device.type, _DTYPES[precision])
+        return nullcontext() if precision not in _HALVES else torch.autocast(self.device.type, _HALVES[precision])
 
     def _choose(self, precision: Precision, size_hw: tuple[int, int]) -> Precision:
+        if precision == "int8":
+            raise StreamUsageError("--precision int8 is for --runtime openvino; in torch take fp32, bf16 or auto")
         if precision == "fp16" and self.device.type == "cpu":
             raise StreamUsageError("--precision fp16 needs a CUDA device; on a CPU take bf16, fp32 or auto")
         if precision != "auto":
             return precision
         candidates: tuple[Precision, ...] = ("fp32", half_of(self.device))
-        networks = {candidate: _prepared(self.network, candidate) for candidate in candidates}
+        best = self._seconds({candidate: _prepared(self.network, candidate) for candidate in candidates}, size_hw)
+        return min(candidates, key=best.__getitem__)
+
+    def _choose_on_runtime(
+        self, precision: Precision, size_hw: tuple[int, int]
+    ) -> tuple[Precision, SegmentationNetwork | None]:
+        """The precision in a runtime that is not torch, and the network there, if it was made for the choice."""
+        own = placed(self.network)
+        if own is not None:
+            if precision not in ("auto", own[1]):
+                raise StreamUsageError(f"--precision {precision}: the exported file's is {own[1]}; leave it out")
+            return cast(Precision, own[1]), self.network
+        if precision == "fp16":
+            raise StreamUsageError("--precision fp16 needs a CUDA device; on a CPU take fp32, bf16 or auto")
+        if precision != "auto":
+            return precision, None
+        plain, *others = cast("tuple[Precision, ...]", automatic_precisions(self.network, self.runtime))
+        if not others:
+            return plain, None
+        made = {each: on_runtime(self.network, self.runtime, each) for each in (plain, *others)}
+        best = self._seconds(made, size_hw)
+        quantised = others[0]
+        chosen = quantised if best[quantised] < WORTH_QUANTISING * best[plain] else plain
+        return chosen, made[chosen]
+
+    def _seconds(
+        self, networks: Mapping[Precision, SegmentationNetwork], size_hw: tuple[int, int]
+    ) -> dict[Precision, float]:
+        """How long the network takes at each of some precisions."""
         picture = torch.randint(0, 256, (1, *probe_size(self.device, size_hw), 3), dtype=torch.uint8).to(self.device)
 
         def run(candidate: Precision) -> None:
@@ -120,18 +202,29 @@ class NetworkRunner:
             with torch.inference_mode(), self._autocast(candidate):
                 networks[candidate](images)
 
-        best = seconds_of(self.device, {candidate: partial(run, candidate) for candidate in candidates})
-        return min(candidates, key=best.__getitem__)
+        return seconds_of(self.device, {candidate: partial(run, candidate) for candidate in networks})
 
 
 def _prepared(module: M, precision: Precision) -> M:
-    if precision == "fp32":
+    if precision not in _HALVES:
         return module
     module = copy.deepcopy(module)
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
-            part.to(_DTYPES[precision])
+            part.to(_HALVES[precision])
     return module
+
+
+def _runtime_for(network: SegmentationNetwork, runtime: Runtime, device: torch.device) -> Runtime:
+    """The runtime to take for a network, which may have been loaded on one."""
+    own = placed(network)
+    if own is not None:
+        if runtime not in ("auto", own[0]):
+            raise StreamUsageError(f"--runtime {runtime}: the exported file is for {own[0]}; leave it out")
+        return choose_runtime(cast(Runtime, own[0]), device.type)
+    if runtime == "auto" and not can_convert(network):
+        return "torch"
+    return choose_runtime(runtime, device.type)
 
 
 def _channels_last(maps: torch.Tensor) -> NDArray[np.float32]:

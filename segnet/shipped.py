@@ -42,7 +42,11 @@ def find_weights(name_or_file: str | Path) -> Path:
 
 
 def read_card(name_or_file: str | Path) -> dict[str, Any]:
-    """The model card beside the weights (data, seed, command, metrics), or an empty dict where there is none."""
-    card = find_weights(name_or_file).with_suffix(".json")
+    """The model card beside the weights (data, seed, command, metrics), or an empty dict where there is none.
+
+    A path may be of any model; a name is one of shipped weights, or a weight file's.
+    """
+    file = name_or_file if isinstance(name_or_file, Path) else find_weights(name_or_file)
+    card = file.with_suffix(".json")
     loaded: dict[str, Any] = json.loads(card.read_text()) if card.is_file() else {}
     return loaded

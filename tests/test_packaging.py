@@ -36,7 +36,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     wanted = {
         "gopseg/" + file.relative_to(ROOT).as_posix()
         for folder in folders
-        for pattern in ("*.py", "*.pyi", "*.safetensors")
+        for pattern in ("*.py", "*.pyi", "*.safetensors", "*.xml", "*.bin")
         for file in folder.glob(pattern)
     }
     wanted |= {f"gopseg/segnet/weights/{file.name}" for file in (ROOT / "segnet/weights").glob("*.json")}

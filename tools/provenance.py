@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..segnet import SegmentationNetwork
 
 
 def hardware() -> str:
@@ -26,3 +30,21 @@ def hardware() -> str:
 def sha256(data: bytes) -> str:
     """The SHA-256 of some bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def weights_sha256(network: SegmentationNetwork) -> str:
+    """The SHA-256 of a network's weight file; of its parameters in the order of their names, where it has no one file.
+
+    Models of transformers have folders, or names on a hub. It is the same on every runtime.
+    """
+    import torch
+
+    from ..segnet import torch_network_of
+
+    if network.weights_file is not None and network.weights_file.is_file():
+        return sha256(network.weights_file.read_bytes())
+    digest = hashlib.sha256()
+    for name, value in sorted(torch_network_of(network).state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

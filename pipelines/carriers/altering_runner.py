@@ -20,6 +20,8 @@ class AlteringRunner:
 
     def __init__(self, runner: NetworkRunner, branch: AlteringResolution) -> None:
         self.runner, self.branch = runner, runner.prepared(branch)
+        if runner.runtime != "torch":
+            self.branch.low.network = runner.computed(self.branch.low.network)
 
     def keyframe(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Carried]:
         """(H, W, 3) uint8 RGB to its logits (h, w, classes) and what the following frames need of it."""

@@ -10,6 +10,7 @@ import click
 from ... import console
 from ...console import add_options, existing_options, option
 from ...data import dataset_names
+from ...segnet import RUNTIMES, default_runtime
 from .. import openmp  # noqa: F401 - before anything imports torch
 from ..errors import StreamError
 from ..inputs import is_live
@@ -98,7 +99,17 @@ def _options() -> list[Any]:
             type=click.Choice(get_args(Precision)),
             default=default["precision"],
             show_default=True,
-            help="auto takes whichever is fastest on this machine.",
+            help="auto takes whichever is fastest on this machine. int8: on OpenVINO, from a graph that export-segnet "
+            "quantised.",
+        ),
+        option(
+            "--runtime",
+            group=NETWORK,
+            type=click.Choice(RUNTIMES),
+            default=default_runtime,
+            show_default="auto, or $GOPSEG_RUNTIME",
+            help="What computes the network. auto: OpenVINO on a CPU, where it is installed (extra openvino), else "
+            "torch. -v says which.",
         ),
         option(
             "--mode",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ... import __version__
 from ...console import Existing
 from ...files import hidden_beside
-from ...segnet import DEFAULT_MODEL
+from ...segnet import DEFAULT_MODEL, RUNTIMES, Runtime, default_runtime
 from ..errors import StreamUsageError
 from ..inputs import is_live, source_stem
 from ..modes import AUTO, MODES, Options
@@ -45,6 +45,7 @@ class InferenceRequest:
     palette: str | None = None
     device: str = field(default="auto", metadata=_FREE)
     precision: Precision = "auto"
+    runtime: Runtime = field(default_factory=default_runtime)
     reencode: Reencode = "auto"
     gop: int = 12
     gop_max: int | None = None
@@ -61,6 +62,8 @@ class InferenceRequest:
         if self.mode not in MODES:
             raise StreamUsageError(f"--mode {self.mode}: unknown; take one of {', '.join(MODES)}")
         MODES[self.mode].parse(self.options)
+        if self.runtime not in RUNTIMES:
+            raise StreamUsageError(f"--runtime {self.runtime}: unknown; take one of {', '.join(RUNTIMES)}")
         if self.live == "latest" and not is_live(self.source):
             raise StreamUsageError(f"--live latest: '{self.source}' is no live source, a file waits; leave it out")
         if self.reconnect and (not is_live(self.source) or self.source == "-"):

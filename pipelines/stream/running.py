@@ -47,6 +47,8 @@ def segment_stream(request: StreamRequest) -> Outcome:
     with Session(request, say) as session:
         if request.verbose and session.source.stream_choice:
             say(f"{session.source.name}: {session.source.stream_choice}")
+        if request.verbose:
+            say(f"{request.model}: computed by {session.runner.description}")
         outputs = _start(request, session, say, goes_on=goes_on)
         if goes_on:
             say(f"{session.source.name}: going on after {outputs.kept} frames")
@@ -70,7 +72,8 @@ def _start(request: StreamRequest, session: Session, say: Callable[[str], None],
     made = make_outputs(request, session, say)
     progress = None
     if not is_live(request.source):
-        progress = Progress(request.notes, request.asked(session.mode, session.options))
+        asked = replace(request, runtime=session.runner.runtime).asked(session.mode, session.options)
+        progress = Progress(request.notes, asked)
         if goes_on:
             progress.check()
     outputs = OutputSet(made, progress, replace=goes_on or request.existing is Existing.REPLACE)
@@ -112,6 +115,7 @@ def _statistics(request: StreamRequest, session: Session, outputs: OutputSet, ou
         "model": request.model,
         "device": str(session.runner.device),
         "precision": session.runner.precision,
+        "runtime": session.runner.runtime,
         "reencoded": session.reason is not None,
         "reencode_reason": session.reason,
         "references_recovered": session.pipeline.needs_motion

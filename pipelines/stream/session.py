@@ -71,7 +71,13 @@ class Session:
             raise StreamUsageError(f"{source.name}: is HDR (PQ or HLG), which networks are not made for; {_TO_SDR}")
         self.mode, self.options = _resolve(request, source)
         network = load_network(request.model)
-        self.runner = NetworkRunner(network, device=request.device, precision=request.precision, size_hw=source.size_hw)
+        self.runner = NetworkRunner(
+            network,
+            device=request.device,
+            precision=request.precision,
+            size_hw=source.size_hw,
+            runtime=request.runtime,
+        )
         self.runner.warm_up(source.size_hw)
         self.pipeline: Pipeline = MODES[self.mode].builder()(self.runner, self.options)
         needs_motion = self.pipeline.needs_motion

@@ -11,6 +11,7 @@ from .files import build_fusion as build_fusion
 from .files import load_ar as load_ar
 from .files import load_lr as load_lr
 from .files import save_branch as save_branch
+from .fusions import EvidenceFusion as EvidenceFusion
 from .fusions import FeatureFusion as FeatureFusion
 from .low_resolution import LowResolution as LowResolution
 from .low_resolution import to_grid as to_grid

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ..exportable import is_exporting
+
 TILE_HW = (4, 8)
 CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
 
@@ -28,6 +30,8 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, window: int = 7) 
     products, a few rows of tiles at a time; the backward pass computes the weights again. Raises ValueError where the
     shapes do not fit.
     """
+    if is_exporting():
+        return shifted_attention(query, key, value, window)
     check(query, key, value, window)
     if query.dtype == torch.float16:  # unscaled scores exceed its range
         return local_attention(query.float(), key.float(), value.float(), window).half()
@@ -40,6 +44,24 @@ def local_attention_by_definition(query: Tensor, key: Tensor, value: Tensor, win
     check(query, key, value, window)
     weights = local_scores(query, key, window).softmax(-1)
     return torch.einsum("nhwo,ncohw->nchw", weights, neighbours(value, window))
+
+
+def shifted_attention(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
+    """The same, one shift of the maps after another: what exporters can follow, in little memory."""
+    height, width, half = query.shape[-2], query.shape[-1], window // 2
+    padding = (half, half, half, half)
+    keys, values = functional.pad(key, padding), functional.pad(value, padding)
+    places = [(row, column) for row in range(window) for column in range(window)]
+
+    def shifted(x: Tensor, place: tuple[int, int]) -> Tensor:
+        return x[:, :, place[0] : place[0] + height, place[1] : place[1] + width]
+
+    weights = torch.cat([(query * shifted(keys, at)).sum(1, keepdim=True) for at in places], 1).softmax(1)
+    parts = [weights[:, i : i + 1] * shifted(values, at) for i, at in enumerate(places)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
 def local_scores(query: Tensor, key: Tensor, window: int = 7) -> Tensor:

@@ -82,6 +82,7 @@ def _load(name_or_file: str | Path) -> LowResolution | AlteringResolution:
     network = build_network(metadata["architecture"], json.loads(metadata["classes"]))
     compat = json.loads(metadata["compat"])
     low = LowResolution(network, float(metadata["scale"]), compat=compat)
+    low.weights_file = network.weights_file = path
     branch: LowResolution | AlteringResolution = low
     if metadata["kind"] == "ar":
         fusion = build_fusion(metadata["fusion"], network, compat=compat)

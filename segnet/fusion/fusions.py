@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..exportable import area_means, is_exporting
 from ..network import SegmentationNetwork
 from .altering import Carried, Fusion, Motion
 from .creff import CReFF
@@ -85,7 +86,7 @@ class EvidenceFusion(Fusion):
     def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
         """The logits on their own grid, the keys on that of twice the stride, the picture PARTS times as fine."""
         coarse = coarse_grid(logits)
-        keys = nn.functional.interpolate(self.key(p).float(), size=coarse, mode="area")
+        keys = area_means(self.key(p).float(), coarse)
         return logits.float(), keys, pictures_on_grid(images, (PARTS * coarse[0], PARTS * coarse[1]))
 
     def forward(self, low: LowResolution, small: Tensor, low_p: Tensor, warped: Carried, motion: Motion) -> Tensor:
@@ -95,7 +96,7 @@ class EvidenceFusion(Fusion):
         key = nn.functional.normalize(key, dim=1)
         query = nn.functional.normalize(to_grid(self.query(low_p).float(), coarse), dim=1)
         here = to_grid(low.classify(low_p).float(), fine)
-        opinions = torch.stack([quarters(here), quarters(there)], 1).reshape(len(here), 2, self.classes, 4, *coarse)
+        opinions = torch.stack([quarters(here), quarters(there)], 1).reshape(here.shape[0], 2, self.classes, 4, *coarse)
         change = pictures_on_grid(small, (picture.shape[-2], picture.shape[-1])) - picture
         colour = nn.functional.avg_pool2d(change, PARTS).abs().clamp(max=3)
         detail = nn.functional.pixel_unshuffle(change.abs().mean(1, keepdim=True).clamp(max=3), PARTS)
@@ -105,7 +106,7 @@ class EvidenceFusion(Fusion):
         hidden = torch.relu(self.reduce(seen))
         hidden = torch.relu(hidden + self.blend(hidden))
         verdict: Tensor = self.weigh(hidden).float()
-        verdict = verdict.reshape(len(verdict), 2 + self.classes, 4, *coarse)
+        verdict = verdict.reshape(verdict.shape[0], 2 + self.classes, 4, *coarse)
         weights, correction = torch.split(verdict, [2, self.classes], 1)
         first, second = opinions.unbind(1)
         fused = torch.lerp(second, first, (weights[:, :1] - weights[:, 1:]).sigmoid()) + correction
@@ -115,19 +116,30 @@ class EvidenceFusion(Fusion):
 
 def coarse_grid(fine: Tensor) -> tuple[int, int]:
     """The grid of cells of 2 x 2 cells of (N, C, h, w)."""
-    return -(-fine.shape[-2] // 2), -(-fine.shape[-1] // 2)
+    return (fine.shape[-2] + 1) // 2, (fine.shape[-1] + 1) // 2  # no -(-n // 2): exporters round it towards 0
 
 
 def pictures_on_grid(images: Tensor, grid_hw: tuple[int, int]) -> Tensor:
     """Pictures (N, 3, H, W) averaged over the cells of a grid, float32."""
-    if (images.shape[-2], images.shape[-1]) == grid_hw:
+    if not is_exporting() and (images.shape[-2], images.shape[-1]) == grid_hw:
         return images.float()
-    return nn.functional.interpolate(images, size=grid_hw, mode="area").float()
+    return area_means(images, grid_hw).float()
 
 
 def quarters(x: Tensor) -> Tensor:
     """(N, C, h, w) to (N, 4 C, ceil(h / 2), ceil(w / 2)): each cell's four, the border repeated where a side is odd."""
+    if is_exporting():  # which fixes a branch on what the example's sides are
+        x = doubled_border(x)
+        return nn.functional.pixel_unshuffle(x, 2)
     down, across = x.shape[-2] % 2, x.shape[-1] % 2
     if down or across:
         x = nn.functional.pad(x, (0, across, 0, down), mode="replicate")
     return nn.functional.pixel_unshuffle(x, 2)
+
+
+def doubled_border(x: Tensor) -> Tensor:
+    """(N, C, h, w) with its last row and column once more where there is an odd number of them."""
+    (rows, height), (columns, width) = ((side + side % 2, side) for side in x.shape[-2:])
+    down = torch.arange(rows, device=x.device).clamp(max=height - 1)
+    across = torch.arange(columns, device=x.device).clamp(max=width - 1)
+    return x.index_select(2, down).index_select(3, across)

@@ -1,3 +1,4 @@
+from .adapter import AdaptedNetwork as AdaptedNetwork
 from .adapter import as_segmentation_network as as_segmentation_network
 from .hf import HF_PREFIX as HF_PREFIX
 from .hf import load_hf as load_hf

@@ -99,8 +99,8 @@ class AdaptedNetwork(SegmentationNetwork):
         """Normalised RGB (N, 3, H, W) to logits (N, len(self.classes), ceil(H / s), ceil(W / s))."""
         stride = self.feature_stride
         rows, columns = (-(-side // stride) for side in images.shape[-2:])
-        prepared = self._prepare(images.flip(1) if self.bgr else images)
-        logits = self._logits(self.module(prepared))
+        prepared = self.prepare(images)
+        logits = self.logits_of(prepared)
         if self.input_size is None:
             grid_hw = prepared.shape[-2] // stride, prepared.shape[-1] // stride
         else:
@@ -112,7 +112,9 @@ class AdaptedNetwork(SegmentationNetwork):
         """The identity."""
         return p
 
-    def _prepare(self, images: Tensor) -> Tensor:
+    def prepare(self, images: Tensor) -> Tensor:
+        """Normalised RGB (N, 3, H, W) as the module takes it: channels swapped, padded or resized."""
+        images = images.flip(1) if self.bgr else images
         height, width = images.shape[-2:]
         if self.input_size is None:
             multiple = math.lcm(self.feature_stride, self.divisor)
@@ -122,8 +124,9 @@ class AdaptedNetwork(SegmentationNetwork):
             size = round(height * size / min(height, width)), round(width * size / min(height, width))
         return functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
-    def _logits(self, output: Any) -> Tensor:
-        """The logits in what the module returned; ModelError where there are none of these classes."""
+    def logits_of(self, prepared: Tensor) -> Tensor:
+        """The module's logits (N, C, h, w) of prepared pictures; ModelError where it returns none of these classes."""
+        output: Any = self.module(prepared)
         found = output[0] if isinstance(output, Sequence) and output else output
         if isinstance(found, Mapping):
             found = found.get("logits", found.get("out"))

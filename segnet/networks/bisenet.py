@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..exportable import is_exporting
 from ..network import class_names
 from ..resize import resize_aligned
 from .normalised import CAMVID, CITYSCAPES, Normalisation, NormalisedNetwork, initialise_convolutions, size_of
@@ -174,8 +175,8 @@ class BiSeNet(NormalisedNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to logits on the grid ceil(H / 8) x ceil(W / 8)."""
         logits = self.classify(self.features(images))
-        grid = (-(-images.shape[-2] // 8), -(-images.shape[-1] // 8))
-        if size_of(logits) == grid:
+        grid = ((images.shape[-2] + 7) // 8, (images.shape[-1] + 7) // 8)  # exporters round -(-n // 8) towards 0
+        if not is_exporting() and size_of(logits) == grid:
             return logits
         return functional.interpolate(logits, size=grid, mode="bilinear", align_corners=False)
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..exportable import is_exporting
+
 NORM_EPSILON = 1e-3
 NORM_MOMENTUM = 0.01
 STEM_CHANNELS = 32
@@ -121,6 +123,7 @@ def is_plain_matrix(x: Tensor) -> bool:
         x.device.type == "cpu"
         and torch.get_num_threads() == 1
         and not torch.compiler.is_compiling()
+        and not is_exporting()
         and x.is_contiguous(memory_format=torch.channels_last)
     )
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..exportable import area_means, at_least_one, is_exporting, rounded_ratio
 from ..network import SegmentationNetwork, class_names
 from .resnet import residual_stage
 
@@ -55,11 +56,19 @@ class SpatialPyramidPooling(nn.Module):
         height, width = x.shape[-2:]
         levels = [x]
         for i, rows in enumerate(self.grids):
-            pooled = functional.adaptive_avg_pool2d(x, (rows, max(1, round(rows * width / height))))
+            pooled = area_means(x, (rows, self.columns(rows, height, width)))
             pooled = self.spp[f"spp{i}"](pooled)
             levels.append(functional.interpolate(pooled, size=(height, width), mode="bilinear", align_corners=False))
         out: Tensor = self.spp["spp_fuse"](torch.cat(levels, 1))
         return out
+
+    @staticmethod
+    def columns(rows: int, height: int, width: int) -> int:
+        """Columns of a grid of `rows` whose cells are about square, on a map of that size."""
+        if is_exporting():
+            columns: int = at_least_one(rounded_ratio(rows * width, height))
+            return columns
+        return max(1, round(rows * width / height))
 
 
 class Upsample(nn.Module):

@@ -105,7 +105,7 @@ class PyramidBackbone(nn.Module):
         """Normalised RGB (N, 3, H, W) to maps (N, channels, ceil(H / s), ceil(W / s)) at s = 4, and s = 32, 16, 8."""
         buckets: list[Tensor | None] = [None] * (LEVELS + len(STAGES) - 1)
         for level in range(LEVELS):
-            size = [-(-side // 2**level) for side in images.shape[-2:]]
+            size = [(side + 2**level - 1) // 2**level for side in images.shape[-2:]]
             scaled = images if level == 0 else functional.interpolate(images, size=size, mode="bicubic")
             for at, skip in enumerate(self.skips(scaled, level), level):
                 held = buckets[at]

@@ -10,7 +10,7 @@ import click
 from ...codec import PRESETS
 from ...console import command, option
 from ...options import Size
-from ...segnet import DEFAULT_MODEL
+from ...segnet import DEFAULT_MODEL, RUNTIMES
 
 
 @command("modes")
@@ -38,6 +38,64 @@ def modes(
     from .modes import compare_modes
 
     compare_modes(video, model, names, repeats, max_frames, device, precision)
+
+
+@command("network")
+@option(
+    "--model",
+    "models",
+    multiple=True,
+    default=[DEFAULT_MODEL],
+    show_default=True,
+    help="Shipped name, .safetensors file or hf:NAME; repeatable.",
+)
+@option("--size", type=Size("WxH", example="480x360"), default="480x360", show_default=True, help="Of the picture.")
+@option("--repeats", type=click.IntRange(1), default=9, show_default=True, help="Rounds; each runs every row once.")
+@option(
+    "--rows",
+    help="Some of the rows, comma-separated: torch fp32 eager, torch as loaded, openvino fp32, openvino int8, onnx "
+    "fp32. Default: all.",
+)
+def network(models: tuple[str, ...], size: tuple[int, int], repeats: int, rows: str | None) -> None:
+    """Time the network on one picture on every runtime: JSON on standard output, a table on standard error.
+
+    Rows take turns in one process, on as many threads as OMP_NUM_THREADS says; medians are given, by the clock and of
+    processor time, which other programs disturb less. "torch fp32 eager" is the network as it was trained, "torch as
+    loaded" what segment-stream makes of it in torch. Rows that cannot be made here are left out, with the reason.
+    """
+    from ...errors import InputError
+    from .networks import ROWS, compare_networks
+
+    chosen = ROWS if rows is None else tuple(row.strip() for row in rows.split(","))
+    unknown = [row for row in chosen if row not in ROWS]
+    if unknown:
+        raise InputError(f"--rows: unknown row '{unknown[0]}'; there are: {', '.join(ROWS)}")
+    width, height = size
+    compare_networks(models, (height, width), repeats, chosen)
+
+
+@command("threads")
+@click.argument("video", type=click.Path(path_type=Path, exists=True))
+@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
+@option("--mode", default="frame", show_default=True, help="The mode to run.")
+@option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="What computes the network.")
+@option("--threads", default="1,2", show_default=True, help="Threads of the network, comma-separated.")
+@option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs every number once.")
+@option("--max-frames", type=click.IntRange(1), help="Most frames per run.")
+def threads(
+    video: Path, model: str, mode: str, runtime: str, threads: str, repeats: int, max_frames: int | None
+) -> None:
+    """Frames per second of `segment-stream` on VIDEO, in fp32, with each number of threads for the network.
+
+    The reader and the writer have threads of their own. Runs take turns; medians are given as JSON.
+    """
+    from ...errors import InputError
+    from .networks import compare_threads
+
+    counts = [int(part) for part in threads.split(",") if part.strip().isdecimal() and int(part)]
+    if not counts or len(counts) != len(threads.split(",")):
+        raise InputError(f"--threads: '{threads}' is no list of numbers of threads; give it as in 1,2")
+    compare_threads(video, model, mode, runtime, counts, repeats, max_frames)
 
 
 @command("memory")

@@ -7,6 +7,8 @@ from ...console import group
 _HERE = "gopseg.tools.benchmark"
 _SEGNET = {
     "modes": (f"{_HERE}.commands:modes", "Frames per second of each mode on a video."),
+    "network": (f"{_HERE}.commands:network", "Time of one picture on each runtime: torch, OpenVINO, ONNX Runtime."),
+    "threads": (f"{_HERE}.commands:threads", "Frames per second with one and more threads for the network."),
     "memory": (f"{_HERE}.commands:memory", "Peak memory of a long run against a short one."),
 }
 _CODEC = {

@@ -21,10 +21,10 @@ from ...codec import CompressedVideo, EncodeSettings, Frame, open_video, picture
 from ...errors import InputError
 from ...pipelines import AUTO, MODES
 from ...segnet import load_network
-from ..provenance import hardware, sha256
+from ..provenance import hardware, sha256, weights_sha256
 from ..report import agreement_text, bitrate_tag, write_agreement
 from .measuring import Agreement, ModeAgreement, SharedRunner
-from .models import branch_files, weights_sha256
+from .models import branch_files
 from .request import parse_gops
 from .variants import Variant, make_variants, parse_sweeps
 
@@ -70,6 +70,7 @@ def agree(
     max_frames: int | None,
     device: str,
     precision: Any,
+    runtime: Any,
 ) -> None:
     """Do what the command's options ask for: figures on standard output, and the report in `output`.
 
@@ -81,7 +82,7 @@ def agree(
     if encodings == [None]:
         for video in videos:
             check_motion(video, reading)
-    runners = load_runners(model, variants, device, precision)
+    runners = load_runners(model, variants, device, precision, runtime)
     records: list[dict[str, Any]] = []
     streams: list[dict[str, Any]] = []
     with tqdm(unit="frame", disable=None) as bar:
@@ -106,6 +107,7 @@ def agree(
             "max_frames": max_frames,
             "classes": list(runners[model].classes),
             "precision": {name: runner.precision for name, runner in runners.items()},
+            "runtime": {name: runner.runtime for name, runner in runners.items()},
             "weights_sha256": {
                 **{name: weights_sha256(runner.network) for name, runner in runners.items()},
                 **{file.stem: sha256(file.read_bytes()) for file in branch_files(variants, runners)},
@@ -128,10 +130,12 @@ def check_motion(video: Path, reading: Reading) -> None:
         )
 
 
-def load_runners(model: str, variants: Sequence[Variant], device: str, precision: Any) -> dict[str, SharedRunner]:
+def load_runners(
+    model: str, variants: Sequence[Variant], device: str, precision: Any, runtime: Any
+) -> dict[str, SharedRunner]:
     """A runner for the reference and each other model; InputError where one has other classes than the reference."""
     runners = {
-        name: SharedRunner(load_network(name), device=device, precision=precision)
+        name: SharedRunner(load_network(name), device=device, precision=precision, runtime=runtime)
         for name in dict.fromkeys([model, *(variant.model for variant in variants)])
     }
     for name, runner in runners.items():

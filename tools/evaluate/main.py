@@ -14,7 +14,7 @@ from ...data import known_datasets
 from ...errors import InputError
 from ...options import Bitrate
 from ...pipelines import MODES
-from ...segnet import DEFAULT_MODEL
+from ...segnet import DEFAULT_MODEL, RUNTIMES, default_runtime
 from .variants import ALIASES
 
 DATA, MODELS, STREAMS, STILLS, RUNNING, OUTPUT = "Data", "Models", "Streams", "Stills", "Running", "Output"
@@ -130,10 +130,18 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     option(
         "--precision",
         group=RUNNING,
-        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
         default="auto",
         show_default=True,
-        help="auto takes the fastest on this device.",
+        help="auto takes the fastest on this device. int8: OpenVINO, from a graph that export-segnet quantised.",
+    ),
+    option(
+        "--runtime",
+        group=RUNNING,
+        type=click.Choice(RUNTIMES),
+        default=default_runtime,
+        show_default="auto, or $GOPSEG_RUNTIME",
+        help="What computes the network. auto: OpenVINO on a CPU, where it is installed, else torch.",
     ),
     option(
         "-o",

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 
 from ...pipelines import NetworkRunner
 from ...pipelines import branch_files as files_of_mode
-from ...segnet import SegmentationNetwork
-from ..provenance import sha256
+from ...segnet import SegmentationNetwork, is_exported
 from .variants import Variant
 
 
 def backbone_name(model: str, network: SegmentationNetwork) -> str:
     """The architecture that a weight file names, or what `hf:NAME_OR_FOLDER` ends in."""
     file = network.weights_file
+    if file is not None and is_exported(file):
+        return network.architecture or "network"
     if file is None or not file.is_file():
         return model.removeprefix("hf:").rstrip("/").rpartition("/")[2]
     with safe_open(file, "np") as opened:
@@ -38,17 +37,3 @@ def branch_files(variants: Iterable[Variant], runners: Mapping[str, NetworkRunne
         for file in files_of_mode(variant.declaration, variant.declaration.parse(variant.options), beside)
     ]
     return list(dict.fromkeys(files))
-
-
-def weights_sha256(network: SegmentationNetwork) -> str:
-    """The SHA-256 of a network's weight file; of its parameters in the order of their names, where it has no one file.
-
-    Models of transformers have folders, or names on a hub.
-    """
-    if network.weights_file is not None and network.weights_file.is_file():
-        return sha256(network.weights_file.read_bytes())
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

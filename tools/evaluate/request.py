@@ -17,10 +17,10 @@ from ...data import Dataset, open_dataset
 from ...errors import InputError
 from ...pipelines import NetworkRunner
 from ...segnet import load_network
-from ..provenance import hardware, sha256
+from ..provenance import hardware, sha256, weights_sha256
 from .classes import Relabelling, match_classes
 from .measuring import SharedRunner, Views, separate_views
-from .models import branch_files, weights_sha256
+from .models import branch_files
 from .variants import Variant, make_variants, parse_sweeps, parse_values
 
 
@@ -45,6 +45,7 @@ class Request:
     scales: str
     device: str
     precision: Any
+    runtime: Any
 
     @cached_property
     def variants(self) -> list[Variant]:
@@ -71,7 +72,7 @@ class Request:
             raise InputError("--flip and --scales average over views of single frames; add --stills")
         models = [self.model] if self.stills else [variant.model for variant in self.variants]
         return {
-            model: SharedRunner(load_network(model), device=self.device, precision=self.precision)
+            model: SharedRunner(load_network(model), device=self.device, precision=self.precision, runtime=self.runtime)
             for model in dict.fromkeys(models)
         }
 
@@ -89,6 +90,7 @@ class Request:
             "limit": self.limit,
             "classes": list(self.dataset.classes),
             "precision": {model: runner.precision for model, runner in runners.items()},
+            "runtime": {model: runner.runtime for model, runner in runners.items()},
             "weights_sha256": {
                 **{model: weights_sha256(runner.network) for model, runner in runners.items()},
                 **{file.stem: sha256(file.read_bytes()) for file in branches},

@@ -24,7 +24,10 @@ class LowBranch(Companion[NetworkRunner]):
     def make(self, runner: NetworkRunner) -> NetworkRunner:
         """See `Companion`."""
         file = find_branch(LR, LR.options(lr_scale=self.scale), runner.network.weights_file)
-        return NetworkRunner(load_lr(file), device=str(runner.device), precision=runner.precision)
+        low = load_lr(file)
+        return NetworkRunner(
+            low, device=str(runner.device), precision=runner.precision_for(low), runtime=runner.runtime
+        )
 
 
 @dataclass(frozen=True)

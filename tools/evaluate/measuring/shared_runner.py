@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ....pipelines import NetworkRunner
+from ....segnet import RuntimeNetwork, SegmentationNetwork, in_torch
 
 REMEMBERED = 2
 
@@ -28,13 +30,18 @@ class SharedRunner(NetworkRunner):
         self._memory: list[tuple[Tensor, Tensor, float]] | None = []
         self._features: Callable[[Tensor], Tensor] = self.network.features
         self.network.features = self._remembered
+        if (
+            isinstance(self.network, RuntimeNetwork) and self.network.engine.is_plain
+        ):  # whose own way to logits is not by way of the features
+            self.network.forward = MethodType(SegmentationNetwork.forward, self.network)  # type: ignore[method-assign]
 
     @contextmanager
     def forgetful(self) -> Iterator[None]:
-        """Remember nothing for a while, as for counting operations."""
+        """Remember nothing for a while and run in torch, as for counting operations."""
         self._memory = None
         try:
-            yield
+            with in_torch():
+                yield
         finally:
             self._memory = []
 

@@ -1,0 +1,167 @@
+"""What belongs to a keyframe network as graphs: AR-Seg's branch with its fusion, and propagation heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..fusion import AlteringResolution, EvidenceFusion, Motion
+from ..propagation import PropagationModel
+from .graphs import EXAMPLE_HW, LOGITS, PICTURES, Graph, noise
+
+Size = tuple[int, int]
+
+MOTION = "backward map to the keyframe, x before y, float32 (N, h, w, 2)"
+
+
+class AlteredFrames(nn.Module):
+    """AR-Seg's frames between keyframes: from shrunken pictures, motion and what is carried, to logits.
+
+    Only a fusion that `uses_evidence` is given the cells that motion cannot explain and the distance: exporters drop
+    inputs that nothing follows from.
+    """
+
+    def __init__(self, branch: AlteringResolution) -> None:
+        super().__init__()
+        self.branch = branch
+        self.uses_evidence = isinstance(branch.fusion, EvidenceFusion)
+
+    def forward(self, small: Tensor, displacement: Tensor, *rest: Tensor) -> Tensor:
+        """See `AlteringResolution.fuse`; the picture is taken to be whole cells of the network's stride.
+
+        `rest` is what is carried, after unreferenced cells and distance where these are used.
+        """
+        low = self.branch.low
+        unreferenced, distance, *carried = rest if self.uses_evidence else (small, small, *rest)
+        motion = Motion(displacement, unreferenced, distance)
+        height, width = (cells * low.feature_stride for cells in carried[0].shape[-2:])
+        return self.branch.fuse(small, low.network.features(small), tuple(carried), motion, (height, width))
+
+
+class CarriedMaps(nn.Module):
+    """What AR-Seg's fusion keeps of a keyframe: from its picture, features and logits."""
+
+    def __init__(self, branch: AlteringResolution) -> None:
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, images: Tensor, p: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
+        """See `Fusion.carry`."""
+        return self.branch.fusion.carry(self.branch.low, images, p, logits)
+
+
+class HeadSteps(nn.Module):
+    """A step of a propagation head, from motion that is told."""
+
+    def __init__(self, model: PropagationModel) -> None:
+        super().__init__()
+        self.head = model.head
+
+    def forward(
+        self,
+        scores: Tensor,
+        displacement: Tensor,
+        frame: Tensor,
+        nearest: Tensor,
+        validity: Tensor | None = None,
+    ) -> Tensor:
+        """See `PropagationHead.step`."""
+        return self.head.step(scores, displacement, frame, validity, nearest).scores
+
+
+@dataclass(frozen=True, eq=False)
+class BranchGraph:
+    """A graph with what its card says: `name` goes into the file's name ("" for the main graph), `inputs` says what
+    each input is, `tried` are inputs for a comparison with torch, by the picture's size."""
+
+    name: str
+    graph: Graph
+    inputs: Mapping[str, str]
+    tried: Mapping[Size, Mapping[str, Tensor]]
+
+
+def branch_graphs(branch: AlteringResolution, sizes: tuple[Size, ...]) -> list[BranchGraph]:
+    """The graph of frames between keyframes and, where the fusion makes more of a keyframe than its features or logits,
+    "keyframe", which makes what is carried."""
+    carrying, is_ours = CarriedMaps(branch), isinstance(branch.fusion, EvidenceFusion)
+    graphs = []
+
+    def keyframe(size_hw: Size) -> dict[str, Tensor]:
+        grid = branch.low.grid(size_hw)
+        p = noise(2, branch.low.feature_channels, *grid)
+        return {PICTURES: noise(2, 3, *size_hw), "features": p, LOGITS: noise(2, len(branch.low.classes), *grid)}
+
+    def frames(size_hw: Size) -> dict[str, Tensor]:
+        with torch.no_grad():
+            carried = carrying(*keyframe(size_hw).values())
+        grid = branch.low.grid(size_hw)
+        return {
+            "small": noise(2, 3, *branch.low.low_size(size_hw)),
+            "displacement": 5 * noise(2, *grid, 2),
+            **(
+                {"unreferenced": (noise(2, *grid) > 1).float(), "distance": torch.tensor([1.0, 7.0])} if is_ours else {}
+            ),
+            **{f"carried{i}": each for i, each in enumerate(carried)},
+        }
+
+    about = {
+        "small": f"images at {branch.low.scale:g} of their sides, averaged over areas, in whole cells of "
+        f"{branch.low.feature_stride} pixels; less mean, divided by std, float32 (N, 3, h', w')",
+        "displacement": f"pixels: {MOTION}",
+        "unreferenced": "0..1, cells that motion cannot explain, float32 (N, h, w)",
+        "distance": "frames since the keyframe, float32 (N,)",
+    }
+    example = frames(EXAMPLE_HW)
+    kept = "of the graph 'keyframe'" if is_ours else "of the keyframe network"
+    about = {name: text for name, text in about.items() if name in example}
+    about |= {name: f"{kept}, not warped" for name in example if name.startswith("carried")}
+    fixed = {"displacement": (3,), "unreferenced": (), "distance": ()}
+    graphs.append(
+        BranchGraph(
+            "", Graph(AlteredFrames(branch), example, (LOGITS,), fixed), about, {size: frames(size) for size in sizes}
+        )
+    )
+    if is_ours:
+        names = tuple(name for name in example if name.startswith("carried"))
+        about = {
+            PICTURES: "the keyframe's",
+            "features": "the keyframe network's features",
+            LOGITS: "the keyframe network's logits",
+        }
+        made = Graph(carrying, keyframe(EXAMPLE_HW), names, {})
+        graphs.append(BranchGraph("keyframe", made, about, {size: keyframe(size) for size in sizes}))
+    return graphs
+
+
+def head_graph(model: PropagationModel, sizes: tuple[Size, ...]) -> BranchGraph:
+    """The graph of a head's step."""
+
+    def inputs(size_hw: Size) -> dict[str, Tensor]:
+        grid = model.settings.grid_hw(size_hw)
+        cells = grid[0] * grid[1]
+        scores = noise(2, len(model.settings.classes), *grid)
+        found = {
+            "scores": scores.softmax(1) if model.settings.probabilities else scores,
+            "displacement": noise(2, *grid, 2),
+            "frame": noise(2, 3, *grid),
+            "nearest": (torch.arange(2 * cells).view(2, *grid) * 7) % cells,
+        }
+        if model.settings.validity or model.settings.refining:
+            found["validity"] = (noise(2, 1, *grid) < 1).float()
+        return found
+
+    fixed = {"displacement": (3,), "nearest": ()}
+    about = {
+        "scores": "the reference's, probabilities" if model.settings.probabilities else "the reference's, logits",
+        "displacement": f"cells of {model.settings.stride} pixels: {MOTION}",
+        "frame": "RGB averaged over cells, less mean, divided by std, float32 (N, 3, h, w)",
+        "validity": "0..1, where the motion can be trusted, float32 (N, 1, h, w)",
+        "nearest": "flat index of the cell that each is mixed with, its own where motion is known, int64 (N, h, w)",
+    }
+    example = inputs(EXAMPLE_HW)
+    about = {name: text for name, text in about.items() if name in example}
+    graph = Graph(HeadSteps(model), example, ("scores",), fixed)
+    return BranchGraph("", graph, about, {size: inputs(size) for size in sizes})

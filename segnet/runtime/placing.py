@@ -1,0 +1,146 @@
+"""`on_runtime`: a network of torch's, converted while the program runs, or its quantised file beside its weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ..errors import ModelError
+from ..fusion import LowResolution
+from ..importing import AdaptedNetwork
+from ..network import SegmentationNetwork
+from ..networks import MRCFA
+from .cache import fingerprint, kept
+from .engine import Engine, network_threads
+from .exported import ExportCard
+from .graphs import convert_checked, network_graph, network_trials
+from .names import require
+from .network import Interface, RuntimeModule, RuntimeNetwork, adapted_on, placed
+
+_ENGINES: WeakValueDictionary[tuple[str, str, int], Engine] = WeakValueDictionary()
+
+
+def int8_file(weights: Path) -> Path:
+    """Where the quantised graph of weights lies beside them."""
+    return weights.with_name(f"{weights.stem}-int8.xml")
+
+
+def can_convert(network: SegmentationNetwork) -> bool:
+    """Whether a network is of the kind that other runtimes compute: one with nothing but features and a classifier."""
+    return not isinstance(network, MRCFA)
+
+
+def automatic_precisions(network: SegmentationNetwork, runtime: str) -> tuple[str, ...]:
+    """The precisions that "auto" has to choose from in a runtime: what the CPU computes best, and int8 where a
+    quantised graph of these very weights lies beside them."""
+    if runtime != "openvino":
+        return ("fp32",)
+    from .openvino_engine import computes_bf16
+
+    plain = "bf16" if computes_bf16() else "fp32"
+    return (plain, "int8") if _quantised(network) is not None else (plain,)
+
+
+def on_runtime(network: SegmentationNetwork, runtime: str, precision: str) -> SegmentationNetwork:
+    """The network on "openvino" or "onnx"; an LR branch with its network there.
+
+    Engines are shared by all networks of a process that have the same weights. Converting takes some seconds, and is
+    done once on a machine (`cache_folder`). ModelError where the network, or the precision ("fp32", "bf16" or "int8"),
+    cannot be.
+    """
+    require(runtime)
+    if placed(network) is not None:
+        return network
+    if isinstance(network, LowResolution):
+        network.network = on_runtime(network.network, runtime, precision)
+        return network
+    if not can_convert(network):
+        raise ModelError(
+            f"{type(network).__name__} looks at several frames, which --runtime {runtime} cannot; take --runtime torch"
+        )
+    threads = network_threads()
+    key = (fingerprint(network, {"runtime": runtime}), precision, threads)
+    engine = _ENGINES.get(key)
+    if engine is None:
+        engine = _ENGINES[key] = _MAKERS[runtime](network, key[0], precision, threads)
+    if isinstance(network, AdaptedNetwork):
+        module = RuntimeModule(engine, runtime=runtime, precision=precision, torch_module=network.module)
+        return adapted_on(network, module)
+    return RuntimeNetwork(
+        engine,
+        Interface.of(network),
+        runtime=runtime,
+        precision=precision,
+        torch_network=network,
+        weights_file=network.weights_file,
+    )
+
+
+def _openvino(network: SegmentationNetwork, key: str, precision: str, threads: int) -> Engine:
+    import openvino
+
+    from .openvino_engine import OpenVinoEngine, computes_bf16, read_openvino
+
+    if precision == "int8":
+        file = _quantised(network)
+        if file is None:
+            raise ModelError(_no_int8(network))
+        return OpenVinoEngine(read_openvino(file), threads, precision)
+    if precision == "bf16" and not computes_bf16():
+        raise ModelError("--precision bf16: this CPU does not compute in bf16; take fp32 or auto")
+
+    def write(graph: openvino.Model, file: Path) -> None:
+        openvino.save_model(graph, file, compress_to_fp16=False)
+
+    model = kept(key, "graph.xml", lambda: _converted(network, "openvino"), write, read_openvino)
+    return OpenVinoEngine(model, threads, precision)
+
+
+def _onnx(network: SegmentationNetwork, key: str, precision: str, threads: int) -> Engine:
+    import onnx
+
+    from .onnx_engine import OnnxEngine, read_onnx
+
+    if precision != "fp32":
+        raise ModelError(f"--precision {precision}: --runtime onnx computes in fp32; leave it out")
+    model = kept(key, "graph.onnx", lambda: _converted(network, "onnx"), onnx.save, read_onnx)
+    return OnnxEngine(model, threads)
+
+
+def _converted(network: SegmentationNetwork, format_: str) -> Any:
+    """The network's graph, compared with torch: what a tracer sees in one picture need not hold for others."""
+    return convert_checked(network_graph(network), type(network).__name__, format_, network_trials(network))[0]
+
+
+_MAKERS: dict[str, Callable[[SegmentationNetwork, str, str, int], Engine]] = {"openvino": _openvino, "onnx": _onnx}
+
+
+def _quantised(network: SegmentationNetwork) -> Path | None:
+    """The quantised graph beside a network's weights, if it was made of them."""
+    weights = network.weights_file
+    if weights is None or not weights.is_file():
+        return None
+    file = int8_file(weights)
+    if not file.is_file():
+        return None
+    return file if ExportCard.read(file).weights_sha256 == file_sha256(weights) else None
+
+
+def file_sha256(file: Path) -> str:
+    """A file's SHA-256, as 64 hexadecimal digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _no_int8(network: SegmentationNetwork) -> str:
+    weights: Any = network.weights_file
+    if weights is None:
+        return "--precision int8: this network has no weight file beside which a quantised graph could lie"
+    return (
+        f"--precision int8: '{weights.stem}' has no quantised graph of its present weights "
+        f"('{int8_file(weights)}'); make one: export-segnet {weights} --format openvino --int8 --calibrate DIR "
+        f"-o {int8_file(weights)}"
+    )

@@ -1,0 +1,63 @@
+"""Quantising graphs for OpenVINO by NNCF: 8-bit weights and activations, their ranges found on pictures."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import nncf
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from .engine import first_line
+
+PRESET = nncf.QuantizationPreset.MIXED
+"""Symmetric weights, asymmetric activations."""
+
+
+def quantise(model: ov.Model, pictures: Sequence[NDArray[np.float32]]) -> ov.Model:
+    """A network's graph with int8 convolutions, calibrated on normalised RGB pictures (1, 3, H, W) of any sizes.
+
+    NNCF's post-training quantisation with bias correction. Products of matrices that only serve pooling stay in fp32.
+    ModelError where it fails.
+    """
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    pooling = [node.get_friendly_name() for node in model.get_ordered_ops() if _pools(node)]
+    scope = nncf.IgnoredScope(names=pooling, validate=False) if pooling else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            quantised: ov.Model = nncf.quantize(
+                model, nncf.Dataset(pictures), preset=PRESET, subset_size=len(pictures), ignored_scope=scope
+            )
+    except Exception as error:
+        raise ModelError(f"the network cannot be quantised: {first_line(error)}") from error
+    return quantised
+
+
+def _pools(node: ov.Node) -> bool:
+    """Whether a node is a product with a matrix of averages, which follows from sizes alone: see `area_means`."""
+    if node.get_type_name() != "MatMul":
+        return False
+    return any(_is_made_of_sizes(node.input_value(port).get_node()) for port in range(2))
+
+
+def _is_made_of_sizes(node: ov.Node) -> bool:
+    """Whether a node is made of ranges, constants and shapes, and of no values of a picture."""
+    waiting, seen, has_range = [node], set(), False
+    while waiting:
+        each = waiting.pop()
+        name = each.get_friendly_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        kind = each.get_type_name()
+        if kind == "Parameter":
+            return False
+        has_range = has_range or kind == "Range"
+        if kind not in ("ShapeOf", "Constant"):
+            waiting += [each.input_value(port).get_node() for port in range(each.get_input_size())]
+    return has_range

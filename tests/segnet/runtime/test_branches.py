@@ -1,0 +1,86 @@
+"""Branches with their fusion and propagation heads as graphs: torch's numbers at odd sizes, each input on the card."""
+
+import json
+
+import pytest
+import torch
+
+from gopseg.segnet import (
+    AlteringResolution,
+    ExportCard,
+    Interface,
+    LowResolution,
+    ModelError,
+    PropagationModel,
+    PropagationSettings,
+    branch_graphs,
+    build_fusion,
+    export_branches,
+    head_graph,
+    load_network,
+    local_attention,
+)
+from gopseg.segnet.fusion.attention import shifted_attention
+
+SIZES = ((67, 93), (52, 133))
+
+
+def card(classes, mean, std):
+    interface = Interface(
+        classes=classes,
+        feature_channels=12,
+        feature_stride=4,
+        linear_classifier=False,
+        architecture="",
+        mean=mean,
+        std=std,
+    )
+    return ExportCard(interface=interface, source="x", weights_sha256="0" * 64, format="openvino", precision="fp32")
+
+
+@pytest.mark.parametrize("fusion", ["evidence", "creff"])
+def test_an_ar_branch_is_exported_with_its_fusion(fusion, network, tmp_path):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    torch.manual_seed(0)
+    made = build_fusion(fusion, network)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape)
+    branch = AlteringResolution(LowResolution(network, 0.5), made).eval()
+    file = tmp_path / "ar.xml"
+    own = card(network.classes, (70.0, 80.0, 90.0), (50.0, 51.0, 52.0))
+    written = export_branches(branch_graphs(branch, SIZES), file, "openvino", own, overwrite=False)
+    names = {"evidence": ["ar.xml", "ar-keyframe.xml"], "creff": ["ar.xml"]}[fusion]
+    assert [path.name for path in written] == names
+    for path, each in written.items():
+        assert each.checked["largest_difference"] < 1e-3
+        assert json.loads(path.with_suffix(".json").read_text())["kind"] == "exported branch"
+    told = {"unreferenced", "distance", "carried1", "carried2"} if fusion == "evidence" else set()
+    assert set(written[file].inputs) == {"small", "displacement", "carried0"} | told
+    with pytest.raises(ModelError, match="part of an exported branch"):
+        load_network(file)
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_heads_step_is_exported(published, tmp_path):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    torch.manual_seed(0)
+    classes = ("road", "sky", "tree")
+    settings = (
+        PropagationSettings.published(classes, edges=True, flow="light")
+        if published
+        else PropagationSettings(classes=classes, stride=4, width=8)
+    )
+    head = PropagationModel(settings, flow="motion").eval()
+    own = card(classes, settings.mean, settings.std)
+    graphs = [head_graph(head, SIZES)]
+    written = export_branches(graphs, tmp_path / "head.xml", "openvino", own, overwrite=False)
+    (made,) = written.values()
+    assert made.checked["largest_difference"] < 1e-3
+    assert set(made.inputs) == {"scores", "displacement", "frame", "nearest"} | (set() if published else {"validity"})
+
+
+def test_attention_by_shifts_is_attention():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, 6, 9, 11), torch.randn(2, 6, 9, 11), torch.randn(2, 4, 9, 11)
+    torch.testing.assert_close(shifted_attention(query, key, value, 7), local_attention(query, key, value, 7))
