@@ -1,5 +1,7 @@
 """Networks on OpenVINO and ONNX Runtime give torch's numbers, at any size; what is converted is kept."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -137,3 +139,14 @@ def test_other_weights_and_settings_are_other_graphs(network):
         changed = fingerprint(network, {"runtime": "onnx"})
         bias -= 1
     assert changed != before
+
+
+def test_nothing_is_sent_over_the_network():
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    code = (
+        "import sys, gopseg.segnet.runtime.openvino_engine\n"
+        "from openvino.tools.ovc import telemetry_utils as utils\n"
+        "print(utils.tm.__name__, sys.modules['openvino_telemetry'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "None"]
