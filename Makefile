@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 
 # Two processes of one thread each: two threads each are several times slower on two cores.
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

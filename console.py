@@ -43,6 +43,19 @@ _EXTRAS = {
     "transformers": "segformer",
 }
 """Packages that not everybody needs, and the extra of ours that brings each."""
+_REQUIRED = {
+    "PIL": "pillow",
+    "av": "av",
+    "cv2": "opencv-python-headless",
+    "lazy_loader": "lazy-loader",
+    "numpy": "numpy",
+    "safetensors": "safetensors",
+    "skimage": "scikit-image",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "tqdm": "tqdm",
+}
+"""Packages that gopseg needs, or that one option does (torchvision), and their names for pip."""
 
 
 class Option(click.Option):
@@ -140,6 +153,8 @@ def known_error(error: BaseException) -> BaseException:
     package = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and package in _EXTRAS:
         return InputError(f"{package} is not installed; install it by pip install 'gopseg[{_EXTRAS[package]}]'")
+    if isinstance(error, ModuleNotFoundError) and error.name in _REQUIRED:
+        return InputError(f"{package} is not installed; install it by pip install {_REQUIRED[package]}")
     if "libGL" in str(error) or "libgthread" in str(error):
         reason = " ".join(str(error).split())
         return InputError(

@@ -27,11 +27,13 @@ from .fusion import save_branch as save_branch
 from .fusion import to_grid as to_grid
 from .importing import DETECTED as DETECTED
 from .importing import AdaptedNetwork as AdaptedNetwork
+from .importing import HF_PREFIX as HF_PREFIX
 from .importing import as_segmentation_network as as_segmentation_network
 from .importing import import_clip_network as import_clip_network
 from .importing import import_network as import_network
 from .importing import initialise_from_imagenet as initialise_from_imagenet
 from .importing import read_checkpoint as read_checkpoint
+from .importing import read_tensors as read_tensors
 from .initialising import initialise as initialise
 from .loading import load_network as load_network
 from .losses import CAMVID_WEIGHTS as CAMVID_WEIGHTS

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .errors import ModelError
 from .importing import read_checkpoint
+from .loading import load_network
 from .network import SegmentationNetwork
 from .networks import without_levels
 
@@ -21,14 +22,15 @@ ENCODER_NAMES = (
 """What torchvision's names begin with, and what the same tensors' names begin with in our networks."""
 
 
-def initialise(network: SegmentationNetwork, file: Path) -> int:
+def initialise(network: SegmentationNetwork, source: Path | str) -> int:
     """Start from other weights: a whole network of ours, or torchvision's ResNet-18 for the encoder.
 
-    `file` is safetensors, or a PyTorch file (read with `weights_only=True`). Keys that fit in name and shape are taken,
-    the encoder's by any of ENCODER_NAMES; `fc.*` is left out. Returns how many tensors were taken; ModelError if none,
-    or if the file cannot be read.
+    `source` is a safetensors or PyTorch file (no code in it is run), or else what `load_network` takes. Keys that fit
+    in name and shape are taken, the encoder's by any of ENCODER_NAMES; `fc.*` is left out. Returns how many tensors
+    were taken; ModelError if none, or if there are no such weights.
     """
-    tensors = read_checkpoint(file)
+    file = Path(source)
+    tensors = read_checkpoint(file) if file.is_file() else load_network(source).state_dict()
     own = network.state_dict()
     alike: dict[str, list[str]] = {}
     for name in own:
@@ -41,6 +43,6 @@ def initialise(network: SegmentationNetwork, file: Path) -> int:
                 if own[name].shape == value.shape:
                     taken[name] = value.to(own[name].dtype)
     if not taken:
-        raise ModelError(f"'{file}' holds no tensor that fits {type(network).__name__}")
+        raise ModelError(f"'{source}' holds no tensor that fits {type(network).__name__}")
     network.load_state_dict(taken, strict=False)
     return len(taken)

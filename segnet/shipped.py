@@ -35,10 +35,26 @@ def find_weights(name_or_file: str | Path) -> Path:
         raise ModelError(f"model file '{path}' does not exist")
     if str(name_or_file) in shipped_weights():
         return Path(str(resources.files("gopseg.segnet.weights") / f"{name_or_file}{SUFFIX}"))
+    if path.is_file():
+        raise ModelError(f"'{path}' holds no network, which is in a {SUFFIX} file{_hint(path)}")
+    if path.is_dir():
+        raise ModelError(f"'{path}' is a folder, and a model is a {SUFFIX} file{_hint(path / 'best')}")
     raise ModelError(
         f"unknown model '{name_or_file}'; give a .safetensors file, hf:NAME_OR_FOLDER or one of: "
         f"{', '.join(shipped_models()) or '(none)'}"
     )
+
+
+def _hint(path: Path) -> str:
+    """What to give instead of something that is no weight file, as the end of a message."""
+    beside = path.with_suffix(SUFFIX)
+    if beside.is_file():
+        return f"; give '{beside}'"
+    if path.suffix in (".pt", ".pth"):
+        return "; give best.safetensors of a run of train-segnet, or convert a published checkpoint by import-segnet"
+    if path.with_name("config.json").is_file():
+        return f"; for a model of transformers give hf:{path.parent}"
+    return f"; give one, hf:NAME_OR_FOLDER or one of: {', '.join(shipped_models())}"
 
 
 def read_card(name_or_file: str | Path) -> dict[str, Any]:

@@ -100,6 +100,22 @@ def test_every_command_has_the_habits(name: str) -> None:
     assert "-y" not in flags or "existing" in command.callback.__code__.co_varnames
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage_has_the_real_name(name: str) -> None:
+    """A function's name, such as main, is none that a user can type."""
+    scripts = {location: script for script, location in installed_scripts().items()}
+    module, _, attribute = COMMANDS[name].partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    assert command.name in (scripts.get(COMMANDS[name]), name.rpartition(" ")[2] or "gopseg")
+
+
+def installed_scripts() -> dict[str, str]:
+    """Where the command of each console script lies."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].strip().splitlines())
+
+
 def test_the_groups_know_their_commands() -> None:
     assert len(COMMANDS) >= 25
     for name, location in COMMANDS.items():
@@ -109,9 +125,7 @@ def test_the_groups_know_their_commands() -> None:
 
 def test_scripts_are_commands_of_the_group() -> None:
     """Every console script but `gopseg` itself can also be called as `gopseg ...`."""
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    scripts = dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].strip().splitlines())
+    scripts = installed_scripts()
     groups = {"benchmark-segnet": "gopseg.tools.benchmark.main:segnet"}
     for script, location in scripts.items():
         assert groups.get(script, location) == location

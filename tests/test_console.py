@@ -40,6 +40,17 @@ def run(error: BaseException, *arguments: str) -> Result:
             "Error: accelerate is not installed; install it by pip install 'gopseg[train]'\n",
         ),
         (
+            ModuleNotFoundError("No module named 'cv2'", name="cv2"),
+            2,
+            "Error: cv2 is not installed; install it by pip install opencv-python-headless\n",
+        ),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch"),
+            2,
+            "Error: torch is not installed; install it by pip install torch\n",
+        ),
+        (ModuleNotFoundError("No module named 'torch.x'", name="torch.x"), 1, "this is a bug in gopseg"),
+        (
             ModuleNotFoundError("No module named 'torch.utils.tensorboard.x'", name="tensorboard.x"),
             2,
             "pip install 'gopseg[train]'",

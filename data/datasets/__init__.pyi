@@ -11,6 +11,7 @@ from .pairing import LabelledImages as LabelledImages
 from .pairing import LabelReader as LabelReader
 from .pairing import load_pair as load_pair
 from .pairing import pair_by_stem as pair_by_stem
+from .registry import CLASSES_FILE as CLASSES_FILE
 from .registry import DATASETS as DATASETS
 from .registry import dataset_names as dataset_names
 from .registry import dataset_type as dataset_type

@@ -142,8 +142,8 @@ def _options() -> list[Any]:
         option(
             "--palette",
             group=OUTPUT,
-            help=f"Colours of the classes: {', '.join(dataset_names())}, or a file. Default: those of the model's "
-            "classes.",
+            help=f"Colours of the classes: {', '.join(dataset_names())}, a .json or .csv file, or a folder with "
+            "classes.json. Default: those of the model's classes.",
         ),
         option(
             "--opacity",

@@ -6,11 +6,10 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
 from ..errors import ModelError
 from ..network import SegmentationNetwork
 from ..networks import EfficientNetLiteClassifier, SwiftNetLite
+from .published import read_checkpoint
 
 PUBLISHED_NAMES = (
     (r"_conv_stem\.", "encoder.stem.conv."),
@@ -50,7 +49,7 @@ def published_classifier(size: int) -> EfficientNetLiteClassifier:
     Every tensor of the file must have its place, and every one of the network must be in the file.
     """
     file = weights_file(size)
-    published = torch.load(file, map_location="cpu", weights_only=True)
+    published = read_checkpoint(file)
     network = EfficientNetLiteClassifier(size)
     try:
         network.load_state_dict({own_name(key): value for key, value in published.items()})

@@ -7,8 +7,10 @@ file has them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -50,11 +52,26 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
 
 
 def read_tensors(file: Path) -> Any:
-    """What a PyTorch file (no code in it is run) or a safetensors file holds; ModelError where it cannot be read."""
-    with reading_foreign(f"'{file}' cannot be read as a checkpoint of tensors"):
+    """What a PyTorch file (no code in it is run) or a safetensors file holds; ModelError if it cannot be read."""
+    what = f"'{file}' cannot be read as a checkpoint of tensors"
+    with reading_foreign(what):
         if file.suffix == ".safetensors":
             return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:  # torch's own words advise to run the file's code
+            raise ModelError(f"{what}: {unread(error)}") from error
+
+
+def unread(error: UnpicklingError) -> str:
+    """Why a PyTorch file was not read, and what to do."""
+    found = re.search(r"\bGLOBAL ([\w.]+)", str(error))
+    if found is None:
+        return "it is damaged, or PyTorch did not write it; copy or download it again"
+    return (
+        f"it needs code of {found[1]}, and gopseg runs no code of a file; load it where it was made, and save its "
+        "tensors alone: torch.save(model.state_dict(), FILE)"
+    )
 
 
 def unwrapped(key: str) -> str:

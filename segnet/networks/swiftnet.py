@@ -87,16 +87,23 @@ class Upsample(nn.Module):
         return out
 
 
-class SwiftNetBackbone(nn.Module):
-    """Encoder, pyramid pooling and decoder: everything up to `p`."""
+class Backbone(nn.Module):
+    """A module with the image statistics of the published weights."""
 
     img_mean: Tensor
     img_std: Tensor
 
-    def __init__(self, channels: int = 128) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("img_mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1))
         self.register_buffer("img_std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1))
+
+
+class SwiftNetBackbone(Backbone):
+    """Encoder, pyramid pooling and decoder: everything up to `p`."""
+
+    def __init__(self, channels: int = 128) -> None:
+        super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.layer1 = residual_stage(64, 64, 1)
@@ -140,11 +147,15 @@ class SwiftNet(SegmentationNetwork):
     def __init__(self, classes: int | Sequence[str] = 19) -> None:
         super().__init__()
         self.classes = class_names(classes)
-        self.backbone = SwiftNetBackbone(self.feature_channels)
+        self.backbone = self.make_backbone()
         self.logits = NormReluConv(self.feature_channels, len(self.classes), 1, bias=True)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def make_backbone(self) -> Backbone:
+        """What gives `p` and the coarser maps, untrained."""
+        return SwiftNetBackbone(self.feature_channels)
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 128, ceil(H / 4), ceil(W / 4))."""

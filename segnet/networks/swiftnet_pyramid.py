@@ -8,14 +8,11 @@ the ReLU, unlike the single-scale form's.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..network import SegmentationNetwork, class_names
-from .swiftnet import IMAGE_MEAN, IMAGE_STD, NormReluConv, linear_heads
+from .swiftnet import Backbone, NormReluConv, SwiftNet
 
 LEVELS = 3
 STAGES = (64, 128, 256, 512)
@@ -70,16 +67,11 @@ class Blend(nn.Module):
         return out
 
 
-class PyramidBackbone(nn.Module):
+class PyramidBackbone(Backbone):
     """Encoder on three image sizes and decoder: everything up to `p`."""
-
-    img_mean: Tensor
-    img_std: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("img_mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("img_std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1))
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = LevelNorm(64)
         for number, (before, width) in enumerate(zip((64, *STAGES), STAGES, strict=False), 1):
@@ -117,51 +109,12 @@ class PyramidBackbone(nn.Module):
         return decoded[-1], tuple(decoded[-4:-1])
 
 
-class SwiftNetPyramid(SegmentationNetwork):
+class SwiftNetPyramid(SwiftNet):
     """SwiftNet-R18 on an image pyramid; 12,056,275 parameters at 19 classes.
 
-    `classes` is the number of classes or their names. `p` has 128 channels at stride 4, before the classifier's
-    BatchNorm-ReLU-conv1x1. Input of any size. The published model normalises its input itself; here `normalise` does.
-    Auxiliary heads are fresh linear ones on the decoder's maps at strides 32, 16 and 8.
+    All but the backbone is as in `SwiftNet`. The published model normalises its input itself; here `normalise` does.
     """
 
-    feature_channels = 128
-    feature_stride = 4
-    encoder = ("backbone.conv1.", "backbone.bn1.", "backbone.layer")
-
-    def __init__(self, classes: int | Sequence[str] = 19) -> None:
-        super().__init__()
-        self.classes = class_names(classes)
-        self.backbone = PyramidBackbone(self.feature_channels)
-        self.logits = NormReluConv(self.feature_channels, len(self.classes), 1, bias=True)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def features(self, images: Tensor) -> Tensor:
-        """Normalised RGB (N, 3, H, W) to `p`, (N, 128, ceil(H / 4), ceil(W / 4))."""
-        return self.features_and_maps(images)[0]
-
-    def features_and_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Normalised RGB to `p`, and the decoder's maps (N, 128, ., .) at strides 32, 16 and 8."""
-        p, maps = self.backbone(images)
-        return p, maps
-
-    def auxiliary(self) -> nn.ModuleList:
-        """Fresh linear heads, three."""
-        return linear_heads(self.feature_channels, len(self.classes), 3)
-
-    def classify(self, p: Tensor) -> Tensor:
-        """Features (N, 128, h, w) to logits (N, classes, h, w)."""
-        logits: Tensor = self.logits(p)
-        return logits
-
-    @property
-    def mean(self) -> Tensor:
-        """Per-channel mean of the training images, RGB, 0..255, shape (1, 3, 1, 1)."""
-        return self.backbone.img_mean
-
-    @property
-    def std(self) -> Tensor:
-        """Per-channel standard deviation of the training images, RGB, 0..255, shape (1, 3, 1, 1)."""
-        return self.backbone.img_std
+    def make_backbone(self) -> PyramidBackbone:
+        """See `SwiftNet`."""
+        return PyramidBackbone(self.feature_channels)

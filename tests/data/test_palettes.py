@@ -26,6 +26,18 @@ def test_built_in(name, count, samples):
         assert tuple(palette.colours[palette.names.index(class_name)]) == colour
 
 
+def test_the_palette_of_a_data_sets_folder(tmp_path):
+    (tmp_path / "classes.json").write_text('{"classes": {"ground": [1, 2, 3], "person": [4, 5, 6]}, "frame_rate": 5}')
+    palette = load_palette(tmp_path)
+    assert palette.names == ("ground", "person")
+    assert palette.colours.tolist() == [[1, 2, 3], [4, 5, 6]]
+    (tmp_path / "classes.json").unlink()
+    with pytest.raises(PaletteError, match=r"classes.json': cannot be read"):
+        load_palette(tmp_path)
+    with pytest.raises(PaletteError, match=r"nor a .json or .csv file or a folder with classes.json"):
+        load_palette("camvit")
+
+
 def test_class_indices_are_those_of_the_labels():
     assert load_palette("camvid").names.index("bicyclist") == 10
     assert load_palette("cityscapes").names.index("sky") == 10

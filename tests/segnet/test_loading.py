@@ -47,6 +47,35 @@ def test_errors_name_the_file_and_what_there_is(tmp_path):
         build_network("resnet9000", 3)
 
 
+def test_what_is_no_weight_file_is_said(tmp_path):
+    for name in ("classes.json", "last.pt", "net.json", "net.safetensors"):
+        (tmp_path / name).touch()
+    for given, words in [
+        (
+            tmp_path / "classes.json",
+            r"classes.json' holds no network, .*\.safetensors file; give one, hf:NAME_OR_FOLDER",
+        ),
+        (tmp_path / "last.pt", r"last.pt' holds no network, .*; give best.safetensors of a run"),
+        (tmp_path, "is a folder, and a model is a .safetensors file; give one"),
+        (tmp_path / "net.json", "; give '.*net.safetensors'"),
+    ]:
+        with pytest.raises(ModelError, match=words):
+            load_network(given)
+    (tmp_path / "config.json").touch()
+    with pytest.raises(ModelError, match=f"for a model of transformers give hf:{tmp_path}$"):
+        load_network(tmp_path)
+
+
+def test_shipped_weights_initialise_by_name():
+    expected = load_network("swiftnet18-camvid").state_dict()
+    network = SwiftNet(11)
+    assert initialise(network, "swiftnet18-camvid") == len(expected)
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, expected[key], rtol=0, atol=0)
+    with pytest.raises(ModelError, match=r"unknown model 'swiftnet18-camvit'; give a .safetensors file"):
+        initialise(network, "swiftnet18-camvit")
+
+
 def test_torchvision_keys_initialise_the_encoder(tmp_path):
     source = SwiftNet(4)
     encoder = {k.removeprefix("backbone."): v for k, v in source.state_dict().items() if k.startswith("backbone.")}

@@ -17,8 +17,8 @@ from ...data import Dataset, open_dataset
 from ...errors import InputError
 from ...pipelines import NetworkRunner
 from ...segnet import load_network
+from ..class_matching import Relabelling, match_classes
 from ..provenance import hardware, sha256, weights_sha256
-from .classes import Relabelling, match_classes
 from .measuring import SharedRunner, Views, separate_views
 from .models import branch_files
 from .variants import Variant, make_variants, parse_sweeps, parse_values

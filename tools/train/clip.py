@@ -82,7 +82,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 @option("--size", type=click.Choice(list(SIZES)), default="b0", show_default=True, help="Mix Transformer (MiT).")
 @option("--per-frame", is_flag=True, help="Train a SegFormer on the same clips instead, MRCFA's baseline.")
 @option(
-    "--init", type=click.Path(path_type=Path, exists=True), help="Start from these weights (ours, or ImageNet's MiT)."
+    "--init",
+    metavar="MODEL",
+    help="Start from these weights: the name of shipped ones, a file (ours, or ImageNet's of MiT), or hf:NAME.",
 )
 @option(
     "--preset",
@@ -119,7 +121,7 @@ def clip(
     output: Path,
     size: str,
     per_frame: bool,
-    init: Path | None,
+    init: str | None,
     preset: str,
     resume: bool,
     **options: Any,
@@ -133,9 +135,9 @@ def clip(
     import torch
 
     from ...data import Augmentation, limited, open_dataset
-    from ...segnet import build_network, initialise, save_model
+    from ...segnet import build_network, save_model
     from .loop import TrainSettings
-    from .running import prepare_folder, run_trainer
+    from .running import initialise, prepare_folder, run_trainer
     from .trainers import ClipSettings, ClipTrainer
 
     checkpoint = prepare_folder(output, resume=resume)

@@ -95,7 +95,12 @@ def temporal_options(function: F) -> F:
 @option(
     "--arch", type=click.Choice(architecture_names()), default="swiftnet18", show_default=True, help="Architecture."
 )
-@option("--init", help="Start from these weights: a file (ours, or ImageNet's of ResNet-18), or 'imagenet'.")
+@option(
+    "--init",
+    metavar="MODEL",
+    help="Start from these weights: the name of shipped ones, a file (ours, or ImageNet's of ResNet-18), hf:NAME, or "
+    "'imagenet'.",
+)
 @run_options
 @image_options
 @temporal_options
@@ -107,22 +112,6 @@ def hr(
     output: Path,
     init: str | None,
     resume: bool,
-    crops: tuple[tuple[int, int, float], ...],
-    scale: tuple[float, float],
-    mix: float,
-    degrade: float,
-    codec: float,
-    light: float,
-    balance: float,
-    keep: float,
-    encoder_lr: float,
-    encoder_norm: str,
-    auxiliary: float,
-    synthetic: float,
-    synthetic_frames: int,
-    clips: Path | None,
-    clips_share: float,
-    clips_frames: str,
     temporal_loss: float,
     temporal_form: Any,
     temporal_flow: str,
@@ -142,25 +131,13 @@ def hr(
     need_extra()
     import torch
 
-    from ...data import Augmentation, LabelledVideo, find_labelled_videos, open_dataset
+    from ...data import LabelledVideo, find_labelled_videos
     from ...segnet import build_network, load_network, save_model
-    from .loop import TrainSettings
-    from .running import initialise, origin_of, prepare_folder, run_trainer, weights_of
-    from .samples import ExtraSettings, balanced_weights, check_network, check_videos, extra_samples, labelled_stills
-    from .trainers import ImageSettings, ImageTrainer, TemporalSettings, TemporalTrainer
+    from .running import FrameRun, initialise, origin_of, prepare_folder, run_trainer, weights_of
+    from .samples import check_network, check_videos
+    from .trainers import ImageTrainer, TemporalSettings, TemporalTrainer
 
     checkpoint = prepare_folder(output, resume=resume)
-    settings = TrainSettings(**options)
-    own = ImageSettings(
-        crops=crops,
-        augmentation=Augmentation(
-            crop_hw=crops[0][:2], scale=scale, mix=mix, degrade=degrade, codec=codec, light=light
-        ),
-        keep=keep,
-        encoder_lr=encoder_lr,
-        encoder_norm=encoder_norm,
-        auxiliary=auxiliary,
-    )
     temporal = TemporalSettings(
         weight=temporal_loss,
         form=temporal_form,
@@ -171,39 +148,27 @@ def hr(
         distillation=distillation,
         flip=distill_flip,
     )
+    clips = options["clips"]
     if temporal_loss and clips is None:
         raise InputError("--temporal-loss needs videos; give --clips DIR, as `preprocess stills` makes it")
-    data = open_dataset(dataset, root)
-    train, val = labelled_stills(data, "train"), labelled_stills(data, "val", val_frames)
-    torch.manual_seed(settings.seed)
-    network = build_network(arch, data.classes)
+    run = FrameRun.of(dataset, root, val_frames, options)
+    torch.manual_seed(run.settings.seed)
+    network = build_network(arch, run.data.classes)
     if init is not None and not checkpoint.exists():
         click.echo(f"took {initialise(network, init)} tensors from {init}", err=True)
-    extras = ExtraSettings(
-        synthetic=synthetic,
-        synthetic_frames=synthetic_frames,
-        clips=clips,
-        clips_share=clips_share,
-        clips_frames=clips_frames,
-    )
-    weights = balanced_weights(data.stills("train"), len(data.classes), balance)
-    extra, words = extra_samples(extras, data, output, train[0], settings.seed)
+    weights = run.class_weights()
+    extra, data_facts = run.mixed_in(output)
     teachers = [load_network(name) for name in distill]
     for name, teacher in zip(distill, teachers, strict=True):
-        check_network(teacher, name, data, "the teacher")
+        check_network(teacher, name, run.data)
     videos: list[LabelledVideo] = []
     if clips is not None and (temporal_loss or (distill and any(distillation[1:]))):
         videos = find_labelled_videos(clips)
-        check_videos(videos, data)
-    facts: dict[str, Any] = {
-        "architecture": arch,
-        "classes": list(network.classes),
-        "balance": balance,
-        "data": f"{data.name} train, {len(train)} labelled frames{words}",
-    }
+        check_videos(videos, run.data)
+    facts: dict[str, Any] = {"architecture": arch, **data_facts}
     if init is not None:
         facts["origin"] = origin_of(init)
-    arguments = (network, train, val, settings, own, output)
+    arguments = (network, run.train, run.val, run.settings, run.own, output)
     trainer: ImageTrainer | TemporalTrainer
     if videos or teachers:
         trainer = TemporalTrainer(
@@ -217,4 +182,4 @@ def hr(
     def write(average: SegmentationNetwork, file: Path) -> None:
         save_model(average, file, arch)
 
-    run_trainer(trainer, checkpoint, write, facts, data, resume=resume)
+    run_trainer(trainer, checkpoint, write, facts, run.data, resume=resume)

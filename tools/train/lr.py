@@ -31,22 +31,6 @@ def lr(
     fst: float,
     output: Path,
     resume: bool,
-    crops: tuple[tuple[int, int, float], ...],
-    scale: tuple[float, float],
-    mix: float,
-    degrade: float,
-    codec: float,
-    light: float,
-    balance: float,
-    keep: float,
-    encoder_lr: float,
-    encoder_norm: str,
-    auxiliary: float,
-    synthetic: float,
-    synthetic_frames: int,
-    clips: Path | None,
-    clips_share: float,
-    clips_frames: str,
     **options: Any,
 ) -> None:
     """Train a low-resolution branch, which sees frames shrunk to --lr-scale (AR-Seg's first stage).
@@ -57,45 +41,31 @@ def lr(
     need_extra()
     import torch
 
-    from ...data import Augmentation, open_dataset
     from ...segnet import LowResolution, load_network, save_branch
-    from .loop import TrainSettings
-    from .running import architecture_of, prepare_folder, run_trainer, weights_of
-    from .samples import ExtraSettings, balanced_weights, check_network, extra_samples, labelled_stills
-    from .trainers import ImageSettings, ImageTrainer
+    from .running import FrameRun, architecture_of, prepare_folder, run_trainer, weights_of
+    from .samples import check_network
+    from .trainers import ImageTrainer
 
     checkpoint = prepare_folder(output, resume=resume)
-    settings = TrainSettings(**options)
-    own = ImageSettings(
-        crops=crops,
-        augmentation=Augmentation(
-            crop_hw=crops[0][:2], scale=scale, mix=mix, degrade=degrade, codec=codec, light=light
-        ),
-        keep=keep,
-        encoder_lr=encoder_lr,
-        encoder_norm=encoder_norm,
-        auxiliary=auxiliary,
-        fst=fst,
-    )
-    data = open_dataset(dataset, root)
-    train, val = labelled_stills(data, "train"), labelled_stills(data, "val", val_frames)
+    run = FrameRun.of(dataset, root, val_frames, options, fst=fst)
     teacher = load_network(hr)
-    check_network(teacher, hr, data)
+    check_network(teacher, hr, run.data)
     architecture = architecture_of(teacher, hr)
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(run.settings.seed)
     low = LowResolution(load_network(hr), lr_scale)
     low.freeze_classifier()
-    extras = ExtraSettings(
-        synthetic=synthetic,
-        synthetic_frames=synthetic_frames,
-        clips=clips,
-        clips_share=clips_share,
-        clips_frames=clips_frames,
-    )
-    weights = balanced_weights(data.stills("train"), len(data.classes), balance)
-    extra, words = extra_samples(extras, data, output, train[0], settings.seed)
+    weights = run.class_weights()
+    extra, data_facts = run.mixed_in(output)
     trainer = ImageTrainer(
-        low, train, val, settings, own, output, weights=weights, extra=extra, teacher=teacher if fst else None
+        low,
+        run.train,
+        run.val,
+        run.settings,
+        run.own,
+        output,
+        weights=weights,
+        extra=extra,
+        teacher=teacher if fst else None,
     )
 
     def write(average: SegmentationNetwork, file: Path) -> None:
@@ -107,8 +77,7 @@ def lr(
         "architecture": architecture,
         "scale": lr_scale,
         "hr": weights_of(teacher, hr),
+        **data_facts,
         "classes": list(low.classes),
-        "balance": balance,
-        "data": f"{data.name} train, {len(train)} labelled frames{words}",
     }
-    run_trainer(trainer, checkpoint, write, facts, data, resume=resume)
+    run_trainer(trainer, checkpoint, write, facts, run.data, resume=resume)

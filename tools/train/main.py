@@ -14,7 +14,7 @@ COMMANDS = {
 }
 
 
-@group(lazy={name: (f"{__package__}.{name}:{name}", line) for name, line in COMMANDS.items()})
+@group("train-segnet", lazy={name: (f"{__package__}.{name}:{name}", line) for name, line in COMMANDS.items()})
 def main() -> None:
     """Train a segmentation network.
 

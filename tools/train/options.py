@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +48,13 @@ class CropSize(click.ParamType[tuple[int, int, float]]):
 
 
 def need_extra() -> None:
-    """InputError where the libraries of the extra [train] are missing."""
+    """InputError if the libraries of the extra [train] are missing; call it before torch is imported.
+
+    Of several processes, each tells torch to keep its C++ warnings: of unused parameters, which are looked for at each
+    step since they differ between steps, it would warn when there are none.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     missing = [name for name in ("accelerate", "tensorboard") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'gopseg[train]'")

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from gopseg.data import CamVid, CamVid12, SyntheticStreet, open_dataset
 from gopseg.data.datasets.sequences import Clip, LabelledSequence
 from gopseg.errors import InputError
-from gopseg.segnet import SwiftNet, load_ar, load_network, save_model
+from gopseg.segnet import SwiftNet, build_network, load_ar, load_network, save_model
 from gopseg.tools.train.main import main
+from gopseg.tools.train.samples import check_network
 from gopseg.tools.train.samples.fusion_samples import find_sources
 from gopseg.tools.train.samples.validation_clips import encode_clip, validation_clips, validation_videos
 
@@ -161,7 +162,16 @@ def test_a_network_of_other_classes_is_refused(command: str, camvid: Path, tmp_p
     clips = [] if command == "lr" else ["--clips", str(camvid)]
     result = CliRunner().invoke(main, [command, *map(str, fixed), *clips])
     assert result.exit_code == 2
-    assert "has the 12 classes sky, building, pole, ..., but data set 'camvid' has the 11" in result.output
+    assert "does not fit CamVid: it has 12 classes, the data set 11" in result.output
+
+
+def test_a_network_with_the_classes_in_another_order_is_refused(mine: Path) -> None:
+    """As its labels would mean others; `evaluate-segnet`, which only compares labels, matches them by name."""
+    data = open_dataset(mine)
+    check_network(build_network("swiftnet18", [name.upper() for name in data.classes]), "m", data)
+    check_network(build_network("swiftnet18", len(data.classes)), "m", data)
+    with pytest.raises(InputError, match=f"'m' has the classes of {data.title} in another order"):
+        check_network(build_network("swiftnet18", tuple(reversed(data.classes))), "m", data)
 
 
 @pytest.mark.parametrize("crop", ["0x0", "32x-1", "32x48:0", "32x48:nan", "32x48:inf"])

@@ -81,6 +81,25 @@ def test_an_existing_run_is_refused_without_resume(tiny_camvid, tmp_path):
     assert "--resume" in result.output
 
 
+def test_resuming_where_there_is_nothing_says_so(tiny_camvid, tmp_path):
+    arguments = ["hr", "--root", str(tiny_camvid), "-o", str(tmp_path / "run"), *ARGS, "--epochs", "1", "--resume"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert f"--resume: '{tmp_path / 'run'}' holds no checkpoint yet; starting from the beginning" in result.stderr
+    (tmp_path / "run" / "last.pt").unlink()
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "holds best.safetensors but no last.pt to continue from" in result.stderr
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_a_batch_too_small_for_batch_norm_is_refused_in_a_line(precision, tiny_camvid, tmp_path):
+    small = ["--crop", "32x32", "--batch", "1", "--epochs", "1", "--precision", precision]
+    result = CliRunner().invoke(main, ["hr", "--root", str(tiny_camvid), "-o", str(tmp_path / "run"), *small])
+    assert result.exit_code == 2
+    assert "single value per channel; give a larger --batch, or larger pictures (--crop)" in result.stderr
+
+
 def test_a_folder_that_is_no_camvid_is_refused_in_one_line(tmp_path):
     result = CliRunner().invoke(main, ["hr", "--root", str(tmp_path), "-o", str(tmp_path / "out")])
     assert result.exit_code == 2

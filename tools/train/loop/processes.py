@@ -16,7 +16,8 @@ LONGEST_VALIDATION = timedelta(hours=6)
 def join_processes() -> Accelerator:
     """This process's place among those that `torchrun` or `accelerate launch` started; alone without them.
 
-    Several processes without a GPU talk by gloo. Parameters that a step leaves unused are allowed.
+    Several processes without a GPU talk by gloo. Parameters that a step leaves unused are allowed: some networks have
+    heads that are not trained, and frames without labels teach only a part of a fusion.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return Accelerator(

@@ -7,9 +7,9 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ....errors import InputError
 from ....files import whole_file
-from ....segnet import ConfusionMatrix, parameter_groups
+from ....segnet import ConfusionMatrix, parameter_groups, read_tensors
 from .interruption import StopRequest
 from .optimiser import lr_factor, make_optimiser
 from .precision import Precision, fastest_precision
@@ -211,7 +211,8 @@ class Trainer(ABC, Generic[BatchT, NetworkT]):
         self.set_training()
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * self.rate(step)
-        loss = self.loss(batch.to(self.device))
+        with enough_values():
+            loss = self.loss(batch.to(self.device))
         self.optimiser.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimiser)
@@ -266,7 +267,9 @@ class Trainer(ABC, Generic[BatchT, NetworkT]):
             self._precision, self._model = precision, trial
             self.set_training()
             trial.zero_grad()
-            self.loss(batch).backward()  # type: ignore[no-untyped-call]
+            with enough_values():
+                loss = self.loss(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
 
         try:
             return fastest_precision(step, self.device)
@@ -296,14 +299,14 @@ class Trainer(ABC, Generic[BatchT, NetworkT]):
         It is read into main memory, so that the optimiser's step counters stay there.
         """
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = read_tensors(file)
             if self.settings.precision == "auto":
                 self._precision, self.timings = Precision(**state["precision"]), state["timings"]
             self.module.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.progress = Progress(**state["progress"])
-        except (EOFError, KeyError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"'{file}' does not fit this training ({' '.join(str(error).split())[:200]}); "
                 "give the options that it was begun with, or another folder"
@@ -315,6 +318,20 @@ class Trainer(ABC, Generic[BatchT, NetworkT]):
     def all_settings(self) -> dict[str, Any]:
         """The loop's settings and the trainer's own."""
         return asdict(self.settings) | self.own_settings()
+
+
+@contextmanager
+def enough_values() -> Iterator[None]:
+    """InputError if a step's maps are so small that a batch norm has but one value per channel to norm."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            "a step's pictures are so few and so small that batch normalisation sees a single value per channel; "
+            "give a larger --batch, or larger pictures (--crop)"
+        ) from error
 
 
 def tensors_of(module: nn.Module) -> Iterator[Tensor]:

@@ -1,3 +1,4 @@
+from .frames import FrameRun as FrameRun
 from .initialisation import initialise as initialise
 from .initialisation import origin_of as origin_of
 from .networks import architecture_of as architecture_of

@@ -1,12 +1,12 @@
-"""What `--init` names: a file of weights, or ImageNet's for the network's encoder."""
+"""What `--init` names: weights by name or file, or ImageNet's for the network's encoder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ....errors import InputError
-from ....segnet import SegmentationNetwork, initialise_from_imagenet
-from ....segnet import initialise as initialise_from_file
+from ....segnet import HF_PREFIX, SegmentationNetwork, initialise_from_imagenet
+from ....segnet import initialise as initialise_from_weights
 
 IMAGENET = "imagenet"
 
@@ -19,13 +19,13 @@ def origin_of(source: str) -> dict[str, str]:
 
 
 def initialise(network: SegmentationNetwork, source: str) -> int:
-    """Start from `source`, "imagenet" or a file of weights; how many tensors were taken.
+    """Start from `source`, "imagenet" or what segnet's `initialise` takes; how many tensors were taken.
 
-    InputError where the file does not exist; ModelError where the weights do not fit, where their package is not
-    installed, or where there are none for the architecture.
+    InputError if there are no such weights; ModelError if they do not fit, if their package is not installed, or if
+    there are none for the architecture.
     """
     if source == IMAGENET:
         return initialise_from_imagenet(network)
-    if not Path(source).is_file():
-        raise InputError(f"--init: '{source}' does not exist; give a file of weights, or '{IMAGENET}'")
-    return initialise_from_file(network, Path(source))
+    if Path(source).suffix and not source.startswith(HF_PREFIX) and not Path(source).is_file():
+        raise InputError(f"--init: '{source}' does not exist; give a file or name of weights, or '{IMAGENET}'")
+    return initialise_from_weights(network, source)

@@ -25,13 +25,22 @@ from ...provenance import hardware
 from ..loop import Trainer, is_main_process, part_processes, wait_for_all
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
+BEST = "best.safetensors"
 
 
 def prepare_folder(output: Path, *, resume: bool) -> Path:
-    """Make the run's folder; its checkpoint's path. InputError where a run is there that is not to be resumed."""
+    """Make the run's folder; its checkpoint's path.
+
+    InputError if it holds a run that is not to be resumed, or one that has weights but no checkpoint.
+    """
     checkpoint = output / "last.pt"
     if checkpoint.exists() and not resume:
         raise InputError(f"'{output}' holds a run already; continue it with --resume, or give another folder")
+    if not checkpoint.exists() and (output / BEST).exists():
+        raise InputError(
+            f"'{output}' holds {BEST} but no {checkpoint.name} to continue from, and a new run would replace it; "
+            f"give another folder, or --init {output / BEST} to start from it"
+        )
     if output.exists() and not output.is_dir():
         raise InputError(f"'{output}' is a file, and a run needs a folder; give another name")
     output.mkdir(parents=True, exist_ok=True)
@@ -55,11 +64,13 @@ def run_trainer(
     if resume and checkpoint.exists():
         trainer.load(checkpoint)
         say(f"resumed at step {trainer.progress.step} of {trainer.total_steps}")
+    elif resume:
+        say(f"--resume: '{checkpoint.parent}' holds no checkpoint yet; starting from the beginning")
     say(f"training in {trainer.precision} on {trainer.device}")
     started = time.time()
 
     def keep_best(average: NetworkT, confusion: ConfusionMatrix) -> None:
-        file = checkpoint.with_name("best.safetensors")
+        file = checkpoint.with_name(BEST)
         write(average, file)
         card = facts | training_facts(trainer, confusion, data, time.time() - started)
         with whole_file(file.with_suffix(".json")) as part:

@@ -1,7 +1,6 @@
 from .classes import check_labels as check_labels
 from .classes import check_network as check_network
 from .classes import check_videos as check_videos
-from .classes import fits_classes as fits_classes
 from .extras import ExtraSettings as ExtraSettings
 from .extras import extra_samples as extra_samples
 from .fusion_samples import KeyedSource as KeyedSource

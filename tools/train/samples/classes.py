@@ -12,28 +12,19 @@ from PIL import Image
 from ....data import VOID, Dataset, LabelledVideo, Sample, dataset_names, dataset_type
 from ....errors import InputError
 from ....segnet import SegmentationNetwork
+from ...class_matching import match_classes
 
 
-def fits_classes(network: SegmentationNetwork, classes: Sequence[str]) -> bool:
-    """Whether a network has these classes; one that knows only how many it has, any so many."""
-    nameless = all(name == f"class {index}" for index, name in enumerate(network.classes))
-    same = [name.lower() for name in network.classes] == [name.lower() for name in classes]
-    return same or (nameless and len(network.classes) == len(classes))
+def check_network(network: SegmentationNetwork, given: str, data: Dataset) -> None:
+    """InputError unless the network that was `given` has the data set's classes, by `match_classes`, in their order.
 
-
-def check_network(network: SegmentationNetwork, given: str, data: Dataset, what: str = "the network") -> None:
-    """InputError where the network that was `given`, or `what` it is, has other classes than the data set."""
-    if not fits_classes(network, data.classes):
+    In another order its logits could not be compared with the labels, nor a branch share its classifier.
+    """
+    if match_classes(given, network.classes, data) is not None:
         raise InputError(
-            f"{what} '{given}' has the {len(network.classes)} classes {in_words(network.classes)}, but data set "
-            f"'{data.name}' has the {len(data.classes)} classes {in_words(data.classes)}; give another, or the "
-            "--dataset that it was trained on"
+            f"'{given}' has the classes of {data.title} in another order, in which they cannot be trained on; give a "
+            f"network whose first class is {data.classes[0]}, or a --dataset with the network's order"
         )
-
-
-def in_words(classes: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
 
 
 def check_labels(labels: NDArray[np.uint8], name: str, classes: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from gopseg.data import VSPW, CamVid, Cityscapes
 from gopseg.errors import InputError
-from gopseg.tools.evaluate.classes import match_classes
+from gopseg.tools.class_matching import match_classes
 
 
 def test_equal_and_numbered_classes_need_no_table():

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data import VOID, Dataset
-from ...errors import InputError
+from ..data import VOID, Dataset
+from ..errors import InputError
 
 Relabelling = NDArray[np.uint8]
 """(256,) uint8: from a label of a model's to the data set's."""
 
 
 def match_classes(model: str, classes: Sequence[str], dataset: Dataset) -> Relabelling | None:
-    """How the labels of a model with these classes become the data set's; None where they are the same already.
+    """How the labels of a model with these classes become the data set's; None if they are the same already.
 
-    Classes are matched by name, whatever their case and order; numbered ones ("class 0") fit where there are as many.
-    InputError where a class of one is none of the other's.
+    Classes are matched by name, whatever their case and order; numbered ones ("class 0") fit if there are as many.
+    InputError if the two have different classes.
     """
     own, theirs = [_key(name) for name in classes], [_key(name) for name in dataset.classes]
     is_numbered = all(re.fullmatch(r"class \d+", name) for name in own)
