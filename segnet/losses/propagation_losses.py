@@ -97,7 +97,7 @@ class BoundaryAwareFocalLoss(nn.Module):
         targets = torch.where(labels < logits.shape[1], labels, 0)
         log_p = resized.log_softmax(1).gather(1, targets[:, None])[:, 0]
         losses = -alpha * torch.exp(0.5 * (1 - log_p.exp())) * log_p
-        return losses.sum() / (alpha > 0).sum().clamp(min=1)
+        return losses.sum() / mean_over_processes((alpha > 0).sum()).clamp(min=1)
 
 
 BOUNDARY_BINS = ((16.0, 8.0), (64.0, 4.0), (128.0, 2.0))

@@ -55,7 +55,7 @@ class SegmentationLoss(nn.Module):
     """Cross-entropy of logits resized to the labels, class-weighted, optionally on the hardest pixels only.
 
     `keep` < 1 is online hard example mining (OHEM): the mean is over that share of the known pixels with the largest
-    loss. Labels of 255 count for nothing.
+    loss; of several processes each chooses among its own. Labels of 255 count for nothing.
     """
 
     weights: Tensor
@@ -76,6 +76,7 @@ class SegmentationLoss(nn.Module):
         known = labels != IGNORE
         count = known.sum()
         if self.keep < 1:
-            kept = max(1, int(self.keep * int(count)))
-            return losses.flatten().topk(min(kept, losses.numel())).values.mean()
+            kept = min(max(1, int(self.keep * int(count))), losses.numel())
+            hardest = losses.flatten().topk(kept).values
+            return hardest.sum() / mean_over_processes(torch.tensor(kept, device=losses.device))
         return losses.sum() / mean_over_processes(count).clamp(min=1)

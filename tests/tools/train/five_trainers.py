@@ -9,9 +9,11 @@ in OUTPUT/gradients.pt, and the run of `hr` in OUTPUT/hr.
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import MethodType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -43,16 +45,28 @@ from gopseg.tools.train.trainers import (
 )
 
 STEPS = 2
+EXACT = ("temporal", "clip")
 VIEW = Augmentation(crop_hw=(64, 64), scale=(0.4, 1.0))
 WEIGHTS = np.linspace(0.5, 1.5, 11, dtype=np.float32)
 
 
 def frozen(module: nn.Module) -> None:
-    """Keep batch statistics and dropout out of it: they differ between one process and two, as they should."""
+    """Keep batch statistics, dropout and stochastic depth out of it: they differ between one process and two, as they
+    should."""
     for each in module.modules():
-        if isinstance(each, nn.BatchNorm2d | nn.Dropout | nn.Dropout2d):
+        if isinstance(each, nn.BatchNorm2d) or "Drop" in type(each).__name__:
             each.eval()
             each.train = MethodType(lambda self, _mode=True: self, each)
+
+
+def exact(trainer: Trainer[Any, Any]) -> None:
+    """Compute in double precision: choices (of tokens, of maxima) then do not turn on the last bits."""
+    for name, value in vars(trainer).items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, nn.Module):
+                each.double()
+        if isinstance(value, torch.Tensor):
+            setattr(trainer, name, value.double())
 
 
 def trainers(data: CamVid, output: Path, batch: int) -> dict[str, Trainer[Any, Any]]:
@@ -125,9 +139,13 @@ def main(data: CamVid, output: Path, batch: int) -> None:
     gradients: dict[str, torch.Tensor] = {}
     for name, trainer in trainers(data, output, batch).items():
         frozen(trainer.module)
+        casts = patch.object(torch.Tensor, "float", torch.Tensor.double) if name in EXACT else nullcontext()
+        if name in EXACT:
+            exact(trainer)
         for step in range(STEPS):
             trainer.progress.step = step
-            trainer.train_step(trainer.batch(step))
+            with casts:
+                trainer.train_step(trainer.batch(step))
             for key, parameter in trainer.module.named_parameters():
                 if parameter.grad is not None:
                     gradients[f"{name}/{step}/{key}"] = parameter.grad.clone()
