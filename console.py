@@ -255,7 +255,7 @@ def existing_options(*, keep: bool = True, resume: str | None = None) -> Callabl
         options.append(_existing("-n", Existing.KEEP, "Keep existing outputs, make the others."))
     if resume is not None:
         options.append(_existing("--resume", Existing.RESUME, resume))
-    return lambda function: add_options(options, function)
+    return add_options(options)
 
 
 def _existing(flag: str, value: Existing, text: str) -> Callable[[F], F]:
@@ -270,11 +270,15 @@ def _existing(flag: str, value: Existing, text: str) -> Callable[[F], F]:
     return option(flag, is_flag=True, expose_value=False, callback=choose, group="Existing outputs", help=text)
 
 
-def add_options(options: Sequence[Callable[[F], F]], function: F) -> F:
-    """The function with options, the first on top in its help."""
-    for each in reversed(options):
-        function = each(function)
-    return function
+def add_options(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """A decorator: several options, the first on top in the help."""
+
+    def add(function: F) -> F:
+        for each in reversed(options):
+            function = each(function)
+        return function
+
+    return add
 
 
 def _with_habits(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -286,15 +290,7 @@ def _debug_option() -> click.Option:
     def remember(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
         ctx.meta[_DEBUG] = ctx.meta.get(_DEBUG) or value
 
-    return Option(
-        ["--debug"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=remember,
-        group=OTHER,
-        help="Show the traceback of an error.",
-    )
+    return _habit("--debug", remember, "Show the traceback of an error.")
 
 
 def _version_option() -> click.Option:
@@ -303,12 +299,9 @@ def _version_option() -> click.Option:
             click.echo(f"gopseg {importlib.import_module(__package__).__version__}")
             ctx.exit()
 
-    return Option(
-        ["--version"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=show,
-        group=OTHER,
-        help="Show the version.",
-    )
+    return _habit("--version", show, "Show the version.")
+
+
+def _habit(flag: str, callback: Callable[[click.Context, click.Parameter, bool], None], text: str) -> Option:
+    """An eager flag under the heading of what every command has."""
+    return Option([flag], is_flag=True, expose_value=False, is_eager=True, callback=callback, group=OTHER, help=text)

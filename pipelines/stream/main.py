@@ -236,7 +236,7 @@ def build_command() -> console.Command:
     NAME.rle.jsonl are written beside the video NAME.mp4, with NAME.classes.json, the classes' names and colours.
     """
     return console.command("segment-stream", interrupted="stopped before the first frame; nothing is left.")(
-        add_options(_options(), run)
+        add_options(_options())(run)
     )
 
 

@@ -69,7 +69,7 @@ def encoding_options(
             help="x264's speed.",
         ),
     ]
-    return lambda command: add_options(options, command)
+    return add_options(options)
 
 
 def execution_options(command: F) -> F:
@@ -104,7 +104,7 @@ def execution_options(command: F) -> F:
             "it. Default with --ray: manifest.jsonl beside the outputs.",
         ),
     ]
-    return add_options(options, command)
+    return add_options(options)(command)
 
 
 def reader_option(command: F) -> F:

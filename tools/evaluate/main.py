@@ -155,7 +155,7 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
 
 
 @command("evaluate-segnet", interrupted="no report was written.")
-@lambda function: add_options(OPTIONS, function)
+@add_options(OPTIONS)
 def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **options: Any) -> None:
     """Score modes on labelled frames: mIoU at every distance to the keyframe (mIoU_d).
 

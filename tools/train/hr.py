@@ -88,7 +88,7 @@ def temporal_options(function: F) -> F:
         ),
         option("--distill-flip", is_flag=True, group=TEMPORAL, help="Also show the teachers mirrored frames."),
     ]
-    return add_options(options, function)
+    return add_options(options)(function)
 
 
 @command(interrupted=STOPPED)

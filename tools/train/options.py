@@ -74,7 +74,7 @@ def data_options(default: str = "camvid") -> Callable[[F], F]:
         option("--root", type=FOLDER, group=DATA, help="Folder of the data set, if --dataset is a name."),
         option("-o", "--output", type=FOLDER, required=True, group=RUN, help="Folder of the run."),
     ]
-    return lambda command: add_options(options, command)
+    return add_options(options)
 
 
 def run_options(command: F) -> F:
@@ -125,7 +125,7 @@ def run_options(command: F) -> F:
             help="Decay of the moving average of the weights.",
         ),
     ]
-    return add_options(options, command)
+    return add_options(options)(command)
 
 
 def precision_option(default: str | None) -> Callable[[F], F]:
@@ -270,7 +270,7 @@ def image_options(command: F) -> F:
             help="Which frames of --clips: the stills themselves, which are not warped, or all.",
         ),
     ]
-    return add_options(options, command)
+    return add_options(options)(command)
 
 
 def hr_option(command: F) -> F:
