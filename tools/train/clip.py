@@ -137,7 +137,7 @@ def clip(
     from ...data import Augmentation, limited, open_dataset
     from ...segnet import build_network, save_model
     from .loop import TrainSettings
-    from .running import initialise, prepare_folder, run_trainer
+    from .running import initialise, origin_of, prepare_folder, run_trainer
     from .trainers import ClipSettings, ClipTrainer
 
     checkpoint = prepare_folder(output, resume=resume)
@@ -165,7 +165,9 @@ def clip(
     def write(average: MRCFA | SegFormer, file: Path) -> None:
         save_model(average, file, architecture)
 
-    facts = {"architecture": architecture, "classes": list(data.classes), "data": words}
+    facts: dict[str, Any] = {"architecture": architecture, "classes": list(data.classes), "data": words}
+    if init is not None:
+        facts["origin"] = origin_of(init)
     run_trainer(trainer, checkpoint, write, facts, data, resume=resume)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,11 +51,13 @@ class CropSize(click.ParamType[tuple[int, int, float]]):
 def need_extra() -> None:
     """InputError if the libraries of the extra [train] are missing; call it before torch is imported.
 
-    Of several processes, each tells torch to keep its C++ warnings: of unused parameters, which are looked for at each
-    step since they differ between steps, it would warn when there are none.
+    Several processes also tell torch to keep two warnings that mean nothing here: of the search for unused parameters,
+    which every step needs since they may differ from step to step, and of the strides of 1x1 kernels, of which some say
+    the same.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     missing = [name for name in ("accelerate", "tensorboard") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'gopseg[train]'")
