@@ -52,8 +52,8 @@ def need_extra() -> None:
     """InputError if the libraries of the extra [train] are missing; call it before torch is imported.
 
     Several processes also tell torch to keep two warnings that mean nothing here: of the search for unused parameters,
-    which every step needs since they may differ from step to step, and of the strides of 1x1 kernels, of which some say
-    the same.
+    which every step needs since they may differ from step to step, and of the strides of 1x1 kernels, several of which
+    mean the same layout.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
