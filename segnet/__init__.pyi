@@ -26,8 +26,8 @@ from .fusion import local_attention_by_definition as local_attention_by_definiti
 from .fusion import save_branch as save_branch
 from .fusion import to_grid as to_grid
 from .importing import DETECTED as DETECTED
-from .importing import AdaptedNetwork as AdaptedNetwork
 from .importing import HF_PREFIX as HF_PREFIX
+from .importing import AdaptedNetwork as AdaptedNetwork
 from .importing import as_segmentation_network as as_segmentation_network
 from .importing import import_clip_network as import_clip_network
 from .importing import import_network as import_network
