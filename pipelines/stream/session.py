@@ -194,8 +194,8 @@ def segment(
 
     `source` is a video file, a folder or glob of still images, an address (http://, rtsp://), the number of a camera,
     or "-". `mode`, `model` and `options` are those of `segment-stream`, whose labels these are: options of the mode
-    (`interval=12`, `lr_scale=0.5`), and `device`, `precision`, `palette`, `reencode`, `gop`, `gop_max`, `fps`,
-    `stream`, `start`, `end`, `max_frames`, `live`, `timeout` and `reconnect`.
+    (`interval=12`, `lr_scale=0.5`), and `device`, `precision`, `runtime`, `palette`, `reencode`, `gop`, `gop_max`,
+    `fps`, `stream`, `start`, `end`, `max_frames`, `live`, `timeout` and `reconnect`.
 
     The source is opened and the network loaded at once: raises StreamUsageError, or codec's, data's or segnet's errors
     (all of them `GopsegError`), where something of that cannot be. It is closed with the generator, or at its end.

@@ -45,7 +45,7 @@ def compare_modes(
     for name in chosen[1:]:
         figures[name][f"times_{chosen[0]}"] = round(figures[name]["fps"] / figures[chosen[0]]["fps"], 2)
     first = runs[chosen[0]][0]
-    common = {key: first[key] for key in ("source", "size_hw", "model", "device", "precision", "frames")}
+    common = {key: first[key] for key in ("source", "size_hw", "model", "device", "precision", "runtime", "frames")}
     click.echo(json.dumps({**common, "hardware": hardware(), "repeats": repeats, "modes": figures}, indent=2))
 
 
