@@ -61,7 +61,7 @@ class OpenVinoEngine(Engine):
     @property
     def is_plain(self) -> bool:
         """See `Engine`."""
-        return CLASSIFIED not in {output.get_any_name() for output in self.model.outputs}
+        return CLASSIFIED not in named_tensors(self.model)
 
     def features(self, images: Array) -> Array:
         """See `Engine`."""
@@ -91,7 +91,7 @@ def compile_part(model: ov.Model, part: str, config: dict[str, Any]) -> ov.Infer
 def cut(model: ov.Model, part: str) -> ov.Model:
     """The part of a graph that makes features of pictures, logits of features, or logits of pictures."""
     whole = model.clone()
-    ends = {output.get_any_name(): output.get_node().input_value(0) for output in whole.outputs}
+    ends = named_tensors(whole)
     logits = ends[LOGITS]
     if part == "logits":
         return ov.Model([logits], whole.get_parameters(), part)
@@ -105,6 +105,17 @@ def cut(model: ov.Model, part: str) -> ov.Model:
     classified = ends.get(CLASSIFIED, logits)
     is_identity = p.get_node() == classified.get_node() and p.get_index() == classified.get_index()
     return ov.Model([given.output(0) if is_identity else classified], [given], part)
+
+
+def named_tensors(model: ov.Model) -> dict[str, ov.Output]:
+    """FEATURES, LOGITS and CLASSIFIED of a graph, of those that it has; outputs of it or not."""
+    ports = [port for node in model.get_ordered_ops() if node.get_type_name() != "Result" for port in node.outputs()]
+    return {name: port for port in ports for name in (FEATURES, LOGITS, CLASSIFIED) if name in port.get_names()}
+
+
+def logits_alone(model: ov.Model) -> ov.Model:
+    """The graph with LOGITS as its only output; the other names stay with their tensors."""
+    return ov.Model([named_tensors(model)[LOGITS]], model.get_parameters(), model.get_friendly_name())
 
 
 def read_openvino(file: Path) -> ov.Model:
