@@ -37,6 +37,7 @@ from .reading import file_url as file_url
 from .reading import find_start_points as find_start_points
 from .reading import open_video as open_video
 from .reading import open_with_mvextractor as open_with_mvextractor
+from .reading import source_files as source_files
 from .writing import LIVE_SETTINGS as LIVE_SETTINGS
 from .writing import PRESETS as PRESETS
 from .writing import Comparison as Comparison

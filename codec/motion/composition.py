@@ -27,7 +27,8 @@ class TracedPicture:
 
     `shift` is (cells, 2) int16, quarter pixels, x before y; `back` (cells,) int16 is how many places earlier in
     decoding order the picture lies that the cell refers to, 0 where it refers to none; `is_lost` (cells,) marks cells
-    without a reference of their own, or whose ways end elsewhere than most, which move like a neighbour. `root`
+    that move like a neighbour: they have no reference of their own, or their ways end elsewhere than most, or lead over
+    a cell that is lost, with larger differences. `root`
     (cells,) int32 is the intra-coded picture at the end of the way, by its place in decoding order, -1 where there is
     none, and `error` (cells,) float32 the sum of mean absolute differences on that way. `confidence` (cells,) uint8
     says in 255ths how sure the reference is, 0 where `is_lost`. All six are None in a picture where ways end. `key` is
@@ -58,7 +59,8 @@ def trace(
     """One vector for each 8x8 cell of a frame; `references` and `pictures` are what it may refer to, by decoding order.
 
     Of a block's two vectors that one counts whose way to the end has the smaller sum of differences. `key` becomes the
-    end to which all ways together have the smallest sum.
+    end to which all ways together have the smallest sum. Cells without a way there, and those whose way meets such a
+    cell, try their neighbours' motion.
     """
     size_hw, decode_index = frame.size_hw, frame.decode_index
     rows, cols = (-(-size // BLOCK) for size in size_hw)
@@ -67,24 +69,38 @@ def trace(
     picture = np.where(vectors < 0, -1, matches.picture[vectors])
     back = np.where((picture < 0) | (decode_index - picture > _FARTHEST), 0, decode_index - picture)
     shift = quarter_pixels(array)[vectors]
-    ahead = [_look_up(shift[which], back[which], decode_index, size_hw, pictures) for which in (0, 1)]
-    error = np.stack([matches.error[vectors[which]] + ahead[which][0] for which in (0, 1)])
-    root = np.stack([ahead[which][1] for which in (0, 1)])
+    cells = np.arange(rows * cols)
+    ahead = [_look_up(cells, shift[which], back[which], decode_index, size_hw, pictures) for which in (0, 1)]
+    error = np.stack([matches.error[vectors[which]] + ahead[which].error for which in (0, 1)])
+    root = np.stack([ahead[which].root for which in (0, 1)])
     error[back == 0] = np.inf
     key = _best_root(error, root)
     best = (error + np.where(root == key, np.float32(0), np.float32(_LOST))).argmin(0)
 
-    cells = np.arange(rows * cols)
-    is_lost = (back[best, cells] == 0) | (root[best, cells] != key)
+    has_way = (back[best, cells] != 0) & (root[best, cells] == key)
+    known = has_way & ~np.stack([each.is_lost for each in ahead])[best, cells]
+    if not known.any():
+        known = has_way
+    own_cost = np.where(has_way, error[best, cells], np.float32(np.inf))
     moved, behind = shift[best, cells], back[best, cells]
-    like = best_neighbours(~is_lost.reshape(rows, cols), moved, decode_index - behind, frame.luma, references)
+
+    def cost_ahead(
+        at: NDArray[np.intp], to: NDArray[np.integer], pictures_at: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        there = _look_up(at, to, decode_index - pictures_at, decode_index, size_hw, pictures)
+        return there.error + np.where(there.root == key, np.float32(0), np.float32(_LOST))
+
+    like, total = best_neighbours(
+        known.reshape(rows, cols), own_cost, moved, decode_index - behind, frame.luma, references, cost_ahead
+    )
+    is_lost = ~has_way | (like != cells)
     moved, behind = moved[like], behind[like]
-    rest, ends = _look_up(moved, behind, decode_index, size_hw, pictures)
-    total = np.where(is_lost, rest + np.float32(_LOST), error[best, cells])
+    there = _look_up(cells, moved, behind, decode_index, size_hw, pictures)
+    total = np.where(np.isinf(total), there.error + np.float32(_LOST), total)
     sure = np.where(is_lost, 0, np.rint(255 * matches.confidence[vectors[best, cells]])).astype(np.uint8)
     back16 = behind.astype(np.int16)
     return TracedPicture(
-        frame.index, decode_index, size_hw, key, moved.astype(np.int16), back16, is_lost, ends, total, sure
+        frame.index, decode_index, size_hw, key, moved.astype(np.int16), back16, is_lost, there.root, total, sure
     )
 
 
@@ -93,29 +109,42 @@ def _centre_cells(count: int, size: int, origin: int) -> NDArray[np.intp]:
     return (np.minimum(np.arange(count) * BLOCK + BLOCK // 2, size - 1) - origin) // BLOCK
 
 
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """Of each of n cells: the sum of differences on the rest of its way, the root at its end, and whether the next
+    cell on it is lost; 0, -1 and false where it refers to nothing."""
+
+    error: NDArray[np.float32]
+    root: NDArray[np.int32]
+    is_lost: NDArray[np.bool_]
+
+
 def _look_up(
+    cells: NDArray[np.intp],
     shift: NDArray[np.integer],
     back: NDArray[np.integer],
     decode_index: int,
     size_hw: tuple[int, int],
     pictures: Mapping[int, TracedPicture],
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """The error and the root of what each cell's centre refers to; 0 and -1 where that is nothing."""
-    rows, cols = (-(-size // BLOCK) for size in size_hw)
-    x = (np.tile(np.arange(cols) * BLOCK + BLOCK // 2, rows) + (shift[:, 0] >> 2)).clip(0, size_hw[1] - 1) // BLOCK
-    y = (np.repeat(np.arange(rows) * BLOCK + BLOCK // 2, cols) + (shift[:, 1] >> 2)).clip(0, size_hw[0] - 1) // BLOCK
-    error, root = np.zeros(len(back), np.float32), np.full(len(back), -1, np.int32)
+) -> _Ahead:
+    """What lies ahead of the centres of `cells` (n,), by their index, where they move by `shift` (n, 2) to the pictures
+    `back` (n,) places earlier."""
+    cols = -(-size_hw[1] // BLOCK)
+    x = (cells % cols * BLOCK + BLOCK // 2 + (shift[:, 0] >> 2)).clip(0, size_hw[1] - 1) // BLOCK
+    y = (cells // cols * BLOCK + BLOCK // 2 + (shift[:, 1] >> 2)).clip(0, size_hw[0] - 1) // BLOCK
+    found = _Ahead(np.zeros(len(back), np.float32), np.full(len(back), -1, np.int32), np.zeros(len(back), np.bool_))
     for step in np.flatnonzero(np.bincount(back)):
         picture = pictures.get(decode_index - int(step))
         if step == 0 or picture is None:
             continue
         at = np.flatnonzero(back == step)
-        if picture.root is None or picture.error is None:
-            root[at] = picture.decode_index
+        if picture.root is None or picture.error is None or picture.is_lost is None:
+            found.root[at] = picture.decode_index
         else:
             cell = y[at] * cols + x[at]
-            error[at], root[at] = picture.error[cell], picture.root[cell]
-    return error, root
+            found.error[at], found.root[at] = picture.error[cell], picture.root[cell]
+            found.is_lost[at] = picture.is_lost[cell]
+    return found
 
 
 def _best_root(error: NDArray[np.float32], root: NDArray[np.int32]) -> int:

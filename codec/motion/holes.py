@@ -1,8 +1,8 @@
-"""Cells without a reference of their own: they move like the neighbour whose motion fits them best."""
+"""Cells without a way of their own: they move like the neighbour whose motion fits them best."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,44 +11,52 @@ from .field import BLOCK
 from .filling import mix_with_nearest
 from .prediction import Sampler, SubpixelPlanes, cells_of, differences
 
+CostAhead = Callable[[NDArray[np.intp], NDArray[np.integer], NDArray[np.integer]], NDArray[np.float32]]
+"""What the rest of the way costs, (n,), for n cells, if they move by (n, 2) quarter pixels to (n,) pictures."""
+
 
 def best_neighbours(
     known: NDArray[np.bool_],
+    cost: NDArray[np.float32],
     shift: NDArray[np.integer],
     picture: NDArray[np.integer],
     luma: NDArray[np.uint8],
     references: Mapping[int, SubpixelPlanes],
-) -> NDArray[np.intp]:
-    """For each cell of a grid, flat, the index of the known cell whose motion it shares: its own where it is known.
+    cost_ahead: CostAhead,
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """For each cell of a grid, flat, the index of the cell whose motion it takes, its own or a neighbour's, and the
+    cost of its way then.
 
-    `known` is (rows, cols), of 8x8 pixels from the picture's corner; `shift` (cells, 2) in quarter pixels and `picture`
-    (cells,) say how known cells move, `luma` is the frame and `references` are the pictures by decoding order. A cell
-    that is not known tries the motion of the nearest known cell, and of the nearest in its row and column to each side,
-    and takes the one that predicts it best. Cells stay their own where none is known.
+    `known` is (rows, cols), of 8x8 pixels from the picture's corner; these cells keep their own. `cost` (cells,) is
+    what each cell's own way costs: the sum of mean absolute differences in grey levels of all steps, infinite where
+    there is none. `shift` (cells, 2) in quarter pixels and `picture` (cells,) say how cells move, `luma` is the frame
+    and `references` are the pictures by decoding order. A cell that is not known tries the motion of the nearest known
+    cell, and of the nearest in its row and column to each side, and takes the one whose whole way costs least, unless
+    its own costs no more. The cost stays infinite where no way can be compared: then the nearest cell's motion is
+    taken. Cells stay their own where none is known.
     """
-    nearest = _nearest(known)
+    like, total = np.arange(known.size), cost.copy()
     holes = np.flatnonzero(~known)
     if len(holes) in (0, known.size):
-        return nearest
+        return like, total
     cols = known.shape[1]
     corners = np.stack([holes % cols, holes // cols], 1) * BLOCK
     own = cells_of(luma, (0, 0), known.shape)[holes]
-    best, lowest = nearest[holes], np.full(len(holes), np.inf, np.float32)
-    candidates = np.concatenate([nearest[None], _nearest_in_lines(known)])[:, holes]
+    candidates = np.concatenate([_nearest(known)[None], _nearest_in_lines(known)])[:, holes]
+    costs = np.full(candidates.shape, np.inf, np.float32)
     for index in np.unique(picture[candidates[candidates >= 0]]):
         if int(index) not in references:
             continue
         which, at = np.nonzero((candidates >= 0) & (picture[candidates] == index))
-        chosen = candidates[which, at]
-        error = np.full(candidates.shape, np.inf, np.float32)
-        prediction = Sampler(corners[at], shift[chosen], luma.shape).predict(references[int(index)])
-        error[which, at] = differences(prediction, own[at])
-        first = error.argmin(0)
-        better = error.min(0) < lowest
-        best[better] = candidates[first[better], better]
-        lowest = np.minimum(lowest, error.min(0))
-    nearest[holes] = best
-    return nearest
+        moved = shift[candidates[which, at]]
+        prediction = Sampler(corners[at], moved, luma.shape).predict(references[int(index)])
+        ahead = cost_ahead(holes[at], moved, np.full(len(at), index))
+        costs[which, at] = differences(prediction, own[at]) + ahead
+    first, lowest = costs.argmin(0), costs.min(0)
+    takes = (lowest < cost[holes]) | np.isinf(cost[holes])
+    like[holes[takes]] = candidates[first, np.arange(len(holes))][takes]
+    total[holes[takes]] = lowest[takes]
+    return like, total
 
 
 def _nearest(known: NDArray[np.bool_]) -> NDArray[np.intp]:

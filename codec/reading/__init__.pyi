@@ -12,6 +12,7 @@ from .container import file_url as file_url
 from .container import find_start_points as find_start_points
 from .container import is_untimed as is_untimed
 from .container import shown_frames as shown_frames
+from .container import source_files as source_files
 from .damage import DamageWatcher as DamageWatcher
 from .decoding import decode_stream as decode_stream
 from .mvextractor import open_with_mvextractor as open_with_mvextractor

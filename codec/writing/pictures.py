@@ -103,7 +103,10 @@ def pictures_of_video(
     Planes of yuv420p sources pass untouched. Raises SourceError or InvalidDataError where the file cannot be read.
     """
     source, video = _open(path, stream)
-    video.thread_type = "AUTO"
+    # Never frame threads: what they make of damage depends on who is first, and the same source is to give the same
+    # bytes; they say of which packet the decoder complains only roughly; and closing them midway could wait for ever
+    # (see reading.video). Encoding takes many times as long as decoding anyway.
+    video.thread_type = "SLICE"
     times = TimeLine(source.container, video, frame_rate)
     counts = Counts(time_jumps=times.jumps)
     decoded = _decode(source, video, times, counts)
@@ -184,12 +187,12 @@ def _decode(source: OpenSource, stream: VideoStream, times: TimeLine, counts: Co
             damage.see_h264(index, data, length_size, slices.read(data))
         else:
             damage.see(index, packet.is_keyframe)
-        packet.pts = index  # goes through the decoder with the picture; a tag in `opaque` is not safe in frame threads
+        packet.pts = index  # goes through the decoder with the picture
 
     def lose(packet: av.Packet[VideoStream] | None) -> None:
         counts.decode_errors += 1
         if packet is not None and packet.pts is not None:
-            damage.damage(packet.pts)  # with frame threads of a packet shortly before
+            damage.damage(packet.pts)
 
     with source.container:
         for picture in decode_stream(source, stream, see=see, lose=lose):

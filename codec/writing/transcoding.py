@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ...errors import GopsegError
 from ...files import discard, part_of, publish, remove_abandoned
 from ..errors import EncodeError
 from ..reading import file_url
-from .comparison import FrameErrors
+from .comparison import Comparison, FrameErrors
 from .encoder import configure
 from .interleave import CodedPacket, InterleavedEncoder
 from .pictures import Pictures
@@ -30,7 +31,7 @@ class Transcoded:
     `psnr_db` (of Y, U, V and of all samples together, from the mean squared error over the whole video) and `ssim`
     (mean over time, luma, x264's 8x8 windows; Wang et al. 2004) compare what a decoder gives with the yuv420p
     pictures that the encoder was given. `worst_frame` is the one with the largest squared error: `index`, `psnr_db` of
-    all its samples, and `ssim` where the engine measures it frame by frame.
+    all its samples, and its `ssim`.
     """
 
     size_hw: tuple[int, int]
@@ -76,25 +77,29 @@ def transcode(
     )
     result = Transcoded(pictures.size_hw)
     errors = FrameErrors(pictures.size_hw)
+    waiting, worst = deque[av.VideoFrame](), _Worst()
     try:
         try:
             clock = PictureClock(pictures.frame_rate, pictures.time_base)
             with _Mp4(part, path, pictures, settings) as file:
                 types: list[str] = []
-                for coded in encoder.run(clock.with_durations(pictures)):
+                for coded in encoder.run(_kept(clock.with_durations(pictures), waiting)):
                     if not types:
                         result.x264 = x264_version(bytes(coded.packet))
                     file.write(coded)
                     types.append(coded.pict_type)
                     result.packet_bytes.append(coded.packet.size)
                     errors.add(coded.squared_errors)
+                    picture = waiting.popleft()
+                    if errors.worst_frame["index"] == errors.count - 1:
+                        worst = _Worst(picture, coded.pts)
                     if on_frame is not None:
                         on_frame()
         finally:
             ssims = encoder.close()
         result.pict_types = "".join(types)
         result.duration_seconds = float(clock.ticks * pictures.time_base)
-        result.psnr_db, result.worst_frame = errors.psnr_db, errors.worst_frame
+        result.psnr_db, result.worst_frame = errors.psnr_db, errors.worst_frame | worst.ssim(part, pictures)
         result.ssim = _mean(ssims, encoder.frames_of_slots)
         _check_gops(result.pict_types, settings.gop, path)
         if finish is not None:
@@ -105,6 +110,39 @@ def transcode(
     finally:
         discard(part)
     return result
+
+
+@dataclass(frozen=True)
+class _Worst:
+    """The picture that was coded worst so far, None at first, and its time in the file."""
+
+    picture: av.VideoFrame | None = None
+    pts: int = 0
+
+    def ssim(self, file: Path, pictures: Pictures) -> dict[str, float]:
+        """Its `ssim` in the whole file, of which one GOP is decoded; the encoder tells the mean of all frames only."""
+        if self.picture is None:
+            return {}
+        time = self.pts * pictures.time_base
+        with av.open(file_url(file)) as container:
+            stream = container.streams.video[0]
+            unit = stream.time_base or pictures.time_base
+            container.seek(round(time / unit), stream=stream)
+            for decoded in container.decode(stream):
+                if decoded.pts is not None and abs(decoded.pts * unit - time) < unit:
+                    comparison = Comparison(pictures.size_hw)
+                    comparison.add(decoded, self.picture)
+                    return {"ssim": round(comparison.ssim, 6)}
+        return {}
+
+
+def _kept(
+    pictures: Iterable[tuple[av.VideoFrame, int]], waiting: deque[av.VideoFrame]
+) -> Iterator[tuple[av.VideoFrame, int]]:
+    """The pictures as they are, which `waiting` is given, too."""
+    for picture, duration in pictures:
+        waiting.append(picture)
+        yield picture, duration
 
 
 class PictureClock:

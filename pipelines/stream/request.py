@@ -120,9 +120,12 @@ class StreamRequest(InferenceRequest):
     def asked(self, mode: str, options: Options) -> dict[str, Any]:
         """All that the outputs depend on: the source as it is now, the mode that is run, its options, and the other
         options; JSON can hold it."""
+        from ...codec import source_files
+
         path = Path(self.source)
         fields = {each.name for each in dataclasses.fields(self) if each.metadata != _FREE} - {"options"}
         asked = {name: getattr(self, name) for name in sorted(fields)} | asdict(options)
-        stamp = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
+        stats = [file.stat() for file in source_files(path)]
+        stamp = [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)] if stats else None
         asked |= {"source": str(path.resolve()), "source_stamp": stamp, "mode": mode, "version": __version__}
         return dict(json.loads(json.dumps(asked, default=str)))

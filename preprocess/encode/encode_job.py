@@ -17,11 +17,22 @@ from ...codec import (
     file_url,
     pictures_of_images,
     pictures_of_video,
+    source_files,
 )
 from ...data import FrameFolder
 from ...files import publish_together, refuse_taken
 from ..errors import OutputError
-from ..jobs import SCHEMA, SequenceSource, read_sidecar, sha256_of, sha256_of_frames, sidecar_part, stamp_of, versions
+from ..jobs import (
+    SCHEMA,
+    SequenceSource,
+    read_sidecar,
+    sha256_of,
+    sha256_of_frames,
+    sha256_of_source,
+    sidecar_part,
+    stamp_of,
+    versions,
+)
 from .engine import AvEngine, Engine
 
 FOLDER_RATE = Fraction(25)
@@ -83,7 +94,7 @@ class EncodeJob:
     def source_sha256(self) -> str:
         """The hash of the source's content."""
         files = self.source.files
-        return sha256_of(self.source.path) if files is None else sha256_of_frames(files)
+        return sha256_of_source(self.source.path) if files is None else sha256_of_frames(files)
 
     def ffmpeg_command(self, pictures: Pictures) -> str:
         """The equivalent ffmpeg command line (without frame files that a glob in name order would mix up)."""
@@ -115,8 +126,8 @@ class EncodeJob:
         return self.video, self.sidecar
 
     def source_stamp(self) -> list[int]:
-        """Bytes and last change of the file, or of all frames."""
-        return stamp_of(self.source.files or (self.source.path,))
+        """Bytes and last change of the file, of all files of a playlist, or of all frames."""
+        return stamp_of(self.source.files or source_files(self.source.path))
 
     def frame_total(self) -> int | None:
         """Frames of all passes, by the container's account."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...codec import InvalidDataError, declared_frames
+from ...codec import InvalidDataError, declared_frames, source_files
 from ..errors import OutputError
-from ..jobs import sha256_of, stamp_of
+from ..jobs import sha256_of_source, stamp_of
 from .archive import SCHEMA_VERSION, load_metadata
 from .array_names import OPTIONAL, in_order
 from .extraction import extract
@@ -47,8 +47,8 @@ class ExtractJob:
         )
 
     def source_stamp(self) -> list[int]:
-        """Bytes and last change of the video."""
-        return stamp_of((self.source_path,))
+        """Bytes and last change of the video, or of all files of a playlist."""
+        return stamp_of(source_files(self.source_path))
 
     def frame_total(self) -> int | None:
         """Frames by the container's account."""
@@ -71,7 +71,7 @@ class ExtractJob:
             )
         if info["source"].get("asked_stream") != self.stream:
             raise OutputError(f"{self.output}: is of another stream, {info['source'].get('stream')}; {way_out}")
-        return bool(info["source"]["sha256"] == sha256_of(self.source_path))
+        return bool(info["source"]["sha256"] == sha256_of_source(self.source_path))
 
     def run(self, on_frame: Callable[[], None] | None = None) -> dict[str, Any]:
         """Extract; returns the archive's `meta`. Raises what `extract` raises; nothing is left behind then."""

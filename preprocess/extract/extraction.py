@@ -19,9 +19,10 @@ from ...codec import (
     MotionUnavailableError,
     SignalReader,
     disk_errors,
+    source_files,
 )
 from ...files import refuse_taken
-from ..jobs import READERS, sha256_of
+from ..jobs import READERS, sha256_of_source, stamp_of
 from .archive import CONVENTIONS, QUARTER, SCHEMA_VERSION, UNKNOWN_PTS, UNKNOWN_QP, fields_of
 from .archive_writer import ArchiveWriter
 from .array_names import ARRAYS, OPTIONAL, RECOVERED, SIGNALS, in_order
@@ -202,8 +203,8 @@ class _Extraction:
             "frame_count": count,
             "source": {
                 "name": path.name if is_file else video.name,
-                "sha256": sha256_of(path) if is_file else None,
-                "bytes": path.stat().st_size if is_file else None,
+                "sha256": sha256_of_source(path) if is_file else None,
+                "bytes": stamp_of(source_files(path))[0] if is_file else None,
                 "stream": video.stream_choice,
                 "asked_stream": self._stream,
             },

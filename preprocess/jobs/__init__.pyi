@@ -19,6 +19,7 @@ from .sidecar import SCHEMA as SCHEMA
 from .sidecar import read_sidecar as read_sidecar
 from .sidecar import sha256_of as sha256_of
 from .sidecar import sha256_of_frames as sha256_of_frames
+from .sidecar import sha256_of_source as sha256_of_source
 from .sidecar import sidecar_part as sidecar_part
 from .sidecar import stamp_of as stamp_of
 from .sidecar import versions as versions

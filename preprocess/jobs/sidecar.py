@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ...codec import EncodeError
+from ...codec import EncodeError, source_files
 from ...files import discard, part_of, publish, remove_abandoned
 
 SCHEMA = 1
@@ -20,6 +20,12 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_source(path: Path) -> str:
+    """The SHA-256 of a video file; that of a playlist is one over all that it lists, as of frames."""
+    files = source_files(path)
+    return sha256_of_frames(files) if len(files) > 1 else sha256_of(path)
 
 
 def sha256_of_frames(files: Sequence[Path]) -> str:

@@ -17,6 +17,7 @@ _CODEC = {
     "chain": (f"{_HERE}.codec.commands:chain", "Time to rasterise vectors and follow them to the keyframe."),
     "motion": (f"{_HERE}.codec.commands:motion", "How far things move, and how well vectors capture it."),
     "references": (f"{_HERE}.codec.commands:references", "How well the references of vectors are recovered."),
+    "warp": (f"{_HERE}.codec.commands:warp", "How well moved keyframes fit, with several references and B-frames."),
     "signals": (f"{_HERE}.codec.commands:signals", "Cuts found on videos whose cuts are known."),
 }
 _ALL = {

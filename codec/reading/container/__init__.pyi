@@ -2,6 +2,7 @@ from .opening import OpenSource as OpenSource
 from .opening import Source as Source
 from .opening import file_url as file_url
 from .orientation import Orientation as Orientation
+from .playlists import source_files as source_files
 from .selection import choose_stream as choose_stream
 from .selection import count_streams as count_streams
 from .selection import describe_choice as describe_choice

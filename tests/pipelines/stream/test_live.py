@@ -182,6 +182,20 @@ def test_the_command_reports_gaps(stream, tmp_path: Path, server: Server, transp
     assert stats["frames"] == gap["after_frames"] + 48 == len(list((tmp_path / "live_segmented_labels").iterdir()))
 
 
+def is_waiting(process: subprocess.Popen[bytes]) -> bool:
+    """Whether all its threads sleep and hardly work in a while: a busy machine may only have left it out."""
+    looks = []
+    for pause in (0.3, 0):
+        stats = [
+            file.read_text().rpartition(")")[2].split() for file in Path(f"/proc/{process.pid}/task").glob("*/stat")
+        ]
+        looks.append(({stat[0] for stat in stats}, sum(int(stat[11]) + int(stat[12]) for stat in stats)))
+        time.sleep(pause)
+    (before, ticks), (after, more_ticks) = looks
+    return before | after == {"S"} and more_ticks <= ticks + 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_stall_on_standard_input_is_told(model_file: Path, tmp_path: Path, transport: bytes) -> None:
     common = ["--model", model_file, "--device", "cpu", "--precision", "fp32", "--timeout", "0.5", "--stats", "s.json"]
     code = "from gopseg.pipelines.stream.main import main; main()"
@@ -194,18 +208,20 @@ def test_a_stall_on_standard_input_is_told(model_file: Path, tmp_path: Path, tra
     half = len(cut(transport, 0.5))
     process.stdin.write(transport[:half])
     process.stdin.flush()
-    rle = None
-    for _ in range(600):
-        rle = rle or next(iter(tmp_path.glob(".x*.part-*")), None)
-        if rle is not None and process.poll() is None:
-            break
+    deadline = time.monotonic() + 300
+    while not (any(tmp_path.glob(".x*.part-*")) and is_waiting(process)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
         time.sleep(0.05)
+    since = time.monotonic()
     time.sleep(1.5)
-    error = process.communicate(transport[half:], timeout=60)[1].decode()
+    held = time.monotonic() - since
+    error = process.communicate(transport[half:], timeout=120)[1].decode()
     assert process.returncode == 0, error
     assert "it went on by itself" in error
     stats = json.loads((tmp_path / "s.json").read_text())
-    assert (stats["frames"], len(stats["gaps"]), stats["gaps"][0]["attempts"]) == (48, 1, 0)
+    ours = [gap for gap in stats["gaps"] if gap["seconds"] >= held]  # a busy machine may make shorter ones
+    assert (stats["frames"], len(ours), ours[0]["attempts"]) == (48, 1, 0)
 
 
 def test_a_camera_that_is_not_there(stream, tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ def planes(path: Path) -> np.ndarray:
         return np.stack([picture.to_ndarray() for picture in container.decode(video=0)]).astype(float)
 
 
+def ssim(first: np.ndarray, second: np.ndarray) -> float:
+    """The mean over windows of 8x8 pixels, every 4 (Wang et al. 2004, equation 13)."""
+    a, b = (np.lib.stride_tricks.sliding_window_view(image, (8, 8))[::4, ::4] for image in (first, second))
+    covariance = ((a - a.mean((2, 3), keepdims=True)) * (b - b.mean((2, 3), keepdims=True))).sum((2, 3)) / 63
+    means, variances = (a.mean((2, 3)), b.mean((2, 3))), (a.var((2, 3), ddof=1), b.var((2, 3), ddof=1))
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    likeness = (2 * means[0] * means[1] + c1) * (2 * covariance + c2)
+    return float((likeness / ((means[0] ** 2 + means[1] ** 2 + c1) * (variances[0] + variances[1] + c2))).mean())
+
+
 def test_video_and_account(video: Path, tmp_path: Path, encode: Encode) -> None:
     result = encode(video, "-o", tmp_path / "out", "--gop", 10, "--bitrate", "800k", "--preset", "veryfast")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -54,6 +64,9 @@ def test_video_and_account(video: Path, tmp_path: Path, encode: Encode) -> None:
     errors = np.mean((planes(target) - planes(video)) ** 2, (1, 2))
     assert content["worst_frame"]["index"] == np.argmax(errors)
     assert content["worst_frame"]["psnr_db"] == pytest.approx(10 * np.log10(255**2 / errors.max()), abs=1e-3)
+    worst = content["worst_frame"]["index"]
+    lumas = [planes(path)[worst, :96] for path in (target, video)]
+    assert content["worst_frame"]["ssim"] == pytest.approx(ssim(*lumas), abs=1e-3)
     assert (content["source"]["time_jumps"], content["source"]["start_seconds"]) == ([], 0)
     assert content["settings"]["gop"] == 10
     assert content["settings"]["bitrate_bps"] == 800_000
@@ -86,7 +99,9 @@ def test_a_frame_of_which_nothing_is_left_is_told(tmp_path: Path, encode: Encode
         cv2.imwrite(str(folder / f"{index:03d}.png"), image)
     result = encode(folder, "-o", tmp_path / "out", "--bitrate", "20k")
     assert result.exit_code == 0, result.stderr
-    assert sidecar(tmp_path / "out" / "flash.json")["worst_frame"]["index"] >= 30
+    worst = sidecar(tmp_path / "out" / "flash.json")["worst_frame"]
+    assert worst["index"] >= 30
+    assert worst["ssim"] < 0.5 < sidecar(tmp_path / "out" / "flash.json")["ssim"]
     assert "dB only; look at it" in result.stderr
 
 

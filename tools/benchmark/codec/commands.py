@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ....console import command, option
+from ....errors import InputError
 from ....options import Numbers, Size
 
 
@@ -105,6 +106,33 @@ def references(
     from .references import measure_references
 
     measure_references(source, presets, params, gop, bitrate, fps, frames, repeat)
+
+
+@command("warp")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+@option("--streets", type=click.IntRange(0), default=6, show_default=True, help="Synthetic streets, seeds 0 and up.")
+@option("--size", type=Size(least=32), default="240x144", show_default=True, help="Size of the streets.")
+@option("--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames of each clip.")
+@option("--gop", type=click.IntRange(2), default=12, show_default=True, help="Frames between keyframes.")
+@option("--crf", type=click.FloatRange(0, 51), default=23.0, show_default=True, help="x264's quality.")
+@option("--params", default="", help="More x264 parameters for all but one_reference, as in merange=32:me=umh.")
+def warp(
+    sources: tuple[str, ...], streets: int, size: tuple[int, int], frames: int, gop: int, crf: float, params: str
+) -> None:
+    """How well keyframes moved by composed motion fit the frames, in encodings with several references and B-frames.
+
+    Each clip is encoded with one reference, as gopseg's encoder does; with x264's defaults; with three B-frames in a
+    row; the same with open GOPs; and with five references. psnr_db is over all frames but keyframes, from the mean
+    squared error. lost_share is the part of the picture whose way meets a block without a vector, where motion is a
+    guess; error_lost and error_elsewhere are the mean squared error's parts there and elsewhere.
+
+    SOURCEs are videos or folders of frames.
+    """
+    from .warp import measure_warp
+
+    if not sources and not streets:
+        raise InputError("nothing to measure; give a SOURCE, or --streets")
+    measure_warp(sources, streets, size, frames, gop, crf, params)
 
 
 @command("signals")

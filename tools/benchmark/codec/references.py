@@ -26,7 +26,7 @@ from ..printing import report
 from .known_references import LayeredClip
 
 Image = NDArray[np.uint8]
-_ONE = "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"
+ONE_REFERENCE = "ref=1:bframes=0:weightp=0:scenecut=0:open-gop=0"
 _CLIP_SIZE, _CLIP_GOP, _CLIP_CRF = (240, 320), 24, "23"
 
 
@@ -35,16 +35,16 @@ def measure_references(
 ) -> None:
     """Measure and report; the arguments are those of `benchmark-codec references`."""
     cv2.setNumThreads(1)
-    images = _images(source, frames)
+    images = images_of(source, frames)
     clip = LayeredClip.make(frames, _CLIP_SIZE)
     rate = Fraction(fps).limit_denominator(1001)
     results = {}
     for preset in tqdm(presets.split(","), disable=not sys.stderr.isatty(), leave=False):
         foreign = {"preset": preset, "x264-params": params}
-        stream = _encode(images, rate, gop, foreign, bitrate)
-        one = _encode(images, rate, gop, {"preset": preset, "x264-params": _ONE}, bitrate)
+        stream = encoded(images, rate, gop, foreign, bitrate)
+        one = encoded(images, rate, gop, {"preset": preset, "x264-params": ONE_REFERENCE}, bitrate)
         layers = (clip.image(index) for index in range(len(clip)))
-        known = _encode(layers, rate, _CLIP_GOP, foreign | {"crf": _CLIP_CRF})
+        known = encoded(layers, rate, _CLIP_GOP, foreign | {"crf": _CLIP_CRF})
         psnr = {
             "recovered": _psnr(stream, recover=True),
             "previous": _psnr(stream, recover=False),
@@ -73,7 +73,9 @@ def measure_references(
     )
 
 
-def _images(source: str | None, count: int) -> list[Image]:
+def images_of(source: str | None, count: int) -> list[Image]:
+    """The first `count` frames of a video, of a folder or, without `source`, of a street; InputError if they are not
+    two or more of one size."""
     if source is None:
         street = SyntheticStreet(size_hw=(360, 480))
         bar = tqdm(street.frames(count), total=count, desc="street", disable=not sys.stderr.isatty(), leave=False)
@@ -86,7 +88,8 @@ def _images(source: str | None, count: int) -> list[Image]:
     return images
 
 
-def _encode(images: Iterable[Image], rate: Fraction, gop: int, options: dict[str, str], bitrate: int = 0) -> bytes:
+def encoded(images: Iterable[Image], rate: Fraction, gop: int, options: dict[str, str], bitrate: int = 0) -> bytes:
+    """An MP4 of the images by libx264 with these options, those that are empty left out."""
     file, reformatter = io.BytesIO(), VideoReformatter()
     with av.open(file, "w", format="mp4") as container:
         stream = None
@@ -129,12 +132,13 @@ def _psnr(stream: bytes, *, recover: bool) -> dict[int, float]:
             chain.push(filled(MotionField.from_vectors(frame.motion)))
             key = frame.index - frame.distance if frame.references is None else frame.key_index
             motion = chain.compose(4) if frame.references is None else frame.references.compose(4)
-            error = np.square(_warped(frames[key].image, motion).astype(np.float32) - frame.image).mean()
+            error = np.square(warped(frames[key].image, motion).astype(np.float32) - frame.image).mean()
             errors[frame.index - key].append(float(error))
     return {d: round(float(10 * np.log10(255**2 / np.mean(errors[d]))), 2) for d in sorted(errors)}
 
 
-def _warped(image: Image, motion: MotionField) -> Image:
+def warped(image: Image, motion: MotionField) -> Image:
+    """What `motion` makes of the image it leads to: bilinear, the border repeated outwards."""
     height, width = motion.size_hw
     cell = round(motion.cell[0])
     shift = motion.displacement.repeat(cell, 0).repeat(cell, 1)[:height, :width]
