@@ -32,6 +32,9 @@ from .router import Policy as Policy
 from .router import Predictor as Predictor
 from .runner import NetworkRunner as NetworkRunner
 from .stream import InferenceRequest as InferenceRequest
+from .stream import Places as Places
 from .stream import StreamRequest as StreamRequest
+from .stream import Summary as Summary
 from .stream import segment as segment
+from .stream import segment_many as segment_many
 from .stream import segment_stream as segment_stream

@@ -1,6 +1,7 @@
 from .live import Gap as Gap
 from .live import LiveVideo as LiveVideo
 from .naming import is_live as is_live
+from .naming import is_stills as is_stills
 from .naming import source_stem as source_stem
 from .opening import Patience as Patience
 from .opening import open_source as open_source

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..motion import CODEC
 from .mode import BranchWeights, CodecReads, Mode
-from .options import Keyframes, LowResolution, flow_source, refresh_above
+from .options import Keyframes, LowResolution, flow_source, interval_runs_on, refresh_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ AR = Mode(
     help="as motion, fused between keyframes with a branch that sees shrunken frames",
     options=AlteringOptions,
     reads=reads,
+    remembers=interval_runs_on,
     weights=(BranchWeights("ar", scale="lr_scale"),),
     build="gopseg.pipelines.modes.building:build_ar",
 )

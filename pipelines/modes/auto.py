@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .mode import Mode
 from .motion import MotionOptions, reads
-from .options import positive, refresh_above
+from .options import interval_runs_on, positive, refresh_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,18 @@ class AutoOptions(MotionOptions):
     )
 
 
+def remembers(options: AutoOptions) -> str | None:
+    """What was spent, where there is a budget."""
+    if options.budget is not None or options.target_fps is not None:
+        return "keeps to its budget over the whole stream"
+    return interval_runs_on(options)
+
+
 AUTO_MODE = Mode(
     name="auto",
     help="as motion, and the network also on whichever frame the codec and the decoder say carrying would get wrong",
     options=AutoOptions,
     reads=reads,
+    remembers=remembers,
     build="gopseg.pipelines.modes.building:build_auto",
 )

@@ -29,10 +29,16 @@ def reads(options: ClipOptions) -> CodecReads:
     return CodecReads(vectors=is_guided, qp=is_guided)
 
 
+def remembers(_: ClipOptions) -> str:
+    """The frames that it looks at."""
+    return "looks at earlier frames, whatever keyframe lies between"
+
+
 CLIP = Mode(
     name="clip",
     help="an MRCFA network on every frame, which also looks at earlier frames",
     options=ClipOptions,
     reads=reads,
+    remembers=remembers,
     build="gopseg.pipelines.modes.building:build_clip",
 )

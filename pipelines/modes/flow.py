@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .mode import Mode
 from .motion import MotionOptions, reads
-from .options import flow_source, refresh_above
+from .options import flow_source, interval_runs_on, refresh_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,5 +22,6 @@ FLOW = Mode(
     help="as motion, along optical flow",
     options=FlowOptions,
     reads=reads,
+    remembers=interval_runs_on,
     build="gopseg.pipelines.modes.building:build_maps",
 )

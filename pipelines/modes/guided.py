@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..motion import CODEC
 from .mode import BranchWeights, CodecReads, Mode
-from .options import HeadWeights, Keyframes, KeyframeScale, flow_source, refresh_above
+from .options import HeadWeights, Keyframes, KeyframeScale, flow_source, interval_runs_on, refresh_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ GUIDED = Mode(
     help="as motion, corrected by a small trained head",
     options=GuidedOptions,
     reads=reads,
+    remembers=interval_runs_on,
     weights=(BranchWeights("guided", file="guided_weights"),),
     build="gopseg.pipelines.modes.building:build_guided",
 )

@@ -46,10 +46,17 @@ def _nothing(_: Options) -> CodecReads:
     return CodecReads()
 
 
+def _keyframe_only(_: Options) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mode(Generic[Given]):
     """A declaration: a mode's `name`, its `help` in a line, its `options`, what it `reads` of the codec with these, the
     `weights` it wants beside the network's, and how to `build` its pipeline.
+
+    `remembers` says, of these options, what the labels after one of the stream's keyframes depend on before it, beside
+    the length of the last GOP: "it ..."; None where there is nothing. Only then may several workers share a file.
 
     `build` is a function, or "package.module:function", which is imported only when a pipeline is built: declarations
     are read for `--help`, so they import neither torch nor a codec.
@@ -61,6 +68,7 @@ class Mode(Generic[Given]):
     options: type[Given]
     reads: Callable[[Given], CodecReads] = _nothing
     weights: tuple[BranchWeights, ...] = ()
+    remembers: Callable[[Given], str | None] = _keyframe_only
 
     def __post_init__(self) -> None:
         named = {option for each in self.weights for option in (each.scale, each.file) if option is not None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..motion import CODEC
 from .mode import CodecReads, Mode
-from .options import Carry, Keyframes, KeyframeScale, flow_source, refresh_above
+from .options import Carry, Keyframes, KeyframeScale, flow_source, interval_runs_on, refresh_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,5 +27,6 @@ MOTION = Mode(
     help="the network on keyframes, its result carried along motion vectors between them",
     options=MotionOptions,
     reads=reads,
+    remembers=interval_runs_on,
     build="gopseg.pipelines.modes.building:build_maps",
 )

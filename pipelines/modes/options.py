@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StreamUsageError
+from ..motion import CODEC
 
 SPEC = "gopseg"
 """Where an `OptionSpec` lies in a field's metadata."""
@@ -126,6 +127,12 @@ class Keyframes(Options):
     interval: int | None = integer(
         None, "Frames from one run of the network to the next.", low=1, default_help="the stream's keyframes"
     )
+
+
+def interval_runs_on(options: Any) -> str | None:
+    """What modes with `interval` and `flow_source` remember: motion other than the codec's does not begin anew at
+    keyframes, so that an interval is counted on over them."""
+    return "counts --interval on over keyframes" if options.interval and options.flow_source != CODEC else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
 from .class_list import ClassList as ClassList
+from .containers import CONTAINERS as CONTAINERS
 from .overlay import Painter as Painter
 from .palettes import palette_of as palette_of
 from .progress import Progress as Progress

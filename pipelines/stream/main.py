@@ -12,14 +12,20 @@ from ...console import add_options, existing_options, option
 from ...data import dataset_names
 from ...segnet import RUNTIMES, default_runtime
 from .. import openmp  # noqa: F401 - before anything imports torch
-from ..errors import StreamError
-from ..inputs import is_live
 from ..modes import MODES
 from ..precision import Precision
 from .mode_options import mode_options
 from .request import KINDS, LabelsFormat, Live, Reencode, StreamRequest
 
-INPUT, NETWORK, MODE, OUTPUT, LIVE, RUNNING = "Input", "Network", "Mode", "Output", "Live", "Running"
+INPUT, NETWORK, MODE, OUTPUT, LIVE, MANY, RUNNING = (
+    "Input",
+    "Network",
+    "Mode",
+    "Output",
+    "Live",
+    "Many workers",
+    "Running",
+)
 _RESUME = (
     "Continue an interrupted run that had the same options, from the last keyframe that all outputs contain; the "
     "frames before it are decoded only. A finished run is left alone. After Ctrl-C, or if the source broke off, every "
@@ -31,7 +37,7 @@ def _options() -> list[Any]:
     default = {name: each.default for name, each in StreamRequest.__dataclass_fields__.items()}
     modes = " ".join(f"{mode.name}: {mode.help}." for mode in MODES.values())
     return [
-        click.argument("source"),
+        click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
         option(
             "--reencode",
             group=INPUT,
@@ -200,6 +206,22 @@ def _options() -> list[Any]:
             help="How many times in a row to reconnect to an address or a camera that stalls or drops. Labelling "
             "continues at the next keyframe, and gaps are reported.",
         ),
+        option(
+            "--jobs",
+            group=MANY,
+            type=click.IntRange(1),
+            metavar="N",
+            help="Processes that share the work, each with its share of the cores. Long files are cut at keyframes and "
+            "joined again, wherever that changes no label; docs/jobs.md says where not. Default: 1, and on a cluster "
+            "one a GPU, or a core.",
+        ),
+        option(
+            "--ray",
+            group=MANY,
+            metavar="ADDRESS",
+            help="Share the work on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for this machine's "
+            "processes. All machines must see the files under the same paths.",
+        ),
         existing_options(resume=_RESUME),
         option("-v", "--verbose", group=RUNNING, is_flag=True, help="Say which stream of the source is read."),
         option("-q", "--quiet", group=RUNNING, is_flag=True, help="No progress bar, and no messages except errors."),
@@ -214,19 +236,34 @@ def _add(function: Any, parameter: click.Parameter) -> Any:
 def build_command() -> console.Command:
     """The command, with the options of the modes that are registered now."""
 
-    def run(save: str, existing: console.Existing, **options: Any) -> None:
-        from .running import segment_stream
+    def run(
+        sources: tuple[str, ...],
+        save: str,
+        existing: console.Existing,
+        jobs: int | None,
+        ray: str | None,
+        output: Path | None,
+        stats_file: Path | None,
+        **options: Any,
+    ) -> None:
+        from .jobs import label
 
         own = {each.name: options.pop(str(each.name)) for each in mode_options(MODE)}
         given = {str(name): value for name, value in own.items() if value is not None}
-        request = StreamRequest(
-            save=tuple(kind.strip() for kind in save.split(",")), options=given, existing=existing, **options
-        )
-        outcome = segment_stream(request)
-        if outcome.broken is not None:
-            way_out = "" if is_live(request.source) else ", and --resume goes on from there"
-            raise StreamError(f"{outcome.broken}; the outputs hold the frames before that{way_out}")
-        if outcome.interrupted:
+        kinds = tuple(kind.strip() for kind in save.split(","))
+
+        def request_for(source: str) -> StreamRequest:
+            return StreamRequest(
+                source=source,
+                output=output,
+                stats_file=stats_file,
+                save=kinds,
+                options=given,
+                existing=existing,
+                **options,
+            )
+
+        if label(sources, request_for, jobs, ray):
             click.get_current_context().exit(console.INTERRUPTED)
 
     run.__doc__ = """Label every frame of SOURCE and write it as a video with the labels over it.
@@ -234,6 +271,8 @@ def build_command() -> console.Command:
     SOURCE is a video file, a folder or quoted glob of still images, an address (http://, rtsp://), the number of a
     camera, or - for a stream on standard input. With --save, NAME_labels/000000.png, NAME_color/000000.png and
     NAME.rle.jsonl are written beside the video NAME.mp4, with NAME.classes.json, the classes' names and colours.
+
+    Of several sources, a folder of videos or a glob of them, -o is the folder for the outputs, NAME.mp4 of each.
     """
     return console.command("segment-stream", interrupted="stopped before the first frame; nothing is left.")(
         add_options(_options())(run)

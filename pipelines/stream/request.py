@@ -117,6 +117,11 @@ class StreamRequest(InferenceRequest):
         """The hidden file beside the outputs that exists while a run is unfinished."""
         return hidden_beside(self.video, ".progress.jsonl")
 
+    @property
+    def parts(self) -> Path:
+        """The hidden folder beside the outputs that holds those of a file's parts while a run is unfinished."""
+        return hidden_beside(self.video, ".parts")
+
     def asked(self, mode: str, options: Options) -> dict[str, Any]:
         """All that the outputs depend on: the source as it is now, the mode that is run, its options, and the other
         options; JSON can hold it."""

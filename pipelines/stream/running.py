@@ -2,49 +2,75 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
 
 from ... import __version__
 from ...console import Existing
-from ...files import refuse_long_names, whole_file
+from ...files import discard, refuse_long_names
 from ..inputs import LiveVideo, is_live
 from ..outputs import OutputSet, Progress
 from .job import Outcome, run_job
+from .jobs import SharesNetworks
 from .request import StreamRequest
 from .session import Session
-from .stats import peak_memory_mib
+from .stats import peak_memory_mib, write_statistics
 from .targets import check_targets, make_outputs
 
 
-def segment_stream(request: StreamRequest) -> Outcome:
-    """Do what is asked. Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the
-    request or its input cannot work, and StreamError where something fails on the way."""
+@dataclass(frozen=True)
+class Report:
+    """What became of a request: the outcome, and its statistics as `--stats` writes them, None where nothing was to be
+    done."""
+
+    outcome: Outcome
+    statistics: dict[str, Any] | None = None
+
+
+def segment_stream(request: StreamRequest, on_frame: Callable[[], object] = lambda: None) -> Outcome:
+    """Do what is asked; `on_frame` is called after each frame.
+
+    Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the request or its input
+    cannot work, and StreamError where something fails on the way.
+    """
 
     def say(text: str) -> None:
         if not request.quiet:
             sys.stderr.write(f"{text}\n")
 
+    return run_request(request, say, lambda session: _bar(request, session, on_frame)).outcome
+
+
+Watch = Callable[[Session], AbstractContextManager[Callable[[], object]]]
+"""A context for the time of the work, which gives what is to be called after each frame."""
+
+
+def run_request(
+    request: StreamRequest,
+    say: Callable[[str], None],
+    watch: Watch,
+    runners: SharesNetworks | None = None,
+    turns: AbstractContextManager[object] | None = None,
+) -> Report:
+    """Do what is asked, as `segment_stream` does, and tell `say` of it; see `Session` for `runners` and `turns`."""
     refuse_long_names(request.targets().values())
     if request.existing is Existing.KEEP:
         request = _without_existing(request, say)
         if not request.save:
-            return Outcome(0.0)
+            return Report(Outcome(0.0))
     targets = request.targets()
     existing = [path for path in targets.values() if path.exists()]
     goes_on = request.existing is Existing.RESUME and request.notes.exists()
     if request.existing is Existing.RESUME and not goes_on and existing and len(existing) == len(targets):
         say(f"'{existing[0]}' is finished and is left alone")
-        return Outcome(0.0)
+        return Report(Outcome(0.0))
     check_targets(request, goes_on=goes_on)
-    with Session(request, say) as session:
+    with Session(request, say, runners=runners, turns=turns) as session:
         if request.verbose and session.source.stream_choice:
             say(f"{session.source.name}: {session.source.stream_choice}")
         if request.verbose:
@@ -52,10 +78,14 @@ def segment_stream(request: StreamRequest) -> Outcome:
         outputs = _start(request, session, say, goes_on=goes_on)
         if goes_on:
             say(f"{session.source.name}: going on after {outputs.kept} frames")
-        with _bar(request, session) as update:
+        expected = session.source.frame_count  # which is known as long as it is open
+        with watch(session) as update:
             outcome = run_job(session, outputs, on_frame=update)
-    _report(request, session, outputs, outcome, say)
-    return outcome
+    statistics = statistics_of(request, session, outcome, kept=outputs.kept)
+    _tell(request, session, outputs.kept, expected, outcome, say)
+    if request.stats_file is not None:
+        write_statistics(request.stats_file, statistics)
+    return Report(outcome, statistics)
 
 
 def _without_existing(request: StreamRequest, say: Callable[[str], None]) -> StreamRequest:
@@ -76,36 +106,37 @@ def _start(request: StreamRequest, session: Session, say: Callable[[str], None],
         progress = Progress(request.notes, asked)
         if goes_on:
             progress.check()
+    if not goes_on:
+        discard(request.parts)
     outputs = OutputSet(made, progress, replace=goes_on or request.existing is Existing.REPLACE)
     outputs.start(resume=goes_on)
     return outputs
 
 
-def _report(
-    request: StreamRequest, session: Session, outputs: OutputSet, outcome: Outcome, say: Callable[[str], None]
+def _tell(
+    request: StreamRequest,
+    session: Session,
+    kept: int,
+    expected: int | None,
+    outcome: Outcome,
+    say: Callable[[str], None],
 ) -> None:
-    """Say how it went, and write the statistics."""
+    """Say how it went."""
     source, stats = session.source, session.stats
     if source.decode_errors:
         say(f"{source.name}: {source.decode_errors} packets could not be decoded; their frames are missing")
     whole = request.start is None and request.end is None and request.max_frames is None
-    seen = outputs.kept + stats.frames
-    if (
-        whole
-        and not outcome.interrupted
-        and outcome.broken is None
-        and seen + stats.dropped_frames < (source.frame_count or 0)
-    ):
-        say(f"{source.name}: ends after {seen} of {source.frame_count} frames; it may be cut off")
-    if request.stats_file is not None:
-        _write_stats(request.stats_file, _statistics(request, session, outputs, outcome))
+    seen = kept + stats.frames
+    if whole and not outcome.interrupted and outcome.broken is None and seen + stats.dropped_frames < (expected or 0):
+        say(f"{source.name}: ends after {seen} of {expected} frames; it may be cut off")
     fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
     done = "interrupted after" if outcome.interrupted else "done:" if outcome.broken is None else "broken off after"
     files = ", ".join(map(str, request.targets().values()))
     say(f"{done} {stats.frames} frames, mode {session.mode}, {stats.words()}, {fps:.1f} frames/s -> {files}")
 
 
-def _statistics(request: StreamRequest, session: Session, outputs: OutputSet, outcome: Outcome) -> dict[str, Any]:
+def statistics_of(request: StreamRequest, session: Session, outcome: Outcome, *, kept: int = 0) -> dict[str, Any]:
+    """What `--stats` writes, for JSON; `kept` frames are those of an earlier run."""
     source, stats = session.source, session.stats
     return {
         "source": source.name,
@@ -122,7 +153,7 @@ def _statistics(request: StreamRequest, session: Session, outputs: OutputSet, ou
         and session.reason is None
         and source.motion_absence is not None,
         "interrupted": outcome.interrupted,
-        "resumed_after": outputs.kept,
+        "resumed_after": kept,
         "decode_errors": source.decode_errors,
         "corrupt_frames": session.watch.corrupt_frames,
         "time_jumps": [list(jump) for jump in session.watch.time_jumps],
@@ -135,16 +166,16 @@ def _statistics(request: StreamRequest, session: Session, outputs: OutputSet, ou
     }
 
 
-def _write_stats(file: Path, report: dict[str, Any]) -> None:
-    with whole_file(file) as part:
-        part.write_text(json.dumps(report, indent=2) + "\n")
-
-
 @contextmanager
-def _bar(request: StreamRequest, session: Session) -> Iterator[Callable[[], object]]:
+def _bar(request: StreamRequest, session: Session, on_frame: Callable[[], object]) -> Iterator[Callable[[], object]]:
     """A bar over frames on a terminal; yields the function to call after each frame."""
     known = session.source.frame_count if request.start is None and request.end is None else None
     total = min(known, request.max_frames) if known and request.max_frames else known or request.max_frames
     hidden = True if request.quiet else None
     with tqdm(total=total, unit="frame", disable=hidden, leave=False, dynamic_ncols=True) as bar:
-        yield bar.update
+
+        def update() -> None:
+            bar.update()
+            on_frame()
+
+        yield update

@@ -5,25 +5,27 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ...codec import Frame, FrameSource
+from ...codec import CompressedVideo, Frame, FrameSource
 from ...data import FrameFolder, load_palette
-from ...segnet import DEFAULT_MODEL, load_network
-from ..errors import StreamUsageError
+from ...segnet import DEFAULT_MODEL
+from ..errors import StreamError, StreamUsageError
 from ..inputs import FrameWatch, LiveVideo, Patience, is_live, open_source, plan_reencode, reencoded, within
-from ..modes import AUTO, MODES, CodecReads, Options
+from ..modes import AUTO, MODES
 from ..outputs import palette_of
 from ..pipeline import Pipeline
 from ..prediction import Prediction
-from ..runner import NetworkRunner
 from .breaking import Breaking
+from .jobs import Part, Runners, SharesNetworks
 from .live_queue import LatestAhead
 from .request import InferenceRequest
+from .resolving import codec_reads, resolve_mode
 from .stats import StreamStats
 from .workers import ReadAhead
 
@@ -32,21 +34,33 @@ _TO_SDR = (
     "make it SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,format=gbrpf32le,tonemap=hable,"
     "zscale=p=709:t=709:m=709:r=tv,format=yuv420p OUT"
 )
-_FRAME = "frame"  # what stands in for "auto" without motion
 
 
 class Session:
     """What a request asks for, opened: a context manager over `predictions`.
 
     `mode` and `options` are what is run, `reason` why the stream is encoded anew in memory (None where it is not), and
-    `palette` what belongs to the classes. `say` is told, in a line each, what a user may want to know. Raises
-    StreamUsageError, or codec's, data's or segnet's errors, where the request or its input cannot work.
+    `palette` what belongs to the classes. `say` is told, in a line each, what a user may want to know. `runners` holds
+    the networks that sessions share, and `part` is the stretch of a file that is wanted, in place of the request's own
+    bounds. Live sessions that share a network take `turns`, one for a frame.
+
+    Raises StreamUsageError, or codec's, data's or segnet's errors, where the request or its input cannot work.
     """
 
-    def __init__(self, request: InferenceRequest, say: Callable[[str], None] = lambda _: None) -> None:
-        self.request, self.stats = request, StreamStats()
+    def __init__(
+        self,
+        request: InferenceRequest,
+        say: Callable[[str], None] = lambda _: None,
+        *,
+        runners: SharesNetworks | None = None,
+        part: Part | None = None,
+        turns: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.request, self.stats, self.part = request, StreamStats(), part
+        self._turns = nullcontext() if turns is None else turns
+        self._is_interrupted = False
         self._reader: ReadAhead[tuple[Frame, bool]] | None = None
-        reads = _reads(request)
+        reads = codec_reads(request)
         self.source: FrameSource = open_source(
             request.source,
             motion=reads.motion or reads.vectors,
@@ -58,32 +72,28 @@ class Session:
             patience=Patience(request.timeout, request.reconnect),
         )
         try:
-            self._build(say)
+            if part is not None and part.lead is not None and isinstance(self.source, CompressedVideo):
+                self.source.start_at(part.lead)
+            self._build(say, runners or Runners())
         except BaseException:
             self.source.close()
             raise
 
-    def _build(self, say: Callable[[str], None]) -> None:
+    def _build(self, say: Callable[[str], None], runners: SharesNetworks) -> None:
         request, source = self.request, self.source
         if isinstance(source, LiveVideo):
             source.on_gap = lambda gap: say(f"{source.name}: {gap}")
         if source.colour.is_hdr:
             raise StreamUsageError(f"{source.name}: is HDR (PQ or HLG), which networks are not made for; {_TO_SDR}")
-        self.mode, self.options = _resolve(request, source)
-        network = load_network(request.model)
-        self.runner = NetworkRunner(
-            network,
-            device=request.device,
-            precision=request.precision,
-            size_hw=source.size_hw,
-            runtime=request.runtime,
-        )
-        self.runner.warm_up(source.size_hw)
+        self.mode, self.options = resolve_mode(request, source)
+        self.runner = runners.of(request, source.size_hw)
+        with self._turns:
+            self.runner.warm_up(source.size_hw)
         self.pipeline: Pipeline = MODES[self.mode].builder()(self.runner, self.options)
         needs_motion = self.pipeline.needs_motion
         self.reason = plan_reencode(source, needs_motion=needs_motion, policy=request.reencode)
         self.palette = (
-            palette_of(self.runner.classes, network.weights_file)
+            palette_of(self.runner.classes, self.runner.network.weights_file)
             if request.palette is None
             else load_palette(request.palette)
         )
@@ -112,6 +122,12 @@ class Session:
         if self._reader is None or self._reader.is_stopped:
             self.source.close()
 
+    def interrupt(self) -> None:
+        """Have a live session in another thread end as by Ctrl-C, even where nothing comes from its source."""
+        self._is_interrupted = True
+        if self._reader is not None:
+            self._reader.interrupt()
+
     def predictions(self, done: int = 0) -> Generator[Prediction, None, None]:
         """The predictions of all frames that the request wants but the first `done`, in display order.
 
@@ -120,7 +136,11 @@ class Session:
         the predictions of all frames before.
         """
         request = self.request
-        inside = within(self._frames, self.source.frame_rate, request.start, request.end, request.max_frames, done)
+        inside = (
+            within(self._frames, self.source.frame_rate, request.start, request.end, request.max_frames, done)
+            if self.part is None
+            else self._of_part(self.part)
+        )
         wanted = Breaking(inside, lambda item: self._load(item[0]) if item[1] else None)
         reader = self._reader = (
             ReadAhead(wanted, READ_AHEAD, self._on_read)
@@ -139,6 +159,20 @@ class Session:
             if isinstance(reader, LatestAhead):
                 self.stats.dropped_frames += reader.lost_frames
             self.close()
+
+    def _of_part(self, part: Part) -> Iterator[tuple[Frame, bool]]:
+        """Frames up to the end of `part`, each with whether it belongs to it. Damage before it is not counted."""
+        has_begun = False
+        for frame in self._frames:
+            pts = 0 if frame.pts is None else frame.pts
+            if part.end is not None and pts >= part.end:
+                return
+            if pts >= part.begin and not has_begun:
+                has_begun = True
+                if part.is_cut and not (frame.is_keyframe and pts == part.begin):
+                    raise StreamError(f"{self.source.name}: no keyframe is decoded at {part.begin}; give --jobs 1")
+                self.watch.corrupt_frames = int(frame.corrupt)
+            yield frame, pts >= part.begin
 
     def _load(self, frame: Frame) -> None:
         """Convert pictures, or read still images, where the reader is, if it is known that they will be looked at.
@@ -166,7 +200,11 @@ class Session:
             yield from self.pipeline.run(frames)
             return
         for frame in frames:
-            yield self.pipeline.step(frame)
+            if self._is_interrupted:
+                raise KeyboardInterrupt
+            with self._turns:
+                prediction = self.pipeline.step(frame)
+            yield prediction
 
     def _wanted(self, reader: ReadAhead[tuple[Frame, bool]]) -> Iterator[Frame]:
         """The frames to segment; the others are shown to the pipeline in passing."""
@@ -210,20 +248,3 @@ def _predictions(session: Session) -> Iterator[Prediction]:
     with session:
         for prediction in session.predictions():
             yield prediction if session.request.palette is None else replace(prediction, palette=session.palette)
-
-
-def _reads(request: InferenceRequest) -> CodecReads:
-    """What is to be read of the codec before it is known whether "auto" can be."""
-    mode = MODES[request.mode]
-    return mode.reads(mode.parse(request.options))
-
-
-def _resolve(request: InferenceRequest, source: FrameSource) -> tuple[str, Options]:
-    """The mode to run, and its options."""
-    mode = request.mode
-    if mode == AUTO:
-        absence = source.motion_absence
-        is_usable = absence is None or absence.is_recoverable or not _reads(request).motion
-        if not is_usable and request.reencode == "never":
-            return _FRAME, MODES[_FRAME].options()
-    return mode, MODES[mode].parse(request.options)

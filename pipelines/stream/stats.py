@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import threading
@@ -10,9 +11,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ...files import whole_file
 from ..prediction import Prediction
 
 _SAMPLE = 4096
+_COUNTS = ("frames", "network_frames", "dropped_frames")
 
 
 class _Stage:
@@ -30,6 +33,20 @@ class _Stage:
             self._sample.append(value)
         elif (place := self._random.randrange(self.count)) < _SAMPLE:
             self._sample[place] = value
+
+    def merge(self, count: int, total: float, sample: list[float]) -> None:
+        """Take in another's values: where both samples do not fit, each gives its share."""
+        both = self.count + count
+        if len(self._sample) + len(sample) > _SAMPLE:
+            mine = round(_SAMPLE * self.count / both)
+            self._sample = self._random.sample(self._sample, min(mine, len(self._sample)))
+            sample = self._random.sample(sample, min(_SAMPLE - len(self._sample), len(sample)))
+        self._sample += sample
+        self.count, self.total = both, self.total + total
+
+    def state(self) -> tuple[int, float, list[float]]:
+        """What `merge` takes; JSON can hold it."""
+        return self.count, self.total, [round(value, 3) for value in self._sample]
 
     def summary(self) -> dict[str, float | int]:
         return {
@@ -81,6 +98,24 @@ class StreamStats:
         agreement = "" if expected is None else f", expected agreement {100 * expected:.1f} %"
         return f"network on {self.network_frames} of {self.frames} frames{agreement}"
 
+    def state(self) -> dict[str, Any]:
+        """All figures, for `merge`; JSON can hold them."""
+        with self._lock:
+            stages = {name: stage.state() for name, stage in self._stages.items()}
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        frames = {"by_network": self._by_network.tolist(), "expected": self._expected.tolist()}
+        return {**counts, **frames, "pict_types": dict(self.pict_types), "stages": stages}
+
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add what another part of the stream counted, a `state`."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + state[name])
+        self.pict_types.update(state["pict_types"])
+        self._by_network.extend(state["by_network"])
+        self._expected.extend(state["expected"])
+        for name, (count, total, sample) in state["stages"].items():
+            self._stages.setdefault(name, _Stage()).merge(count, total, list(sample))
+
     def report(self, wall_seconds: float) -> dict[str, Any]:
         """Figures for a JSON file; `fps` is frames over the whole time, reading and writing included."""
         with self._lock:
@@ -110,3 +145,9 @@ def peak_memory_mib() -> float | None:
     lines = status.read_text().splitlines() if status.exists() else []
     peaks = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
     return round(peaks[0], 1) if peaks else None
+
+
+def write_statistics(file: Path, report: dict[str, Any]) -> None:
+    """Write the file of `--stats`."""
+    with whole_file(file) as part:
+        part.write_text(json.dumps(report, indent=2) + "\n")

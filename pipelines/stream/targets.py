@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...console import Existing
 from ..errors import StreamUsageError
 from ..inputs import is_live
 from ..outputs import ClassList, ColourImages, LabelImages, Output, OverlayVideo, Painter, RunLengths, Sound
 from .request import StreamRequest
-from .session import Session
+
+if TYPE_CHECKING:
+    from .session import Session
 
 
 def check_targets(request: StreamRequest, *, goes_on: bool) -> None:
@@ -46,7 +49,7 @@ def make_outputs(request: StreamRequest, session: Session, say: Callable[[str], 
                     show_occlusion=request.show_occlusion,
                     sample_aspect=session.source.sample_aspect,
                     colour=session.source.colour,
-                    sound=_sound(request, path, say),
+                    sound=sound_for(request, say),
                     time_jumps=session.watch.time_jumps,
                 )
             )
@@ -61,8 +64,9 @@ def make_outputs(request: StreamRequest, session: Session, say: Callable[[str], 
     return made
 
 
-def _sound(request: StreamRequest, target: Path, say: Callable[[str], None]) -> Sound | None:
-    """The source's sound where it is a file that has some, and the video can hold it."""
+def sound_for(request: StreamRequest, say: Callable[[str], None]) -> Sound | None:
+    """The source's sound where it is a file that has some, and the overlay video can hold it; `say` is told if not."""
+    target = request.video
     if not request.audio or is_live(request.source) or not Path(request.source).is_file():
         return None
     sound = Sound(Path(request.source), target)

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -47,6 +48,11 @@ class ReadAhead(Generic[T]):
     ) -> None:
         self._stop.set()
         self._thread.join(_JOIN_SECONDS)
+
+    def interrupt(self) -> None:
+        """Have the consumer, which is in another thread, get KeyboardInterrupt after the items that are there."""
+        with suppress(queue.Full):  # then nobody waits
+            self._queue.put_nowait(End(KeyboardInterrupt()))
 
     @property
     def is_stopped(self) -> bool:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import pickle
 import platform
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +15,8 @@ from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
-from ...codec import CodecError, EncodeError
+from ...codec import CodecError
+from ...processes import Ended, Queue, Talk, run_in_processes
 from .sidecar import sha256_of
 
 _REPORT_EVERY_SECONDS = 0.2
@@ -110,41 +106,20 @@ def _outcome(job: Job, work: Callable[[], Done]) -> Outcome:
     """How the job ended. Its errors, faults of ours included, end here, so that they cost no other source."""
     try:
         return Outcome(job, done=work())
-    except BrokenProcessPool:
-        error = EncodeError(f"{job.source_path}: its process was killed (out of memory?); give fewer --jobs")
-        return Outcome(job, error=error)
     except Exception as error:
         return Outcome(job, error=error)
 
 
-def _run_in_processes(jobs: Sequence[Job], processes: int, bar: tqdm[Any], on_outcome: OnOutcome) -> None:
-    context = multiprocessing.get_context("spawn")
-    stop, frames = context.Event(), context.Value("q", 0)
-    executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(stop, frames))
-    try:
-        pending: dict[Future[Done], Job] = {executor.submit(_work, job): job for job in jobs}
-        while pending:
-            done, _ = wait(pending, timeout=_REPORT_EVERY_SECONDS, return_when=FIRST_COMPLETED)
-            bar.update(frames.value - bar.n)
-            for future in done:
-                on_outcome(_outcome(pending.pop(future), future.result))
-    finally:
-        stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)
+def _run_in_processes(jobs: Sequence[Job], count: int, bar: tqdm[Any], on_outcome: OnOutcome) -> None:
+    def on_end(ended: Ended[Job]) -> None:
+        if not isinstance(ended.error, KeyboardInterrupt):
+            on_outcome(Outcome(ended.task, ended.value, ended.error, ended.attempts))
+
+    run_in_processes(Queue(jobs), do_job, count, lambda _, frames: bar.update(frames), on_end)
 
 
-_stop: Any = None
-_frames: Any = None
-
-
-def _start_worker(stop: Any, frames: Any) -> None:
-    """Workers end when told to by the event: Ctrl-C goes to the parent, which tells them."""
-    global _stop, _frames
-    _stop, _frames = stop, frames
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _work(job: Job) -> Done:
+def do_job(job: Job, talk: Talk) -> Done:
+    """`run_job` in another process, which says how many frames are done and hears when to stop."""
     fresh, last = 0, time.monotonic()
 
     def on_frame() -> None:
@@ -152,35 +127,13 @@ def _work(job: Job) -> Done:
         fresh += 1
         now = time.monotonic()
         if now - last >= _REPORT_EVERY_SECONDS:
-            report()
-            last = now
-            if _stop.is_set():
-                raise EncodeError(f"{job.source_path}: interrupted; continue with --resume")
+            talk.check()
+            talk.send(fresh)
+            fresh, last = 0, now
 
-    def report() -> None:
-        nonlocal fresh
-        with _frames.get_lock():
-            _frames.value += fresh
-        fresh = 0
-
-    try:
-        done = run_job(job, on_frame)
-    except Exception as error:
-        raise (error if _can_travel(error) else _TravellingError(f"{type(error).__name__}: {error}")) from error
-    report()
+    done = run_job(job, on_frame)
+    talk.send(fresh)
     return done
-
-
-class _TravellingError(RuntimeError):
-    """An error that cannot be pickled, told by one that can: the pool of processes would break at the other."""
-
-
-def _can_travel(error: Exception) -> bool:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever its own methods raise
-        return False
-    return True
 
 
 @contextmanager

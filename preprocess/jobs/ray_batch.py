@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...codec import CodecError, EncodeError, SourceError
+from ...cluster import connected, import_ray
+from ...codec import CodecError, EncodeError
 from .batch import Done, Job, OnOutcome, Outcome, run_job
 
 _GRACE_SECONDS = 10
@@ -22,16 +23,15 @@ def run_jobs_on_ray(
 ) -> None:
     """Run all jobs on the cluster at `address`, at most `at_once` at a time (None: one a CPU of the cluster).
 
-    `address` is `local` (a cluster of this machine's processes, `at_once` of them, for as long as the jobs take),
-    `auto` (the one that this machine belongs to), `HOST:PORT`, or `ray://HOST:PORT`. Every machine must see the sources
-    and the output folder under the same paths. A job whose worker dies is tried up to `retries` times more, and the
-    others never notice; one that fails by itself is not tried again. Raises SourceError where Ray or the cluster is
+    `address` is that of `cluster.connected`. Every machine must see the sources and the output folder under the same
+    paths. A job whose worker dies is tried up to `retries` times more, and the
+    others never notice; one that fails by itself is not tried again. Raises ClusterError where Ray or the cluster is
     not there; on KeyboardInterrupt the jobs under way are told to stop, which leaves nothing of them behind.
     """
     if not jobs:
         return
-    ray = _import_ray()
-    with _connected(ray, address, at_once), _bar(len(jobs)) as bar:
+    ray = import_ray()
+    with connected(ray, address, at_once), _bar(len(jobs)) as bar:
         places = at_once or max(1, int(ray.cluster_resources().get("CPU", 1)))
         remote = ray.remote(num_cpus=1, max_retries=0)(_work)
         waiting = [(job, 1) for job in reversed(jobs)]
@@ -54,32 +54,6 @@ def run_jobs_on_ray(
                 ray.cancel(reference)
             ray.wait(list(running), num_returns=len(running), timeout=_GRACE_SECONDS) if running else None
             raise
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise SourceError(
-            "--ray: the package ray is missing; pip install 'gopseg[ray]', or take --jobs on this machine"
-        ) from error
-    return ray
-
-
-@contextmanager
-def _connected(ray: Any, address: str, at_once: int | None) -> Iterator[None]:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address == "local":
-        options |= {"num_cpus": at_once or os.cpu_count() or 1, "include_dashboard": False}
-    try:
-        ray.init(address=address, **options)
-    except Exception as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SourceError(f"--ray {address}: no cluster there ({cause}); start one with `ray start --head`") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

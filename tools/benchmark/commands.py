@@ -9,7 +9,7 @@ import click
 
 from ...codec import PRESETS
 from ...console import command, option
-from ...options import Size
+from ...options import Numbers, Size
 from ...segnet import DEFAULT_MODEL, RUNTIMES
 
 
@@ -112,6 +112,46 @@ def memory(model: str, mode: str, short: int, long_: int) -> None:
     from .modes import measure_memory
 
     measure_memory(model, mode, short, long_)
+
+
+@command("endurance")
+@click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@option(
+    "--minutes", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Length of the run."
+)
+@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
+@option("--mode", default="motion", show_default=True, help="The mode to measure.")
+@option("--save", default="overlay,rle", show_default=True, help="The outputs, as in segment-stream.")
+def endurance(video: Path | None, minutes: float, model: str, mode: str, save: str) -> None:
+    """Label a long file, and report rate, processor time and memory of each tenth of it.
+
+    The file is VIDEO, or a small rendered pan (160x120, a keyframe every 48 frames), repeated without encoding. Exit
+    status 1 if the last tenth needs over 10 % more memory than the second.
+    """
+    from .endurance import measure_endurance
+
+    measure_endurance(video, minutes, model, mode, save)
+
+
+@command("jobs")
+@click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@option("--jobs", "counts", type=Numbers("numbers"), default="1,2", show_default=True, help="Workers, one run each.")
+@option("--minutes", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True, help="Length of the run.")
+@option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs every number once.")
+@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
+@option("--mode", default="motion", show_default=True, help="The mode to measure.")
+@option("--save", default="overlay,labels", show_default=True, help="The outputs, as in segment-stream.")
+def jobs(video: Path, counts: tuple[int, ...], minutes: float, repeats: int, model: str, mode: str, save: str) -> None:
+    """Frames per second of `segment-stream --jobs` on VIDEO, repeated without encoding to a file of `--minutes`.
+
+    Whole runs are timed, with the start of the processes and the joining of the outputs. The numbers of workers take
+    turns; medians are given. `cpu_ms_per_frame` is processor time of all workers, which other programs disturb less
+    than the wall clock.
+    """
+    from .endurance import compare_jobs
+
+    model = str(Path(model).resolve()) if Path(model).is_file() else model  # it runs in a folder of its own
+    compare_jobs(video, minutes, counts, repeats, ["--model", model, "--mode", mode, "--save", save])
 
 
 @command("encode")

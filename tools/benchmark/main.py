@@ -9,6 +9,8 @@ _SEGNET = {
     "modes": (f"{_HERE}.commands:modes", "Frames per second of each mode on a video."),
     "network": (f"{_HERE}.commands:network", "Time of one picture on each runtime: torch, OpenVINO, ONNX Runtime."),
     "threads": (f"{_HERE}.commands:threads", "Frames per second with one and more threads for the network."),
+    "endurance": (f"{_HERE}.commands:endurance", "Rate and memory of an hour-long run by tenths."),
+    "jobs": (f"{_HERE}.commands:jobs", "Frames per second of several workers against one."),
     "memory": (f"{_HERE}.commands:memory", "Peak memory of a long run against a short one."),
 }
 _CODEC = {

@@ -16,6 +16,7 @@ from typing import IO, Any
 import av
 import click
 import numpy as np
+from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from ...console import Existing
@@ -23,7 +24,8 @@ from ...errors import GopsegError, InputError
 from ...pipelines import MODES, StreamRequest, segment_stream
 from ..provenance import hardware
 
-_LOOP = 48
+LOOP_FRAMES = 48
+"""Frames of the pan until it begins again."""
 _SIZE_HW = (120, 160)
 _ALLOWED_GROWTH = 0.10
 
@@ -126,25 +128,30 @@ def _peak_mebibytes(model: str, mode: str, frames: int) -> float:
 
 def _feed(pipe: IO[bytes], frames: int) -> None:
     """Encode a looping pan over noise as an MPEG transport stream into `pipe`."""
-    pictures = [av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in _pan()]
-    options = {"preset": "ultrafast", "bf": "0", "refs": "1", "x264-params": "scenecut=0:weightp=0:open-gop=0"}
     try:
         with pipe, av.open(pipe, "w", format="mpegts") as container:
-            stream = container.add_stream("libx264", rate=25, options=options)
-            stream.height, stream.width = _SIZE_HW
-            stream.pix_fmt, stream.gop_size = "yuv420p", _LOOP
-            for i in range(frames):
-                picture = pictures[i % _LOOP]
-                picture.pts, picture.time_base = i, Fraction(1, 25)
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode(None))
+            encode_pan(container, frames)
     except (BrokenPipeError, av.FFmpegError):
         return  # the process ended early, and its exit status says why
 
 
+def encode_pan(container: OutputContainer, frames: int) -> None:
+    """Encode a looping pan over noise at 25 frames a second, a keyframe every LOOP_FRAMES."""
+    pictures = [av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in _pan()]
+    options = {"preset": "ultrafast", "bf": "0", "refs": "1", "x264-params": "scenecut=0:weightp=0:open-gop=0"}
+    stream = container.add_stream("libx264", rate=25, options=options)
+    stream.height, stream.width = _SIZE_HW
+    stream.pix_fmt, stream.gop_size = "yuv420p", LOOP_FRAMES
+    for i in range(frames):
+        picture = pictures[i % LOOP_FRAMES]
+        picture.pts, picture.time_base = i, Fraction(1, 25)
+        container.mux(stream.encode(picture))
+    container.mux(stream.encode(None))
+
+
 def _pan() -> list[NDArray[np.uint8]]:
-    """`_LOOP` pictures that slide over smooth noise."""
+    """LOOP_FRAMES pictures that slide over smooth noise."""
     height, width = _SIZE_HW
-    noise = np.random.default_rng(0).integers(0, 256, (height // 8, (width + 2 * _LOOP) // 8, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (height // 8, (width + 2 * LOOP_FRAMES) // 8, 3), np.uint8)
     wide = noise.repeat(8, 0).repeat(8, 1)
-    return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(_LOOP)]
+    return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(LOOP_FRAMES)]

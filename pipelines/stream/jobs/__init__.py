@@ -1,0 +1,5 @@
+"""Many sources, and parts of long ones, for several workers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

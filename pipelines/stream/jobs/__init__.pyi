@@ -1,0 +1,11 @@
+from .batch import Places as Places
+from .batch import Summary as Summary
+from .batch import segment_many as segment_many
+from .calling import label as label
+from .live import segment_live as segment_live
+from .part import Part as Part
+from .runners import Runners as Runners
+from .runners import SharesNetworks as SharesNetworks
+from .sources import Given as Given
+from .sources import find_sources as find_sources
+from .sources import requests_for as requests_for
