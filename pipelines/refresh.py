@@ -98,7 +98,7 @@ class LostCells(Refresh[P]):
         left = 0 if self._last_gop is None else self._last_gop - frame.distance
         is_near = self.spares_ends and 0 < left < REFRESH_FRAMES
         limit = max(self.above, CUT_ABOVE) if is_near else self.above
-        return carrier if field.unreferenced.mean() <= limit else None
+        return carrier if np.count_nonzero(field.unreferenced) / field.unreferenced.size <= limit else None
 
 
 class AnyOf(Refresh[P]):

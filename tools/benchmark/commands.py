@@ -98,6 +98,24 @@ def threads(
     compare_threads(video, model, mode, runtime, counts, repeats, max_frames)
 
 
+@command("speed")
+@click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
+@option("--frames", type=click.IntRange(2), default=200, show_default=True, help="Most frames per run.")
+@option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Rounds; each runs every row once.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def speed(video: Path, model: str, frames: int, repeats: int, as_json: bool) -> None:
+    """Frames per second of reading VIDEO and of mode motion, beside plain decoding and transcoding by PyAV.
+
+    The rows take turns, `--repeats` times; medians are given, and ratios are of runs of the same round. Time and frames
+    of the network are left out, so it is what a frame between keyframes costs. Best on an H.264 film with one reference
+    and few keyframes.
+    """
+    from .speed import measure_speed
+
+    measure_speed(video, model, frames, repeats, as_json)
+
+
 @command("memory")
 @option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
 @option("--mode", default="motion", show_default=True, help="The mode to measure.")

@@ -11,6 +11,7 @@ _SEGNET = {
     "threads": (f"{_HERE}.commands:threads", "Frames per second with one and more threads for the network."),
     "endurance": (f"{_HERE}.commands:endurance", "Rate and memory of an hour-long run by tenths."),
     "jobs": (f"{_HERE}.commands:jobs", "Frames per second of several workers against one."),
+    "speed": (f"{_HERE}.commands:speed", "Mode motion beside plain decoding and transcoding."),
     "memory": (f"{_HERE}.commands:memory", "Peak memory of a long run against a short one."),
 }
 _CODEC = {
@@ -37,7 +38,7 @@ def main() -> None:
 
 @group("benchmark-segnet", lazy=_SEGNET)
 def segnet() -> None:
-    """Measure speed and memory of the modes on this machine; one JSON object on standard output."""
+    """Measure speed and memory of the modes on this machine; results go to standard output."""
 
 
 @group("benchmark-codec", lazy=_CODEC)

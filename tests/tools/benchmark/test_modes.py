@@ -50,6 +50,34 @@ def test_modes_are_measured_in_turns(clip, model_file):
     assert {"read", "network", "labels", "encode"} <= set(frame["stages_ms"])
 
 
+def test_speed_is_measured_beside_decoding_and_transcoding(clip, model_file):
+    arguments = ["speed", str(clip), "--model", str(model_file), "--repeats", "1", "--frames", "7"]
+    result = CliRunner().invoke(main, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert set(report["ratios"]) == set(report["goals"])
+    rates = report["frames_per_second"]
+    assert {"decoding", "transcoding", "reading", "metadata", "overlay", "labels"} < set(rates)
+    assert report["ratios"]["labels / decoding"] == pytest.approx(rates["labels"] / rates["decoding"], rel=0.02)
+    assert set(report["composition_ms"]) == {"1"}
+    assert {"overlay", "encode", "labels"} <= set(report["stages_ms"]["overlay"])
+    assert "encode" not in report["stages_ms"]["labels"]
+
+
+def test_speed_needs_vectors_to_the_frame_before(tmp_path):
+    file = tmp_path / "b.mp4"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2"})
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+        for i in range(8):
+            image = np.roll(np.random.default_rng(0).integers(0, 99, (64, 96, 3), np.uint8), i, 1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    result = CliRunner().invoke(main, ["speed", str(file)])
+    assert result.exit_code == 2
+    assert "B-frames" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["--modes", "frame,warp"], "unknown mode 'warp'"), (["--model", "nonesuch"], "unknown model")],
