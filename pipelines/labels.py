@@ -117,23 +117,30 @@ def _interpolated(corners: NDArray[np.float32], stride: int) -> NDArray[np.uint8
     fraction = (np.arange(stride, dtype=np.float32) + 0.5) / stride
     down, right = np.repeat(fraction, stride), np.tile(fraction, stride)
     weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], 1)
-    # A class whose best corner is below another's worst corner cannot win: mostly two are left, and a sign decides.
+    # A class whose best corner is below another's worst corner cannot win: mostly two or three are left.
     most = np.maximum(np.maximum(corners[:, 0], corners[:, 1]), np.maximum(corners[:, 2], corners[:, 3]))
     least = np.minimum(np.minimum(corners[:, 0], corners[:, 1]), np.minimum(corners[:, 2], corners[:, 3]))
     possible = most >= least.max(0)
-    pair = np.add.reduce(possible, 0, dtype=np.uint16) == 2
+    left = np.add.reduce(possible, 0, dtype=np.uint16)
     labels = np.empty((count, stride * stride), np.uint8)
-    several = np.flatnonzero(~pair)
-    labels[several] = argmax_of_planes(np.matmul(weights, corners[:, :, several])).T
-    two = np.flatnonzero(pair)
-    low, high = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
+    many = np.flatnonzero((left != 2) & (left != 3))
+    if len(many):
+        labels[many] = argmax_of_planes(np.matmul(weights, corners[:, :, many])).T
+    low, middle, high = (np.zeros(count, np.uint8) for _ in range(3))
     for number in range(classes):
+        np.copyto(middle, high, where=possible[number])
         np.copyto(high, number, where=possible[number], casting="unsafe")
         np.copyto(low, classes - 1 - number, where=possible[classes - 1 - number], casting="unsafe")
-    low, high = low[two], high[two]
-    flat, start = corners.reshape(-1), two + np.arange(0, 4 * count, count)[:, None]
-    lead = weights @ (
-        flat.take(start + low.astype(np.intp) * (4 * count)) - flat.take(start + high.astype(np.intp) * (4 * count))
-    )
-    labels[two] = ((lead >= 0).view(np.uint8) * (low - high) + high).T  # `low` where it leads: uint8 wraps around
+    flat, corner = corners.reshape(-1), np.arange(0, 4 * count, count)[:, None]
+
+    def chosen(which: NDArray[np.uint8], at: NDArray[np.intp]) -> NDArray[np.float32]:
+        return flat.take(corner + (which[at].astype(np.intp) * (4 * count) + at))
+
+    two, three = np.flatnonzero(left == 2), np.flatnonzero(left == 3)
+    lead = weights @ (chosen(low, two) - chosen(high, two))
+    labels[two] = ((lead >= 0).view(np.uint8) * (low - high)[two] + high[two]).T  # `low` where it leads: uint8 wraps
+    if len(three):
+        first, second, third = (weights @ chosen(which, three) for which in (low, middle, high))
+        winner = np.where(second > first, middle[three], low[three])
+        labels[three] = np.where(third > np.maximum(first, second), high[three], winner).T
     return labels

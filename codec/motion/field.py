@@ -50,7 +50,8 @@ class MotionField:
         """
         height, width = vectors.size_hw
         rows, cols = -(-height // BLOCK), -(-width // BLOCK)
-        array = vectors.array[vectors.array["source"] < 0]
+        is_past = vectors.array["source"] < 0
+        array = vectors.array if is_past.all() else vectors.array[is_past]  # records are slow to copy
         block_w, block_h = array["w"].astype(np.intp), array["h"].astype(np.intp)
         left, top = array["dst_x"] - (block_w >> 1), array["dst_y"] - (block_h >> 1)
         # Blocks of a mirrored or cropped picture do not start at multiples of 8: rasterise on their own lattice, which

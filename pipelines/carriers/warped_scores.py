@@ -24,8 +24,8 @@ class ScoreMap:
         first[mixed] = _UNSURE
         self.sure = first
         """(h + 1, w + 1) uint8: the label of everything between four entries that agree, else _UNSURE."""
-        self.room = np.empty((scores.shape[0] * scores.shape[1], scores.shape[2]), np.float32)
-        """For carried scores of single cells; used by one frame after the other."""
+        self.room = np.empty((2 * scores.shape[0] * scores.shape[1], scores.shape[2]), np.float32)
+        """For carried scores of single cells, mixed ones and those before; used by one frame after the other."""
 
 
 class WarpedScores:
@@ -67,8 +67,8 @@ class _Cells:
             cv2.BORDER_REPLICATE,
         )  # fmt: skip
         self.best: NDArray[np.uint8] = np.asarray(sure, np.uint8).reshape(-1)
-        self._scores = carried.room
-        self._is_there = np.zeros(self.best.size, np.bool_)
+        self._rows, self._used = carried.room, 0
+        self._row_of = np.full(self.best.size, -1, np.intp)
         unsure = np.flatnonzero(self.best == _UNSURE)
         self.best[unsure] = self._fetch(unsure).argmax(1)
         self._source: NDArray[np.intp] | None = None
@@ -81,40 +81,42 @@ class _Cells:
         at = corner_entries(y, x, self._grid_hw)
         needed = np.zeros(self.best.size, np.bool_)
         needed[at] = True
-        self._need(np.flatnonzero(needed & ~self._is_there))
-        return np.ascontiguousarray(self._scores.take(at, axis=0, mode="clip").transpose(2, 0, 1))
+        self._need(np.flatnonzero(needed & (self._row_of < 0)))
+        scores = self._rows.take(self._row_of.take(at), axis=0, mode="clip")
+        return np.ascontiguousarray(scores.transpose(2, 0, 1))
 
     def _mix(self, lost: NDArray[np.intp], nearest: NDArray[np.intp]) -> None:
         """Mix cells `lost` with their `nearest`, where that may change what is best."""
         self._source = np.full(self.best.size, -1, np.intp)
         self._source[lost] = nearest
-        self._is_there[lost] = False  # their own scores are not what is asked for
+        self._row_of[lost] = -1  # their own scores are not what is asked for
         apart = lost[self.best[lost] != self.best[nearest]]
-        self._need(apart)
-        self.best[apart] = self._scores.take(apart, axis=0).argmax(1)
+        self.best[apart] = self._need(apart).argmax(1)
 
-    def _need(self, at: NDArray[np.intp]) -> None:
-        """Work out the scores of cells `at`, of which none are there."""
-        own = self._fetch(at)
+    def _need(self, at: NDArray[np.intp]) -> Map:
+        """Work out the scores (n, classes) of cells `at`, of which none are there."""
+        scores = self._fetch(at)
         if self._source is None:
-            return
+            return scores
         source = self._source[at]
-        is_mixed = source >= 0
-        mixed, source = at[is_mixed], source[is_mixed]
+        mixed = np.flatnonzero(source >= 0)
+        source = source[mixed]
         missing = np.zeros(self.best.size, np.bool_)
         missing[source] = True
-        self._fetch(np.flatnonzero(missing & ~self._is_there))
-        own = own[is_mixed]
-        self._scores[mixed] = own + np.float32(0.5) * (self._scores[source] - own)
+        self._fetch(np.flatnonzero(missing & (self._row_of < 0)))
+        own = scores[mixed]
+        scores[mixed] = own + np.float32(0.5) * (self._rows.take(self._row_of[source], axis=0) - own)
+        return scores
 
     def _fetch(self, at: NDArray[np.intp]) -> Map:
         """The carried scores (n, classes) of single cells, unmixed; they are there from now on."""
         if not len(at):
-            return np.empty((0, self._scores.shape[1]), np.float32)
+            return np.empty((0, self._rows.shape[1]), np.float32)
         padded = np.resize(at, (-(-len(at) // _WIDTH), _WIDTH))
         x, y = (axis.reshape(-1)[padded] for axis in (self._x, self._y))
         values = cv2.remap(self._from.scores, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
-        found: Map = np.asarray(values, np.float32).reshape(padded.size, -1)[: len(at)]
-        self._scores[at] = found
-        self._is_there[at] = True
-        return found
+        first, self._used = self._used, self._used + len(at)
+        rows: Map = self._rows[first : self._used]
+        rows[:] = np.asarray(values, np.float32).reshape(padded.size, -1)[: len(at)]
+        self._row_of[at] = np.arange(first, self._used)
+        return rows
