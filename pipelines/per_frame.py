@@ -17,4 +17,4 @@ class PerFramePipeline(Pipeline):
     def _segment(self, frame: Frame) -> Scored:
         image = self._picture(frame)
         with self._clock("network"):
-            return Scored(self.runner.logits(image))
+            return Scored(self.runner.scores(image))

@@ -27,6 +27,7 @@ from ..segnet import (
     on_runtime,
     placed,
 )
+from .device_scores import DeviceScores
 from .devices import find_device, half_of, probe_size, seconds_of
 from .errors import StreamUsageError
 from .precision import Precision
@@ -137,6 +138,15 @@ class NetworkRunner:
             images = self.network.normalise(torch.from_numpy(image).to(self.device)[None])
             with self.autocast():
                 return _channels_last(self.network(images))
+
+    def scores(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | DeviceScores:
+        """`logits`, left on the device where that is no CPU."""
+        if self.device.type == "cpu":
+            return self.logits(image)
+        with torch.inference_mode():
+            images = self.network.normalise(torch.from_numpy(image).to(self.device)[None])
+            with self.autocast():
+                return DeviceScores(self.network(images), self.stride)
 
     def features_and_logits(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(H, W, 3) uint8 RGB to what the network classifies, (h, w, channels), and its logits (h, w, classes)."""
