@@ -30,11 +30,12 @@ class MotionChain:
     However long the GOP, time and memory are bounded. Every SEGMENT-th frame is a checkpoint, whose motion to the
     keyframe is composed on cells of 2x2 pixels, a part with each of the next frames. A way goes through the last 8 to
     15 fields to a checkpoint, and on by what was composed for the cell that it lies in there. Up to the distance
-    2 * SEGMENT - 1 that is the keyframe itself, and the result that of following every field.
+    2 * SEGMENT - 1 that is the keyframe itself, and the result that of following every field. `bounded=False` follows
+    every field at any distance, to compare.
     """
 
-    def __init__(self, size_hw: tuple[int, int]) -> None:
-        self.size_hw = size_hw
+    def __init__(self, size_hw: tuple[int, int], *, bounded: bool = True) -> None:
+        self.size_hw, self._is_bounded = size_hw, bounded
         self._cells_hw = -(-size_hw[0] // BLOCK), -(-size_hw[1] // BLOCK)
         self._follower = follower(size_hw)
         self._starts: dict[Grid, GridPositions] = {}
@@ -64,7 +65,7 @@ class MotionChain:
                 f"a field of {field.unreferenced.shape} cells for a {field.size_hw} picture does not fit a chain of "
                 f"{self._cells_hw} cells of 8x8 pixels for {self.size_hw}; push MotionField.from_vectors of its video"
             )
-        if self._count and self._count % SEGMENT == 0:
+        if self._is_bounded and self._count and self._count % SEGMENT == 0:
             self._next = _Checkpoint(self._start(_SIDE), self._way())
         self._steps.append(
             None if field is None else self._follower.step(field.displacement, field.unreferenced, BLOCK)

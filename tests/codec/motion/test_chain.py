@@ -139,6 +139,17 @@ def test_from_further_back_motion_is_what_was_composed_before() -> None:
     assert np.array_equal(chain.compose(4).displacement, displacement.astype(np.float32))
 
 
+def test_an_unbounded_chain_follows_every_field() -> None:
+    rng = np.random.default_rng(6)
+    fields: list[MotionField | None] = [field_of(rng, (24, 32), 12, 0.01) for _ in range(2 * SEGMENT + 3)]
+    chain = MotionChain((24, 32), bounded=False)
+    for field in fields:
+        chain.push(field)
+    got, (displacement, lost) = chain.compose(4), plain_chain(fields, (24, 32), (6, 8), (4, 4))
+    assert np.array_equal(got.displacement, displacement.astype(np.float32))
+    assert np.array_equal(got.unreferenced, lost)
+
+
 def test_what_is_lost_before_a_checkpoint_stays_lost() -> None:
     rng = np.random.default_rng(5)
     chain = MotionChain((40, 56))

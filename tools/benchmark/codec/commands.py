@@ -72,9 +72,10 @@ def motion(sources: tuple[str, ...], distances: tuple[int, ...]) -> None:
     """Measure motion to the keyframe, composed for every pixel, at some distances, over all SOURCEs together.
 
     Gives the mean length of motion (and its 10th, 50th and 90th percentile over frames); the PSNR of the keyframe
-    warped by it against the decoded frame, and that of the keyframe repeated, both from the mean squared error over all
-    frames; and the share of pixels whose path meets an intra block. SOURCEs are videos in which all vectors point to
-    the previous frame, as `preprocess encode` and `preprocess stills` write them.
+    warped by it against the decoded frame, that of the keyframe warped by following every field on the way, and that of
+    the keyframe repeated, all from the mean squared error over all frames; and the share of pixels whose path meets an
+    intra block. SOURCEs are videos in which all vectors point to the previous frame, as `preprocess encode` and
+    `preprocess stills` write them.
     """
     from .motion import measure_motion
 

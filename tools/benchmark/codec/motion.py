@@ -17,10 +17,12 @@ from ..printing import report
 
 @dataclass
 class _AtDistance:
-    """One entry a frame: mean length of motion in pixels, and mean squared errors with and without the warp."""
+    """One entry a frame: mean length of motion in pixels, and mean squared errors with the warp, with that by every
+    field on the way, and without one."""
 
     lengths: list[float] = field(default_factory=list)
     warped: list[float] = field(default_factory=list)
+    warped_by_all: list[float] = field(default_factory=list)
     repeated: list[float] = field(default_factory=list)
     unreferenced: list[float] = field(default_factory=list)
 
@@ -34,6 +36,7 @@ class _AtDistance:
             "motion_px_p50": round(float(middle), 2),
             "motion_px_p90": round(float(high), 2),
             "warp_psnr_db": _psnr(self.warped),
+            "warp_by_every_field_psnr_db": _psnr(self.warped_by_all),
             "repeat_psnr_db": _psnr(self.repeated),
             "unreferenced_share": round(float(np.mean(self.unreferenced)), 4),
         }
@@ -47,7 +50,8 @@ def measure_motion(sources: tuple[str, ...], distances: tuple[int, ...]) -> None
         for distance, values in _measure(source, frozenset(found)):
             frames += 1
             at = found[distance]
-            for target, value in zip((at.lengths, at.warped, at.repeated, at.unreferenced), values, strict=True):
+            targets = at.lengths, at.warped, at.warped_by_all, at.repeated, at.unreferenced
+            for target, value in zip(targets, values, strict=True):
                 target.append(value)
     if not frames:
         raise InputError(f"{sources[0]}: no frame is so far from its keyframe; give other --distances")
@@ -57,26 +61,31 @@ def measure_motion(sources: tuple[str, ...], distances: tuple[int, ...]) -> None
     )
 
 
-def _measure(source: str, distances: frozenset[int]) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
+def _measure(source: str, distances: frozenset[int]) -> Iterator[tuple[int, tuple[float, float, float, float, float]]]:
     """Distance, and what is measured, of every frame of a video that has one of the distances."""
     with open_video(source) as video:
         if video.motion_absence is not None:
             raise InputError(f"{source}: {video.motion_absence.value}; give a video made by `preprocess encode`")
-        chain = MotionChain(video.size_hw)
+        chain, unbounded = MotionChain(video.size_hw), MotionChain(video.size_hw, bounded=False)
         y, x = np.indices(video.size_hw, np.float32)
         for frame in video:
             if frame.is_keyframe:
                 chain.reset()
+                unbounded.reset()
                 key = frame.image
                 continue
-            chain.push(None if frame.motion is None else MotionField.from_vectors(frame.motion))
+            step = None if frame.motion is None else MotionField.from_vectors(frame.motion)
+            chain.push(step)
+            unbounded.push(step)
             if frame.distance not in distances:
                 continue
             composed = chain.compose("pixel")
             dx, dy = composed.displacement[..., 0], composed.displacement[..., 1]
             warped = cv2.remap(key, x + dx, y + dy, cv2.INTER_LINEAR)
+            way = unbounded.compose("pixel").displacement
+            by_all = cv2.remap(key, x + way[..., 0], y + way[..., 1], cv2.INTER_LINEAR)
             image = frame.image.astype(np.float32)
-            errors = (float(np.square(picture - image).mean()) for picture in (warped, key))
+            errors = (float(np.square(picture - image).mean()) for picture in (warped, by_all, key))
             yield frame.distance, (float(np.hypot(dx, dy).mean()), *errors, float(composed.unreferenced.mean()))  # type: ignore[misc]
 
 

@@ -44,6 +44,7 @@ def test_known_motion(panned: Path) -> None:
     assert three["motion_px_p50"] == pytest.approx(15, abs=1.8)
     assert one["warp_psnr_db"] > one["repeat_psnr_db"] + 8
     assert three["warp_psnr_db"] > three["repeat_psnr_db"] + 5
+    assert three["warp_by_every_field_psnr_db"] == three["warp_psnr_db"], "no checkpoint so near"
 
 
 def test_bad_use(panned: Path) -> None:
