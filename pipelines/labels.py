@@ -134,7 +134,8 @@ def _interpolated(corners: NDArray[np.float32], stride: int) -> NDArray[np.uint8
     flat, corner = corners.reshape(-1), np.arange(0, 4 * count, count)[:, None]
 
     def chosen(which: NDArray[np.uint8], at: NDArray[np.intp]) -> NDArray[np.float32]:
-        return flat.take(corner + (which[at].astype(np.intp) * (4 * count) + at))
+        found: NDArray[np.float32] = flat.take(corner + (which[at].astype(np.intp) * (4 * count) + at))
+        return found
 
     two, three = np.flatnonzero(left == 2), np.flatnonzero(left == 3)
     lead = weights @ (chosen(low, two) - chosen(high, two))
