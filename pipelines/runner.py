@@ -26,6 +26,7 @@ from ..segnet import (
     choose_runtime,
     on_runtime,
     placed,
+    quantised_graph,
 )
 from .device_scores import DeviceScores
 from .devices import find_device, half_of, probe_size, seconds_of
@@ -110,8 +111,9 @@ class NetworkRunner:
         """This runner's precision, or the CPU's own where that is int8 and a branch has no quantised graph."""
         if self.precision != "int8" or placed(network) is not None:
             return self.precision
-        own = cast("tuple[Precision, ...]", automatic_precisions(network, self.runtime))
-        return "int8" if "int8" in own else own[0]
+        if quantised_graph(network) is not None:
+            return "int8"
+        return cast(Precision, automatic_precisions(network, self.runtime)[0])
 
     def prepared(self, module: M) -> M:
         """A module whose convolutions hold their weights at this runner's precision, so that autocast need not cast

@@ -108,6 +108,7 @@ from .runtime import in_torch as in_torch
 from .runtime import is_exported as is_exported
 from .runtime import on_runtime as on_runtime
 from .runtime import placed as placed
+from .runtime import quantised_graph as quantised_graph
 from .runtime import torch_network_of as torch_network_of
 from .shipped import DEFAULT_MODEL as DEFAULT_MODEL
 from .shipped import find_weights as find_weights

@@ -24,3 +24,4 @@ from .placing import automatic_precisions as automatic_precisions
 from .placing import can_convert as can_convert
 from .placing import int8_file as int8_file
 from .placing import on_runtime as on_runtime
+from .placing import quantised_graph as quantised_graph
