@@ -19,7 +19,7 @@ PRESET = nncf.QuantizationPreset.MIXED
 """Symmetric weights, asymmetric activations."""
 
 KEPT = frozenset({"Add", "Multiply", "Concat", "Interpolate"})
-"""Kinds of layers that stay in fp32: in 8 bits they gain no time, and 94.0 % of SwiftNet-Lite0's cells instead of 98.8 %
+"""Kinds of layers that stay in fp32: in 8 bits they gain no time, and 94.0 % of SwiftNet-Lite0's cells, not 98.8 %,
 had the label of fp32 (AVX2, OpenVINO 2026.4)."""
 
 OVERFLOW_FIX = nncf.OverflowFix.ENABLE
