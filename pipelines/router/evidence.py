@@ -38,7 +38,6 @@ CELL_FEATURES = (
     "roughness_at_edge",
     "speed",
     "outside",
-    "quantiser",
     "bytes",
 )
 """The names of a cell's features, in the order in which `cell_features` gives them."""
@@ -71,22 +70,20 @@ class RouterGrid:
 class Sight:
     """What is seen of a frame without the network.
 
-    `luma` is the mean of each cell in grey levels, `quantiser` the mean over macroblocks (NaN where the source does not
-    tell), `bytes_before` the coded size of all frames shown before it, `packet_bytes` its own.
+    `luma` is the mean of each cell in grey levels, `bytes_before` the coded size of all frames shown before it,
+    `packet_bytes` its own.
     """
 
     index: int
     luma: Cells
     packet_bytes: int
     bytes_before: int
-    quantiser: float
 
     @classmethod
     def of(cls, frame: Frame, index: int, cells_hw: tuple[int, int], bytes_before: int) -> Sight:
         """That of a frame, whose index in its stream is `index`."""
         small = cv2.resize(frame.luma, cells_hw[::-1], interpolation=cv2.INTER_AREA)
-        quantiser = float("nan") if frame.qp is None else float(frame.qp.mean())
-        return cls(index, np.asarray(small, np.float32), frame.packet_bytes, bytes_before, quantiser)
+        return cls(index, np.asarray(small, np.float32), frame.packet_bytes, bytes_before)
 
     @cached_property
     def texture(self) -> Cells:
@@ -168,7 +165,6 @@ def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
     distance = np.float32(np.log1p(apart))
     spent = abs(now.bytes_before - look.sight.bytes_before)
     constant = np.ones_like(doubt)
-    quantiser = 0.0 if np.isnan(now.quantiser) else (now.quantiser - 26) / 10
     features = (
         constant,
         constant * distance,
@@ -187,7 +183,6 @@ def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
         roughness * edge,
         speed,
         way.outside,
-        constant * np.float32(quantiser),
         constant * np.float32(np.log1p(spent / max(1, look.sight.packet_bytes))),
     )
     return np.stack(features)
