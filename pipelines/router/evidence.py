@@ -20,6 +20,9 @@ Cells = NDArray[np.float32]
 WIDEST = 200
 """Cells in a row above which the router looks at every second, third, ... of the network's."""
 
+FLAT = 2.0
+"""Deviation of the luma, in grey levels, below which a cell is flat."""
+
 CELL_FEATURES = (
     "one",
     "distance",
@@ -186,6 +189,13 @@ def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
         constant * np.float32(np.log1p(spent / max(1, look.sight.packet_bytes))),
     )
     return np.stack(features)
+
+
+def news_share(features: NDArray[np.float32]) -> float:
+    """The share of cells, 0 to 1, that differ by 20 grey levels or more from what was carried, or that have texture and
+    no known way; from `cell_features`."""
+    difference, lost, texture = (features[CELL_FEATURES.index(name)] for name in ("difference", "lost", "texture"))
+    return float(np.mean((difference >= 2) | ((lost > 0) & (texture >= FLAT / 8))))
 
 
 def _roughness(displacement: NDArray[np.float32]) -> Cells:

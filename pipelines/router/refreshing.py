@@ -12,7 +12,7 @@ from ...codec import Frame, MotionField
 from ..carriers import Carrier
 from ..motion import index_in_stream
 from ..refresh import Refresh
-from .evidence import Look, RouterGrid, Sight, Way, cell_features
+from .evidence import Look, RouterGrid, Sight, Way, cell_features, news_share
 from .policy import Policy
 from .predictor import Predictor
 
@@ -24,6 +24,9 @@ KEPT = 4
 SURE = 0.03
 """Share of wrong pixels that counts as seen and as expected before anything was: how slowly contradictions are
 believed."""
+
+CUT = 0.5
+"""Share of news in a frame above which it is taken for another scene, of which half is expected to be wrong."""
 
 MOST = 0.1
 """No look contradicts, or is foreseen to, by a greater share: a cut says little about the frames after it."""
@@ -96,7 +99,11 @@ class Router(Refresh[P]):
         now = self._sight(frame, grid)
         if now.luma.shape != look.labels.shape:
             return None
-        share = self.predictor.share(cell_features(now, look, way))
+        features = cell_features(now, look, way)
+        share = self.predictor.share(features)
+        news = news_share(features)
+        if news > CUT:  # what a fit on video with few cuts cannot know
+            share = max(share, news / 2)
         likely = min(1.0, share * self._seen / self._foreseen)
         leads_on = frame.references is None or frame.references.is_reference
         if (leads_on or likely > USELESS) and self.policy.wants_look(likely):

@@ -11,14 +11,24 @@ import pytest
 
 from gopseg.codec import MotionField, open_video
 from gopseg.errors import InputError
-from gopseg.pipelines import CELL_FEATURES, MODES, Policy, Prediction, Predictor
+from gopseg.pipelines import (
+    CELL_FEATURES,
+    MODES,
+    KeyframePipeline,
+    Policy,
+    Prediction,
+    Predictor,
+    routed_pipeline,
+)
 from gopseg.pipelines.router import Pace, Router, load_predictor
 
 
 @pytest.fixture(scope="module")
 def cut_clip(make_clip: Any, scene: Any, wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A still scene, and from frame 12 on another, in one GOP of 24 frames."""
-    images = scene(0, 12, 0) + scene(1, 12, 0)
+    """Nothing but ground, and from frame 12 on a still scene, in one GOP of 24 frames."""
+    noise = np.random.default_rng(2).integers(-12, 13, (96, 128, 1))
+    ground = np.clip(noise + 40, 0, 255).astype(np.uint8).repeat(3, 2)
+    images = [ground] * 12 + scene(1, 12, 0)
     return Path(make_clip(tmp_path_factory.mktemp("router") / "cut.mp4", images, gop=250, options=wide | {"crf": "20"}))
 
 
@@ -45,23 +55,28 @@ def test_what_the_network_said_where_it_looked_again_counts(cut_clip: Path, runn
     router: Router[Any] = Router(4, low, Policy(quality=0.5))
     with open_video(cut_clip) as video:
         frames = list(video)
-    router.observe(frames[0], 0)
-    router.refer_to(frames[0])
-    router.looked(frames[0], runner.logits(frames[0].image))
     still = MotionField(np.zeros((24, 32, 2), np.float32), np.zeros((24, 32), np.bool_), (96, 128), (4, 4))
-    router.observe(frames[1], 1)
-    assert router.choose(frames[1], still, None) is None or router.expected is not None
-    before = router.expected
+
+    def look_at(number: int, logits: np.ndarray) -> None:
+        router.refer_to(frames[number])
+        router.looked(frames[number], logits)
+
+    def expected_of(number: int) -> float:
+        router.observe(frames[number], 1)
+        router.choose(frames[number], still, None)  # type: ignore[arg-type]
+        assert router.expected is not None
+        return router.expected
+
+    said = runner.logits(frames[12].image)
+    router.observe(frames[12], 0)
+    look_at(12, said)
+    before = expected_of(13)
     router.policy.account.count = 1000  # whatever comes is worth a look
-    router.observe(frames[12], 2)
-    assert router.choose(frames[12], still, None) is None
-    router.refer_to(frames[12])
-    router.looked(frames[12], runner.logits(frames[12].image))
-    router.observe(frames[13], 1)
-    router.choose(frames[13], still, None)
-    assert before is not None
-    assert router.expected is not None
-    assert router.expected < before
+    expected_of(14)
+    changed = said.copy()
+    changed[:4] = np.roll(changed[:4], 1, axis=2)
+    look_at(14, changed)
+    assert expected_of(15) < before < 1
 
 
 def test_a_budget_is_kept(make_clip: Any, scene: Any, wide: Any, tmp_path: Path, runner: Any) -> None:
@@ -74,13 +89,17 @@ def test_runs_that_begin_at_a_keyframe_decide_alike(
     make_clip: Any, scene: Any, wide: Any, tmp_path: Path, runner: Any
 ) -> None:
     clip = make_clip(tmp_path / "pan.mp4", scene(2, 48, 5), gop=16, options=wide | {"crf": "35"})
-    whole = run(clip, runner)
-    pipeline = MODES["auto"].pipeline(runner)
     with open_video(clip) as video:
         frames = list(video)
+
+    def pipeline() -> KeyframePipeline[Any]:
+        wary = Predictor(np.zeros(len(CELL_FEATURES), np.float32), offset=-2.0)
+        return routed_pipeline(runner, MODES["auto"].parse({}), wary, Policy())
+
+    whole, later = list(pipeline().run(frames)), pipeline()
     for frame in frames[:16]:
-        pipeline.skip(frame)
-    for found, before in zip(pipeline.run(frames[16:]), whole[16:], strict=True):
+        later.skip(frame)
+    for found, before in zip(later.run(frames[16:]), whole[16:], strict=True):
         assert found.from_network == before.from_network
         assert found.expected_agreement == before.expected_agreement
         assert np.array_equal(found.labels, before.labels)
