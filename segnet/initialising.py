@@ -43,6 +43,9 @@ def initialise(network: SegmentationNetwork, source: Path | str) -> int:
                 if own[name].shape == value.shape:
                     taken[name] = value.to(own[name].dtype)
     if not taken:
-        raise ModelError(f"'{source}' holds no tensor that fits {type(network).__name__}")
+        raise ModelError(
+            f"'{source}' holds no tensor that fits {type(network).__name__}; "
+            "give weights of this architecture, as in a run's best.safetensors, or of its encoder"
+        )
     network.load_state_dict(taken, strict=False)
     return len(taken)

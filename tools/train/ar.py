@@ -22,6 +22,7 @@ from .options import (
     need_extra,
     ohem_option,
     run_options,
+    val_bitrate_option,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ FUSION_CHOICES = ("evidence", "creff", "warp")
     help="Labelled GOPs (`preprocess stills`, `street`), clips (`preprocess clips`), AR-Seg's processed folders, or "
     "videos without labels. Several folders are drawn from equally often.",
 )
-@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Bitrate of `val`, bits/s.")
+@val_bitrate_option
 @run_options
 @option("--steps-per-epoch", type=click.IntRange(1), default=50, show_default=True, group=RUN, help="Steps per epoch.")
 @option(

@@ -16,8 +16,11 @@ from .options import (
     FOLDER,
     LOSS,
     OPTIMISER,
+    POWER,
+    RATE,
     RUN,
     SCHEDULES,
+    SEED,
     STOPPED,
     VIEWS,
     WEIGHT,
@@ -25,6 +28,7 @@ from .options import (
     data_options,
     need_extra,
     precision_option,
+    scale_option,
     val_frames_option,
 )
 
@@ -96,11 +100,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 @option("--epochs", type=click.IntRange(1), group=RUN, help="Passes over the videos.")
 @option("--repeat", type=click.FloatRange(0, min_open=True), group=RUN, help="Clips per video and epoch.")
 @option("--batch", type=click.IntRange(1), group=RUN, help="Clips per process and step.")
-@option("--seed", type=int, default=0, show_default=True, group=RUN, help="Random seed.")
+@option("--seed", type=SEED, default=0, show_default=True, group=RUN, help="Random seed.")
 @option("--validate-every", type=click.IntRange(1), group=RUN, help="In epochs.")
 @precision_option(None)
 @option("--resume", is_flag=True, group=RUN, help="Continue from the run's last checkpoint.")
-@option("--lr", type=float, group=OPTIMISER, help="The backbone's learning rate; the head's is ten times as high.")
+@option("--lr", type=RATE, group=OPTIMISER, help="The backbone's learning rate; the head's is ten times as high.")
 @option("--weight-decay", type=WEIGHT, group=OPTIMISER, help="Weight decay, except of the backbone's norms.")
 @option("--warmup", type=click.IntRange(0), group=OPTIMISER, help="In steps.")
 @option("--schedule", type=SCHEDULES, group=OPTIMISER, help="Learning rate schedule.")
@@ -110,9 +114,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     group=OPTIMISER,
     help="Decay of the moving average of the weights.",
 )
-@option("--balance", type=float, group=LOSS, help="Power of the inverse class frequency by which classes are weighted.")
+@option("--balance", type=POWER, group=LOSS, help="Power of the inverse class frequency by which classes are weighted.")
 @option("--crop", "crops", type=CropSize(), multiple=True, group=VIEWS, help="Crop sizes, used in turn.")
-@option("--scale", type=(float, float), group=VIEWS, help="Range of the random zoom.")
+@scale_option(None)
 def clip(
     dataset: str,
     root: Path | None,

@@ -14,13 +14,19 @@ import click
 from ...console import add_options, option
 from ...data import known_datasets
 from ...errors import InputError
+from ...options import Bitrate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA, RUN, OPTIMISER, LOSS, VIEWS = "Data", "Run", "Optimiser", "Loss", "Views"
 FOLDER = click.Path(path_type=Path)
 SHARE = click.FloatRange(0, 1)
-WEIGHT = click.FloatRange(0)
+WEIGHT = click.FloatRange(0, 1e6)
+RATE = click.FloatRange(0, 1e3, min_open=True)
+POWER = click.FloatRange(0, 10)
+SEED = click.IntRange(0)
+SMALLEST_CROP = 16
+"""Pixels each way that every architecture can be trained on."""
 OPTIMISERS = click.Choice(["adamw", "sgd"])
 PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
 SCHEDULES = click.Choice(["flat-cosine", "cosine", "poly"])
@@ -45,6 +51,8 @@ class CropSize(click.ParamType[tuple[int, int, float]]):
             self.fail(f"'{value}' is not HxW or HxW:SHARE, as in 256x320:0.5", param, ctx)
         if height < 1 or width < 1 or not 0 < found[2] < float("inf"):
             self.fail(f"'{value}' has a number that is not above 0; give HxW:SHARE, as in 256x320:0.5", param, ctx)
+        if min(height, width) < SMALLEST_CROP:
+            self.fail(f"'{value}' is smaller than {SMALLEST_CROP}x{SMALLEST_CROP}; give a larger crop", param, ctx)
         return found
 
 
@@ -96,12 +104,12 @@ def run_options(command: F) -> F:
             group=RUN,
             help="Frames per process and step.",
         ),
-        option("--seed", type=int, default=0, show_default=True, group=RUN, help="Random seed."),
+        option("--seed", type=SEED, default=0, show_default=True, group=RUN, help="Random seed."),
         option("--validate-every", type=click.IntRange(1), default=5, show_default=True, group=RUN, help="In epochs."),
         precision_option("auto"),
         option("--resume", is_flag=True, group=RUN, help="Continue from the run's last checkpoint."),
         option("--optimiser", type=OPTIMISERS, default="adamw", show_default=True, group=OPTIMISER, help="Optimiser."),
-        option("--lr", type=float, default=1e-3, show_default=True, group=OPTIMISER, help="Learning rate."),
+        option("--lr", type=RATE, default=1e-3, show_default=True, group=OPTIMISER, help="Learning rate."),
         option(
             "--weight-decay",
             type=WEIGHT,
@@ -147,7 +155,7 @@ def balance_option(command: F) -> F:
     """`--balance`."""
     return option(
         "--balance",
-        type=float,
+        type=POWER,
         default=0.5,
         show_default=True,
         group=LOSS,
@@ -168,6 +176,26 @@ def ohem_option(command: F) -> F:
     )(command)
 
 
+def scale_option(default: tuple[float, float] | None) -> Callable[[F], F]:
+    """`--scale`, two numbers in order."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: tuple[float, float] | None) -> Any:
+        if value and not value[0] <= value[1]:
+            raise click.BadParameter(f"{value[0]:g} is above {value[1]:g}; give the smaller first", ctx, param)
+        return value
+
+    zoom = click.FloatRange(0.05, 20)
+    return option(
+        "--scale",
+        type=(zoom, zoom),
+        default=default,
+        show_default=default is not None,
+        callback=check,
+        group=VIEWS,
+        help="Range of the random zoom.",
+    )
+
+
 def image_options(command: F) -> F:
     """Options of trainings that see single frames: views, deep supervision, more data."""
     options = [
@@ -180,14 +208,7 @@ def image_options(command: F) -> F:
             group=VIEWS,
             help="Crop sizes, used in turn.",
         ),
-        option(
-            "--scale",
-            type=(float, float),
-            default=(0.5, 2.0),
-            show_default=True,
-            group=VIEWS,
-            help="Range of the random zoom.",
-        ),
+        scale_option((0.5, 2.0)),
         option("--mix", type=SHARE, default=0.3, show_default=True, group=VIEWS, help="Probability of ClassMix."),
         option(
             "--degrade",
@@ -283,6 +304,18 @@ def hr_option(command: F) -> F:
         required=True,
         metavar="MODEL",
         help="The full-resolution network: the name of shipped weights, a file, or hf:NAME.",
+    )(command)
+
+
+def val_bitrate_option(command: F) -> F:
+    """`--val-bitrate`, of trainings that are validated on encoded recordings."""
+    return option(
+        "--val-bitrate",
+        type=Bitrate(),
+        default=750_000,
+        show_default=True,
+        group=DATA,
+        help="Bitrate of `val`, in bits per second, as in 750k.",
     )(command)
 
 

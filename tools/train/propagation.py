@@ -22,6 +22,7 @@ from .options import (
     hr_option,
     need_extra,
     run_options,
+    val_bitrate_option,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ HEAD = "Head"
 )
 @option("--views", type=click.IntRange(1), default=2, show_default=True, group=DATA, help="Random views of each video.")
 @option("--cache", type=FOLDER, group=DATA, help="Folder for the keyframe network's logits; runs may share it.")
-@option("--val-bitrate", type=int, default=750_000, show_default=True, group=DATA, help="Bitrate of `val`, bits/s.")
+@val_bitrate_option
 @option(
     "--preset",
     type=click.Choice([OURS, *PRESET_CHOICES]),

@@ -174,6 +174,28 @@ def test_a_network_with_the_classes_in_another_order_is_refused(mine: Path) -> N
         check_network(build_network("swiftnet18", tuple(reversed(data.classes))), "m", data)
 
 
+@pytest.mark.parametrize("command", ["hr", "clip"])
+@pytest.mark.parametrize(
+    ("option", "values", "text"),
+    [
+        ("--seed", ["-1"], "-1 is not in the range x>=0"),
+        ("--lr", ["-0.1"], "-0.1 is not in the range 0<x<=1000"),
+        ("--lr", ["inf"], "inf is not in the range 0<x<=1000"),
+        ("--balance", ["-3"], "-3.0 is not in the range 0<=x<=10"),
+        ("--weight-decay", ["inf"], "inf is not in the range"),
+        ("--scale", ["0", "1"], "0.0 is not in the range 0.05<=x<=20"),
+        ("--scale", ["2", "1"], "2 is above 1; give the smaller first"),
+        ("--crop", ["1x64"], "'1x64' is smaller than 16x16; give a larger crop"),
+    ],
+)
+def test_values_that_no_training_can_have_are_refused(
+    command: str, option: str, values: list[str], text: str, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(main, [command, "-o", str(tmp_path / "run"), option, *values])
+    assert result.exit_code == 2
+    assert text in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("crop", ["0x0", "32x-1", "32x48:0", "32x48:nan", "32x48:inf"])
 def test_crops_of_nothing_are_refused(crop: str, mine: Path, tmp_path: Path) -> None:
     fixed = ["hr", "--dataset", str(mine), "-o", str(tmp_path / "run"), "--crop", crop]
