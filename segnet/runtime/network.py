@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelError
 from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
 from .engine import Array, Engine
@@ -52,7 +51,7 @@ class RuntimeNetwork(SegmentationNetwork):
 
     It takes and gives torch's tensors, in float32, under whatever autocast. `runtime` ("openvino", "onnx") and
     `precision` ("fp32", "bf16", "int8") say how it runs; `torch_network` is the network that it was converted from,
-    None for one from an exported file. Within `in_torch()` that one is run instead.
+    None for one from an exported file. Within `in_torch()` that one is run instead, if there is one.
     """
 
     image_mean: Tensor
@@ -109,17 +108,14 @@ class RuntimeNetwork(SegmentationNetwork):
         return self.image_std
 
     def _torch_source(self) -> SegmentationNetwork | None:
-        """The network in torch where that is asked for; ModelError where there is none."""
-        if not _IN_TORCH.get():
-            return None
-        if self.torch_network is None:
-            raise ModelError(f"'{self.weights_file}' is an exported graph, which torch cannot run; give its weights")
-        return self.torch_network
+        """The network in torch where that is asked for and there is one."""
+        return self.torch_network if _IN_TORCH.get() else None
 
 
 @contextmanager
 def in_torch() -> Iterator[None]:
-    """Within it, networks that were converted run in torch, as for counting their operations."""
+    """Within it, networks that were converted run in torch, as for counting their operations; exported graphs, which
+    torch knows nothing of, run as they always do."""
     token = _IN_TORCH.set(True)
     try:
         yield
@@ -137,11 +133,8 @@ class RuntimeModule(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         """(N, 3, H, W) to logits (N, C, h, w); in torch, whatever the module returns."""
-        if not _IN_TORCH.get():
-            return _run(self.engine.logits, images)
-        if self._source[0] is None:
-            raise ModelError("an exported graph cannot be run in torch; give its weights")
-        return self._source[0](images)
+        source = self._source[0] if _IN_TORCH.get() else None
+        return _run(self.engine.logits, images) if source is None else source(images)
 
 
 def adapted_on(network: AdaptedNetwork, module: RuntimeModule) -> AdaptedNetwork:

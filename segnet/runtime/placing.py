@@ -35,27 +35,13 @@ def can_convert(network: SegmentationNetwork) -> bool:
 
 def automatic_precisions(network: SegmentationNetwork, runtime: str) -> tuple[str, ...]:
     """The precisions that "auto" has to choose from in a runtime: what the CPU computes best, and int8 where a
-    quantised graph of these very weights lies beside them and the CPU adds up its products exactly (VNNI).
-
-    Without VNNI, as on AVX2, sums of products saturate at 16 bits or lose a bit beforehand: SwiftNet-Lite0 lost 2.4
-    points of mIoU there, and next to nothing with VNNI. int8 can be asked for all the same.
-    """
+    quantised graph of these very weights lies beside them."""
     if runtime != "openvino":
         return ("fp32",)
     from .openvino_engine import computes_bf16
 
     plain = "bf16" if computes_bf16() else "fp32"
-    return (plain, "int8") if adds_exactly() and quantised_graph(network) is not None else (plain,)
-
-
-def adds_exactly(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU has instructions that add up products of 8 bits in 32: VNNI or AMX on x86, dot products on ARM.
-
-    Only Linux tells; elsewhere the answer is no.
-    """
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    flags = {flag for line in text.splitlines() if line.startswith(("flags", "Features")) for flag in line.split()}
-    return not flags.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+    return (plain, "int8") if quantised_graph(network) is not None else (plain,)
 
 
 def on_runtime(network: SegmentationNetwork, runtime: str, precision: str) -> SegmentationNetwork:

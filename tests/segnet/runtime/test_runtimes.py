@@ -11,7 +11,6 @@ from gopseg.segnet import LowResolution, ModelError, RuntimeNetwork, choose_runt
 from gopseg.segnet.exportable import at_least_one, rounded_ratio
 from gopseg.segnet.runtime import names
 from gopseg.segnet.runtime.cache import fingerprint, kept
-from gopseg.segnet.runtime.placing import adds_exactly
 
 PACKAGES = {"openvino": ("openvino",), "onnx": ("onnx", "onnxscript", "onnxruntime")}
 SIZES = ((67, 93), (50, 131))
@@ -140,14 +139,6 @@ def test_other_weights_and_settings_are_other_graphs(network):
         changed = fingerprint(network, {"runtime": "onnx"})
         bias -= 1
     assert changed != before
-
-
-def test_cpus_that_add_exactly_are_told_by_their_flags(tmp_path):
-    file = tmp_path / "cpuinfo"
-    for flags, answer in (("fpu avx2", False), ("fpu avx2 avx512_vnni", True), ("fpu avx_vnni", True)):
-        file.write_text(f"model name\t: x\nflags\t\t: {flags}\n")
-        assert adds_exactly(file) is answer
-    assert adds_exactly(tmp_path / "none") is False
 
 
 def test_nothing_is_sent_over_the_network():

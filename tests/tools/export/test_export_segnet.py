@@ -50,7 +50,7 @@ def test_existing_files_are_kept_or_refused(tmp_path):
     assert (tmp_path / "x.json").read_text() == "mine"
 
 
-def test_a_quantised_graph_beside_the_weights_is_found(model_file, monkeypatch):
+def test_a_quantised_graph_beside_the_weights_is_found(model_file):
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     pytest.importorskip("nncf", reason="the extra int8 is not installed")
     from gopseg.segnet import automatic_precisions, load_network, on_runtime
@@ -68,11 +68,7 @@ def test_a_quantised_graph_beside_the_weights_is_found(model_file, monkeypatch):
     assert card["calibration"]["pictures"] == ["0.png", "1.png"]
     assert card["precision"] == "int8"
     network = load_network(model_file)
-    monkeypatch.setattr("gopseg.segnet.runtime.placing.adds_exactly", lambda: True)
     assert automatic_precisions(network, "openvino")[-1] == "int8"
-    monkeypatch.setattr("gopseg.segnet.runtime.placing.adds_exactly", lambda: False)
-    assert "int8" not in automatic_precisions(network, "openvino")
-    monkeypatch.setattr("gopseg.segnet.runtime.placing.adds_exactly", lambda: True)
     assert on_runtime(network, "openvino", "int8").precision == "int8"
     card["weights_sha256"] = "0" * 64
     output.with_suffix(".json").write_text(json.dumps(card))
