@@ -125,7 +125,7 @@ def ar(
     architecture = architecture_of(network, hr)
     torch.manual_seed(settings.seed)
     low = load_lr(lr_weights) if lr_weights else LowResolution(load_network(hr), lr_scale)
-    check_network(low, str(lr_weights or hr), data)
+    check_network(low, str(lr_weights or hr), data, "--lr-weights" if lr_weights else "--hr")
     corpora = [find_sources(folder, data) for folder in clips]
     unlabelled = [str(f) for f, sources in zip(clips, corpora, strict=True) if not any(map(has_labels, sources))]
     if unlabelled and not (fst and (low_lr or fusion == "creff")):

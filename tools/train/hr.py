@@ -160,7 +160,7 @@ def hr(
     extra, data_facts = run.mixed_in(output)
     teachers = [load_network(name) for name in distill]
     for name, teacher in zip(distill, teachers, strict=True):
-        check_network(teacher, name, run.data)
+        check_network(teacher, name, run.data, "--distill")
     videos: list[LabelledVideo] = []
     if clips is not None and (temporal_loss or (distill and any(distillation[1:]))):
         videos = find_labelled_videos(clips)

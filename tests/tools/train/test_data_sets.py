@@ -170,7 +170,7 @@ def test_a_network_with_the_classes_in_another_order_is_refused(mine: Path) -> N
     data = open_dataset(mine)
     check_network(build_network("swiftnet18", [name.upper() for name in data.classes]), "m", data)
     check_network(build_network("swiftnet18", len(data.classes)), "m", data)
-    with pytest.raises(InputError, match=f"'m' has the classes of {data.title} in another order"):
+    with pytest.raises(InputError, match=f"--hr: 'm' has the classes of {data.title} in another order"):
         check_network(build_network("swiftnet18", tuple(reversed(data.classes))), "m", data)
 
 

@@ -251,4 +251,4 @@ def test_what_cannot_be_trained_is_refused(camvid, tmp_path):
     save_model(build_network("swiftnet18", 4), other, "swiftnet18")
     result = call(camvid, tmp_path / "run2", "--distill", other)
     assert result.exit_code == 2
-    assert "the teacher" in result.output
+    assert f"--distill: '{other}' does not fit CamVid: it has 4 classes, the data set 11" in result.output

@@ -15,15 +15,19 @@ from ....segnet import SegmentationNetwork
 from ...class_matching import match_classes
 
 
-def check_network(network: SegmentationNetwork, given: str, data: Dataset) -> None:
-    """InputError unless the network that was `given` has the data set's classes, by `match_classes`, in their order.
+def check_network(network: SegmentationNetwork, given: str, data: Dataset, option: str = "--hr") -> None:
+    """InputError unless the network that `option` gave has the data set's classes, by `match_classes`, in their order.
 
     In another order its logits could not be compared with the labels, nor a branch share its classifier.
     """
-    if match_classes(given, network.classes, data) is not None:
+    try:
+        table = match_classes(given, network.classes, data)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from error
+    if table is not None:
         raise InputError(
-            f"'{given}' has the classes of {data.title} in another order, in which they cannot be trained on; give a "
-            f"network whose first class is {data.classes[0]}, or a --dataset with the network's order"
+            f"{option}: '{given}' has the classes of {data.title} in another order, which cannot be trained on; "
+            f"give a network whose first class is {data.classes[0]}, or a --dataset with the network's order"
         )
 
 
