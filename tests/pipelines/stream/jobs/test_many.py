@@ -12,6 +12,8 @@ import pytest
 from click.testing import Result
 
 from gopseg.pipelines import KeyframePipeline
+from gopseg.pipelines.stream.jobs import batch, planning
+from tests.pipelines.stream.jobs.killing import killed_once
 
 Stream = Callable[..., Result]
 
@@ -99,9 +101,24 @@ def test_ctrl_c_leaves_what_was_done(
     assert frames_in(tmp_path / "out" / "c.mp4") == 24
 
 
-def test_two_processes(stream: Stream, folder: Path, tmp_path: Path) -> None:
-    result = stream("in/?.m*", "-o", "out", "--save", "rle", "--jobs", "2")
+def test_a_killed_worker_costs_what_it_had_in_hand(
+    stream: Stream, folder: Path, tmp_path: Path, make_clip, square_images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes; the one with the second part of the long file is killed in the middle of it."""
+    make_clip(folder / "long.mp4", square_images * 4)
+    monkeypatch.setattr(planning, "LEAST_GOPS", 2)
+    monkeypatch.setattr(planning, "LEAST_FRAMES", 12)
+    monkeypatch.setattr(batch, "do_task", killed_once)
+    result = stream("in/long.mp4", "in/b.mp4", "-o", "out", "--save", "labels,rle", "--jobs", "2")
     assert result.exit_code == 1, result.output
-    assert stream("in/a.mp4", "-o", "a.mp4", "--save", "rle").exit_code == 0
-    assert (tmp_path / "a.rle.jsonl").read_bytes() == (tmp_path / "out" / "a.rle.jsonl").read_bytes()
-    assert len((tmp_path / "out" / "c.rle.jsonl").read_text().splitlines()) == 24
+    assert result.stderr.splitlines()[-1] == "1 of 2 sources failed."
+    assert (tmp_path / "out" / "killed").exists()
+    assert "in/long.mp4: a worker was killed; what it had in hand was done again" in result.stderr
+    assert stream("in/long.mp4", "-o", "long.mp4", "--save", "labels,rle").exit_code == 0
+    assert (tmp_path / "long.rle.jsonl").read_bytes() == (tmp_path / "out" / "long.rle.jsonl").read_bytes()
+    one, parts = (
+        [file.read_bytes() for file in sorted(folder.iterdir())]
+        for folder in (tmp_path / "long_labels", tmp_path / "out" / "long_labels")
+    )
+    assert one == parts
+    assert not [name for name in names(tmp_path / "out") if name.startswith(".")]

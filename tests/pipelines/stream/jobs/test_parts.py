@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +16,9 @@ import pytest
 from gopseg.console import Existing
 from gopseg.pipelines import KeyframePipeline, StreamRequest, StreamUsageError, segment_stream
 from gopseg.pipelines.stream import Places, segment_many
-from gopseg.pipelines.stream.jobs import batch, planning
+from gopseg.pipelines.stream.jobs import planning
 from gopseg.pipelines.stream.jobs.tasks import Agreed, do_task
 from gopseg.processes import run_here
-from tests.pipelines.stream.jobs.killing import killed_once
 
 OPEN = {"x264-params": "bframes=2:ref=3:open-gop=1:keyint=6:min-keyint=6:scenecut=0"}
 KINDS = ("overlay", "labels", "color", "rle")
@@ -95,19 +93,15 @@ def content(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("options", "given"),
     [
-        ({}, {}),
         ({}, {"mode": "motion"}),
-        (OPEN, {"mode": "motion"}),
         (OPEN, {}),
         ({"x264-params": "bframes=0:ref=3:scenecut=0"}, {"start": 0.3, "end": 1.7, "save": ("rle", "overlay")}),
-        (None, {"mode": "flow", "max_frames": 40, "save": ("labels",)}),
-        (None, {"mode": "frame", "save": ("labels",)}),
-        (None, {"mode": "motion", "options": {"interval": 4}, "save": ("labels",)}),
+        ({}, {"mode": "flow", "max_frames": 40, "save": ("labels",)}),
     ],
 )
 @pytest.mark.usefixtures("here")
 def test_the_same_bytes(
-    tmp_path: Path, make_clip, half_new, request_for, options: dict[str, str] | None, given: dict[str, Any]
+    tmp_path: Path, make_clip, half_new, request_for, options: dict[str, str], given: dict[str, Any]
 ) -> None:
     clip = make_clip(tmp_path / "in.mp4", half_new, options=options or None)
     segment_stream(request_for(clip, "one", **given))
@@ -179,26 +173,6 @@ def test_an_interrupted_run_goes_on(
     assert report["fps"] == pytest.approx(24 / report["wall_seconds"], rel=0.01), "of this run's frames"
     assert content(folder) == content(tmp_path / "one")
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-
-
-def test_a_killed_worker_costs_one_part(
-    tmp_path: Path,
-    make_clip,
-    half_new,
-    request_for,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Two processes; the one with the second part is killed in the middle of it."""
-    clip = make_clip(tmp_path / "in.mp4", half_new)
-    monkeypatch.setattr(batch, "do_task", killed_once)
-    request = replace(request_for(clip, "parts", save=("labels", "rle")), quiet=False)
-    assert segment_many([request], Places(2)).exit_status == 0
-    assert (tmp_path / "parts" / "killed").exists()
-    assert "a worker was killed; what it had in hand was done again" in capsys.readouterr().err
-    (tmp_path / "parts" / "killed").unlink()
-    segment_stream(request_for(clip, "one", save=("labels", "rle")))
-    assert content(tmp_path / "parts") == content(tmp_path / "one")
 
 
 def test_workers_agree_on_the_precision(tmp_path: Path) -> None:
