@@ -179,14 +179,14 @@ def test_a_failure_on_the_way_keeps_what_was_there(
     interrupt()
     assert stream(*common).exit_code == 130
     with monkeypatch.context() as broken:
-        save = Image.Image.save
+        write = Path.write_bytes
 
-        def full(self: Image.Image, file: Path, **options: Any) -> None:
-            if Path(file).name == "000030.png":
+        def full(self: Path, data: bytes) -> int:
+            if self.name == "000030.png":
                 raise OSError(28, "No space left on device")
-            save(self, file, **options)
+            return write(self, data)
 
-        broken.setattr(Image.Image, "save", full)
+        broken.setattr(Path, "write_bytes", full)
         failed = stream(*common, "--resume")
     assert (failed.exit_code, "No space left" in failed.stderr) == (1, True)
     result = stream(*common, "--resume")
