@@ -106,6 +106,10 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
     try:
         yield part
         publish(part, path, replace=replace)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(part)):  # as of a full disk, which names nothing
+            error.filename = str(path)
+        raise
     finally:
         discard(part)
 

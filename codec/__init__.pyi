@@ -27,6 +27,7 @@ from .motion import quarter_pixels as quarter_pixels
 from .motion import residual_of as residual_of
 from .motion import with_references as with_references
 from .protocol import FrameSource as FrameSource
+from .reading import TO_SDR as TO_SDR
 from .reading import ColourTags as ColourTags
 from .reading import CompressedVideo as CompressedVideo
 from .reading import Orientation as Orientation

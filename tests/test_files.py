@@ -57,6 +57,20 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
     assert (names(tmp_path), (tmp_path / "a.json").read_text()) == (["a.json"], "old")
 
 
+def test_errors_of_the_disk_name_the_file(tmp_path: Path) -> None:
+    def fill(target: Path) -> None:
+        with whole_file(target), open("/dev/full", "w") as full:
+            full.write("x")
+
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"):
+        fill(tmp_path / "a.json")
+    with pytest.raises(FileNotFoundError, match=r"'.*b\.json'"), whole_file(tmp_path / "b.json") as part:
+        part.read_text()
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("has_links", [True, False])
 def test_what_appears_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool) -> None:
     def no_links(*_: object) -> None:

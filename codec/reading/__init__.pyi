@@ -1,3 +1,4 @@
+from .colour import TO_SDR as TO_SDR
 from .colour import ColourTags as ColourTags
 from .colour import matrix_of as matrix_of
 from .container import OpenSource as OpenSource

@@ -32,6 +32,11 @@ _LIMITED_TO_FULL = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255)
 
 
 _HDR_TRANSFERS = (16, 18)
+TO_SDR = (
+    "make it SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,format=gbrpf32le,tonemap=hable,"
+    "zscale=p=709:t=709:m=709:r=tv,format=yuv420p OUT"
+)
+"""What to do about HDR, for messages."""
 
 
 @dataclass(frozen=True)

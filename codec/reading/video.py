@@ -130,7 +130,7 @@ class CompressedVideo(Iterator[Frame]):
         self._keyframes = KeyframePolicy(gop_max)
         self._start: StartPoint | None = None
         self._damage, self._settling = DamageWatcher(), Settling[av.VideoFrame]()
-        self._doubts: list[tuple[int, int]] = []
+        self._doubts: list[int] = []
         self._orientation = Orientation()
         self._converter = RgbConverter()
         self._decode_errors = 0
@@ -366,23 +366,22 @@ class CompressedVideo(Iterator[Frame]):
             self._damage.see(index, packet.is_keyframe)
         self._judge_doubts(index, packet.is_keyframe)
         if packet.is_corrupt and is_reference:
-            self._doubts.append((index, self._times.breaks))
+            self._doubts.append(index)
         return _Tag(packet.size, index, is_reference, self._structure.crop_xy, coded)
 
     def _judge_doubts(self, index: int | None, is_keyframe: bool = False) -> None:
         """Whether packets that the demuxer calls corrupt are, now that packet `index` is here, or the end (None).
 
-        MPEG-TS counts its packets, and where recordings are joined the count breaks, though nothing is missing: the
-        packet before the last, of which that is said, is then followed by a jump of the clock to a keyframe.
+        MPEG-TS counts its packets, and where recordings or segments are joined the count breaks, though nothing is
+        missing: of the packet before the last, or of the last, that is then said, and a keyframe follows. Where
+        something is missing there, the decoder says so.
         """
-        waiting = []
-        for doubtful, breaks in self._doubts:
-            if self._times.breaks > breaks and is_keyframe:
-                continue
+        waiting: list[int] = []
+        for doubtful in [] if is_keyframe else self._doubts:
             if index is None or index >= doubtful + _JOIN_PACKETS:
                 self._damage.damage(doubtful)
             else:
-                waiting.append((doubtful, breaks))
+                waiting.append(doubtful)
         self._doubts = waiting
 
     def _lose(self, packet: av.Packet[VideoStream] | None) -> None:

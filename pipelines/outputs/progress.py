@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -117,9 +118,10 @@ class Progress:
 
     def close(self) -> None:
         """Keep the notes for the run that continues."""
-        self._file.close()
+        with suppress(OSError):  # a full disk: a line that is cut off counts for nothing
+            self._file.close()
 
     def remove(self) -> None:
         """The run is finished, or left nothing."""
         self.file.unlink(missing_ok=True)
-        self._file.close()
+        self.close()

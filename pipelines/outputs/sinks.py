@@ -7,6 +7,7 @@ import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,8 @@ class RunLengths(Output):
     def release(self) -> None:
         """Close the file."""
         if hasattr(self, "_file"):
-            self._file.close()
+            with suppress(OSError):  # a full disk: what was to be written yet is lost, and does not matter
+                self._file.close()
 
 
 class OutputSet:
@@ -205,16 +207,20 @@ class OutputSet:
             written = min((output.recover(progress.is_published) for output in self.outputs), default=0)
             point = progress.last_point(written)
         self.kept = 0 if point is None else point.written
+        target = progress.file if progress is not None else None
         try:
             for output in self.outputs:
+                target = output.target
                 output.start(self.kept, None if point is None or progress is None else progress.origin)
+            if progress is not None:
+                target = progress.file
+                progress.begin(point)
         except OSError as error:
             self.discard()
             raise StreamUsageError(
-                f"'{output.target}' cannot be written: {error.strerror or error}; choose another place with -o"
+                f"'{target}' cannot be written: {error.strerror or error}; choose another place with -o"
             ) from error
         if progress is not None:
-            progress.begin(point)
             for path in (path for output in self.outputs for path in output.leftovers()):
                 discard(path)
 

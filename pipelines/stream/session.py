@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ...codec import CompressedVideo, Frame, FrameSource
+from ...codec import TO_SDR, CompressedVideo, Frame, FrameSource
 from ...data import FrameFolder, load_palette
 from ...segnet import DEFAULT_MODEL
 from ..errors import StreamError, StreamUsageError
@@ -30,10 +30,6 @@ from .stats import StreamStats
 from .workers import ReadAhead
 
 READ_AHEAD = 8
-_TO_SDR = (
-    "make it SDR first: ffmpeg -i IN -vf zscale=t=linear:npl=100,format=gbrpf32le,tonemap=hable,"
-    "zscale=p=709:t=709:m=709:r=tv,format=yuv420p OUT"
-)
 
 
 class Session:
@@ -84,7 +80,7 @@ class Session:
         if isinstance(source, LiveVideo):
             source.on_gap = lambda gap: say(f"{source.name}: {gap}")
         if source.colour.is_hdr:
-            raise StreamUsageError(f"{source.name}: is HDR (PQ or HLG), which networks are not made for; {_TO_SDR}")
+            raise StreamUsageError(f"{source.name}: is HDR (PQ or HLG), which networks are not made for; {TO_SDR}")
         self.mode, self.options = resolve_mode(request, source)
         self.runner = runners.of(request, source.size_hw)
         with self._turns:

@@ -115,9 +115,13 @@ def _summary(outcome: Outcome, verbose: bool) -> str:
 
 
 def _warnings(content: dict[str, Any]) -> list[str]:
+    from ...codec import TO_SDR, ColourTags
+
     source, texts = content["source"], []
     if broken := source["refused_packets"] + source["damaged_frames"]:
         texts.append(f"{broken} damaged packets or frames; check the picture there")
+    if ColourTags(**content["colour"]).is_hdr:
+        texts.append(f"is HDR (PQ or HLG) and stays so, in 8 bits, which segment-stream refuses; {TO_SDR}")
     declared = source["declared_frames"]
     if declared is not None and content["frame_count"] < 0.99 * declared - 1:
         texts.append(f"ends after {content['frame_count']} of {declared} frames; the file is cut off")

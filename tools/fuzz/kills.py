@@ -131,7 +131,8 @@ def _command(name: str, clips: Sequence[Path]) -> list[str]:
     if name == "encode":
         return [*run, "preprocess", "encode", *map(str, clips), "-o", ".", "--preset", "slow", "--resume"]
     if name == "extract":
-        return [*run, "preprocess", "extract", *map(str, clips), "-o", ".", "--resume"]
+        target = "." if len(clips) > 1 else f"{clips[0].stem}.npz"
+        return [*run, "preprocess", "extract", *map(str, clips), "-o", target, "--resume"]
     words = ["--save", "labels", "--mode", "motion", "--device", "cpu", "--precision", "fp32", "--resume"]
     return [*run, "segment", str(clips[0]), *words, "-o", "clip.mp4"]
 

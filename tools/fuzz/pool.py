@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import cast
@@ -64,6 +65,8 @@ class Pool:
         process = self._context.Process(target=work, args=(theirs, self._seed), daemon=True)
         process.start()
         theirs.close()
+        with suppress(EOFError, OSError):  # which its first input will show, too
+            ours.recv()  # it is ready: how long a busy machine takes to start it says nothing about an input
         return process, ours
 
 

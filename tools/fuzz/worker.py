@@ -80,12 +80,14 @@ def run_input(seed: int, number: int, folder: Path) -> FuzzResult:
 
 
 def work(connection: Connection, seed: int) -> None:
-    """Take numbers of inputs from `connection` and give a FuzzResult for each, until there are no more."""
+    """Take numbers of inputs from `connection` and give a FuzzResult for each, until there are no more; None at first,
+    when all is imported."""
     av.logging.set_level(av.logging.PANIC)
     base = _peak_mib()
     limit = 2 * MEMORY_MIB << 20  # of addresses, not all of which are used: only to keep the machine safe
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
+    connection.send(None)
     with tempfile.TemporaryDirectory() as folder:
         while True:
             try:

@@ -89,6 +89,11 @@ class OpenSource:
                     f"{self.name}: is a DASH manifest, which this FFmpeg cannot follow; give the address of one of the "
                     "files that it lists, or of an HLS playlist (.m3u8)"
                 ) from error
+            if "loading first segment" in str(error.log):
+                raise InvalidDataError(
+                    f"{self.name}: the first segment that it lists cannot be read; check that it is there. Keys of "
+                    "encrypted ones are not read from files: ffmpeg -allowed_extensions ALL -i IN -c copy OUT.mp4"
+                ) from error
             raise InvalidDataError(f"{self.name}: FFmpeg finds no video in it; give a video file") from error
         except (av.FFmpegError, OSError, ValueError) as error:
             self.raise_reader_failure()

@@ -133,11 +133,6 @@ class TimeLine:
         if not packet.is_discard:
             self._expect(index, dts if self._ignores_pts or pts is None else pts)
 
-    @property
-    def breaks(self) -> int:
-        """How often the decoding clock broke so far, as where recordings were joined."""
-        return self._epoch
-
     def place(self, picture: av.VideoFrame, index: int) -> TimeJump | None:
         """Set the pts of the next picture, that of packet `index`; the jump before it, if there is one."""
         packet = self._packets.get(index)

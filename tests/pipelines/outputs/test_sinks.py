@@ -107,6 +107,18 @@ def test_one_output_that_cannot_start_takes_the_others_back(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_cannot_be_flushed_does_not_keep_the_others(tmp_path):
+    outputs = OutputSet(
+        [RunLengths(tmp_path / "x.rle.jsonl", ("ground",)), LabelImages(tmp_path / "x_labels", COLOURS)]
+    )
+    outputs.start()
+    outputs.outputs[0]._file.close()
+    outputs.outputs[0]._file = open("/dev/full", "w")  # noqa: SIM115 - which is always full
+    outputs.outputs[0]._file.write("pending")
+    outputs.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_another_run_has_made_meanwhile_is_left_alone(tmp_path):
     outputs = OutputSet(
         [RunLengths(tmp_path / "x.rle.jsonl", ("ground",)), LabelImages(tmp_path / "x_labels", COLOURS)], replace=False

@@ -335,6 +335,11 @@ def test_full_disk(stream, tmp_path, make_clip):
             assert "No space left" in result.stderr
             assert len(result.stderr.splitlines()) == 1
             assert list(disk.iterdir()) == []
+        (disk / "filler").write_bytes(b"\0" * (64 << 10))  # no room for the first word of the notes
+        result = stream(clip, "--mode", "motion", "-o", disk / "x.mp4", "--save", "rle")
+        assert result.exit_code == 2
+        assert ".progress.jsonl' cannot be written: No space left on device; choose another place" in result.stderr
+        assert [path.name for path in disk.iterdir()] == ["filler"]
     finally:
         subprocess.run(["umount", disk], check=True)
 

@@ -89,6 +89,15 @@ def test_a_jump_of_the_clock_is_told(video: Path, tmp_path: Path, encode: Encode
     assert "its clock jumps by -0.96 s before frame 24; times continue without the jump" in result.stderr
 
 
+def test_hdr_is_told(tmp_path: Path, encode: Encode, make: Any) -> None:
+    source = make.video(tmp_path / "pq.mp4", make.moving(3), options={"x264-params": "transfer=smpte2084"})
+    result = encode(source, "-o", tmp_path / "out")
+    assert (result.exit_code, sidecar(tmp_path / "out" / "pq.json")["colour"]["transfer"]) == (0, 16)
+    assert (
+        "is HDR (PQ or HLG) and stays so, in 8 bits, which segment-stream refuses; make it SDR first" in result.stderr
+    )
+
+
 def test_a_frame_of_which_nothing_is_left_is_told(tmp_path: Path, encode: Encode) -> None:
     """The mean over the video would hide it."""
     rng = np.random.default_rng(0)

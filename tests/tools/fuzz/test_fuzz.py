@@ -85,6 +85,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 def crashing(connection, seed):
     """A worker that dies, hangs and fails by turns."""
+    connection.send(None)
     while True:
         number = connection.recv()
         if number == 1:

@@ -75,6 +75,21 @@ def test_a_clock_that_begins_anew(clip: Path, tmp_path: Path) -> None:
     assert not any(frame.corrupt for frame in frames)  # though the packets' counters break at the joints
 
 
+@pytest.mark.parametrize("cut_off", [0, 188, 3 * 188])
+def test_segments_joined_whose_clock_goes_on(make: Any, tmp_path: Path, cut_off: int) -> None:
+    """As FFmpeg's segment muxer and dash cameras write them: the packets' counters begin anew with each. Only where
+    the end of the last frame is missing it is damaged."""
+    noise = np.random.default_rng(0).integers(0, 256, (24, 96, 128, 3)).astype(np.uint8)
+    clip = make.clip("noise.mp4", list(noise), rate=RATE, profile="ippp")
+    parts = [remux(clip, tmp_path / f"{index}.ts", lambda _, by=RATE + 24 * index: by) for index in range(3)]
+    data = parts[0].read_bytes()
+    parts[0].write_bytes(data[: len(data) - cut_off])
+    frames, jumps = read(join(parts, tmp_path / "joined.ts"))
+    assert [float(time) for time in seconds(frames)] == uniform(72)
+    assert jumps == []
+    assert [frame.index for frame in frames if frame.corrupt] == ([23] if cut_off else [])
+
+
 def test_a_clock_that_begins_anew_under_a_decoder_that_lags(make: Any, tmp_path: Path) -> None:
     """MPEG-2 pictures come a packet late, when packets of the next recording wait already."""
     path = make.clip("part.ts", make.sliding(96, 128, 24, (2, 1)), codec="mpeg2video", options={"b": "2M"})
