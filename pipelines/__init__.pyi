@@ -4,7 +4,6 @@ from .errors import StreamError as StreamError
 from .errors import StreamUsageError as StreamUsageError
 from .keyframe_pipeline import KeyframePipeline as KeyframePipeline
 from .labels import upsample_labels as upsample_labels
-from .map_warp import warp_map as warp_map
 from .modes import AUTO as AUTO
 from .modes import MODES as MODES
 from .modes import AnyMode as AnyMode
@@ -19,6 +18,7 @@ from .modes import routed_pipeline as routed_pipeline
 from .motion import FINEST_CELL as FINEST_CELL
 from .motion import HeadMotion as HeadMotion
 from .motion import head_motion as head_motion
+from .motion import warp_map as warp_map
 from .outputs import decode_mask as decode_mask
 from .outputs import encode_labels as encode_labels
 from .outputs import encode_mask as encode_mask

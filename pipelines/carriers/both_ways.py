@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...codec import Frame, MotionField
-from ..map_warp import warp_map
-from ..motion import ways_to_later
+from ..motion import warp_map, ways_to_later
 from ..pipeline import Clock
 from ..runner import NetworkRunner
 from .carrier import Carried, Passenger

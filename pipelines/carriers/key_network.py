@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..map_warp import resize_map
+from ..motion import resize_map
 from ..runner import NetworkRunner
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import MotionField, mix_with_nearest
-from ..map_warp import warp_map
+from ..motion import warp_map
 from ..pipeline import Clock
 from ..runner import NetworkRunner
 from .carrier import Carried, Carrier, Passenger, Seen

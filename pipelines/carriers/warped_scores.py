@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...codec import MotionField, mix_with_nearest, nearest_known
 from ..labels import argmax_of_planes, check_cover, corner_entries, disagreeing_quads, labels_between, upsample_labels
-from ..map_warp import MOST_CHANNELS, positions_in_cells, warp_map
+from ..motion import MOST_CHANNELS, positions_in_cells, warp_map
 
 Map = NDArray[np.float32]
 _UNSURE = 255

@@ -7,6 +7,10 @@ from .codec_sources import last_step as last_step
 from .flow_source import FlowModel as FlowModel
 from .flow_source import OpticalFlow as OpticalFlow
 from .later import ways_to_later as ways_to_later
+from .map_warp import MOST_CHANNELS as MOST_CHANNELS
+from .map_warp import positions_in_cells as positions_in_cells
+from .map_warp import resize_map as resize_map
+from .map_warp import warp_map as warp_map
 from .names import CODEC as CODEC
 from .names import UNTRAINED as UNTRAINED
 from .source import MotionSource as MotionSource

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from ...codec import MotionField
 from ...segnet import PropagationFrame, PropagationModel, inside_frame, motion_on_grid, photometric_residual
-from ..map_warp import warp_map
 from ..runner import NetworkRunner
+from .map_warp import warp_map
 
 MISMATCH = 28.0
 """Mean colour difference, in levels of 255, above which a cell is not what the flow says it was."""

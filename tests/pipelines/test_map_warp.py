@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import grid_sample
 
 from gopseg.pipelines import warp_map
-from gopseg.pipelines.map_warp import resize_map
+from gopseg.pipelines.motion.map_warp import resize_map
 
 RNG = np.random.default_rng(0)
 
