@@ -125,7 +125,17 @@ def test_help_imports_nothing_heavy() -> None:
 def test_options_are_shown_in_groups() -> None:
     lines = CliRunner().invoke(build_command(), ["--help"]).output.splitlines()
     headings = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Input", "Network", "Mode", "Output", "Live", "Existing outputs", "Running", "Other options"]
+    assert headings == [
+        "Input",
+        "Network",
+        "Mode",
+        "Output",
+        "Live",
+        "Many workers",
+        "Existing outputs",
+        "Running",
+        "Other options",
+    ]
 
 
 def test_nan_is_no_value_of_an_option() -> None:
