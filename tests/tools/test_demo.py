@@ -20,7 +20,7 @@ def demo(tmp_path_factory):
 
 
 def test_the_videos_are_whole_and_the_network_saw_keyframes_only(demo):
-    for mode, network_frames in (("frame", 24), ("motion", 2), ("ar", 2)):
+    for mode, network_frames in (("frame", 24), ("auto", 2), ("motion", 2), ("ar", 2)):
         stats = json.loads((demo / f"{mode}.json").read_text())
         assert stats["frames"] == 24
         assert stats["network_frames"] >= network_frames
@@ -33,8 +33,11 @@ def test_the_videos_are_whole_and_the_network_saw_keyframes_only(demo):
 def test_the_street_comes_out_right(demo):
     """Most of the picture is labelled as it is, in every mode, on a street that no training has seen."""
     report = (demo / "report.html").read_text()
-    right = {mode: float(share) for mode, share in re.findall(r"<td>(frame|motion|ar)</td>.*?([0-9.]+)%</td>", report)}
-    assert set(right) == {"frame", "motion", "ar"}
+    right = {
+        mode: float(share) for mode, share in re.findall(r"<td>(frame|auto|motion|ar)</td>.*?([0-9.]+)%</td>", report)
+    }
+    assert set(right) == {"frame", "auto", "motion", "ar"}
+    assert right["auto"] > right["frame"] - 2
     assert right["frame"] > 88
     assert right["motion"] > right["frame"] - 3
     assert right["ar"] > right["frame"] - 2
@@ -42,7 +45,7 @@ def test_the_street_comes_out_right(demo):
 
 def test_the_report_is_self_contained_and_its_picture_is_three_frames_wide(demo):
     report = (demo / "report.html").read_text()
-    assert report.count("data:image/webp;base64,") == 20
+    assert report.count("data:image/webp;base64,") == 24
     assert "http" not in report
     assert read_image(demo / "picture.webp").shape == (360, 3 * 480, 3)
 
