@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ... import __version__
 from ...console import Existing
@@ -24,6 +26,25 @@ Live = Literal["latest", "all"]
 LabelsFormat = Literal["palette", "gray"]
 KINDS = ("overlay", "labels", "color", "rle")
 """What `--save` can write."""
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "precision": get_args(Precision),
+    "runtime": RUNTIMES,
+    "reencode": get_args(Reencode),
+    "live": get_args(Live),
+    "labels_format": get_args(LabelsFormat),
+}
+"""What options of words may be."""
+WHOLE: Mapping[str, int] = {"gop": 1, "gop_max": 1, "max_frames": 1, "stream": 0, "reconnect": 0}
+"""Options that are whole numbers, with the smallest."""
+REAL: Mapping[str, tuple[bool, float]] = {
+    "fps": (False, math.inf),
+    "timeout": (False, math.inf),
+    "start": (True, math.inf),
+    "end": (True, math.inf),
+    "opacity": (True, 1.0),
+}
+"""Options that are numbers from 0 on: whether they may be 0, and the largest."""
 
 _FREE = {"free": True}
 """Metadata of fields that the outputs do not depend on."""
@@ -62,12 +83,29 @@ class InferenceRequest:
         if self.mode not in MODES:
             raise StreamUsageError(f"--mode {self.mode}: unknown; take one of {', '.join(MODES)}")
         MODES[self.mode].parse(self.options)
-        if self.runtime not in RUNTIMES:
-            raise StreamUsageError(f"--runtime {self.runtime}: unknown; take one of {', '.join(RUNTIMES)}")
+        self._check_values()
         if self.live == "latest" and not is_live(self.source):
             raise StreamUsageError(f"--live latest: '{self.source}' is no live source, a file waits; leave it out")
         if self.reconnect and (not is_live(self.source) or self.source == "-"):
             raise StreamUsageError(f"--reconnect: '{self.source}' cannot be connected to again; leave it out")
+
+    def _check_values(self) -> None:
+        """StreamUsageError for words and numbers out of range; the command line has refused them before."""
+        for each in dataclasses.fields(self):
+            name, value = each.name, getattr(self, each.name)
+            asked = f"--{name.replace('_', '-')} {value}"
+            if name in CHOICES and value not in CHOICES[name]:
+                raise StreamUsageError(f"{asked}: unknown; take one of {', '.join(CHOICES[name])}")
+            if value is None:
+                continue
+            if name in WHOLE and not (isinstance(value, Integral) and value >= WHOLE[name]):
+                raise StreamUsageError(f"{asked} is impossible; give a whole number from {WHOLE[name]}")
+            if name in REAL:
+                zero, most = REAL[name]
+                fits = isinstance(value, Real) and math.isfinite(value) and 0 <= value <= most and (zero or value > 0)
+                if not fits:
+                    bounds = "above 0" if not zero else "from 0" if most == math.inf else f"from 0 to {most:g}"
+                    raise StreamUsageError(f"{asked} is impossible; give a number {bounds}")
 
 
 @dataclass(frozen=True, kw_only=True)
