@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from numbers import Integral, Real
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -98,11 +98,16 @@ class InferenceRequest:
                 raise StreamUsageError(f"{asked}: unknown; take one of {', '.join(CHOICES[name])}")
             if value is None:
                 continue
-            if name in WHOLE and not (isinstance(value, Integral) and value >= WHOLE[name]):
+            if name in WHOLE and not (isinstance(value, int) and value >= WHOLE[name]):
                 raise StreamUsageError(f"{asked} is impossible; give a whole number from {WHOLE[name]}")
             if name in REAL:
                 zero, most = REAL[name]
-                fits = isinstance(value, Real) and math.isfinite(value) and 0 <= value <= most and (zero or value > 0)
+                fits = (
+                    isinstance(value, (int, float, Fraction))
+                    and math.isfinite(value)
+                    and 0 <= value <= most
+                    and (zero or value > 0)
+                )
                 if not fits:
                     bounds = "above 0" if not zero else "from 0" if most == math.inf else f"from 0 to {most:g}"
                     raise StreamUsageError(f"{asked} is impossible; give a number {bounds}")
