@@ -46,6 +46,10 @@ def _sources_of(argument: str) -> list[SequenceSource]:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise InvalidDataError(f"{path}: is a single image; give the folder, or a glob in quotes, of the frames")
         return [SequenceSource(path.stem, path)]
+    if "://" in argument:
+        raise SourceError(
+            f"{argument}: is an address; download it first, such as by ffmpeg -i ADDRESS -c copy FILE.mkv"
+        )
     if not has_magic(argument):
         raise SourceError(f"{argument}: no such file or folder; check the path")
     found = glob(argument, recursive=True)  # noqa: PTH207 - as the shell does

@@ -94,6 +94,12 @@ def test_bad_input(video: Path, tmp_path: Path, encode: Encode, kind: str) -> No
     assert not (tmp_path / "out").exists() or contents(tmp_path / "out") == {}
 
 
+def test_address_is_named_as_one(tmp_path: Path, encode: Encode) -> None:
+    result = encode("http://127.0.0.1:9/drive.mp4", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: http://127.0.0.1:9/drive.mp4: is an address; download it first")
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
