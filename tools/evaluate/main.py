@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -13,7 +13,7 @@ from ...console import Existing, add_options, command, existing_options, option
 from ...data import known_datasets
 from ...errors import InputError
 from ...options import Bitrate
-from ...pipelines import MODES
+from ...pipelines import MODES, Precision
 from ...segnet import DEFAULT_MODEL, RUNTIMES, default_runtime
 from .variants import ALIASES
 
@@ -130,7 +130,7 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     option(
         "--precision",
         group=RUNNING,
-        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
+        type=click.Choice(get_args(Precision)),
         default="auto",
         show_default=True,
         help="auto takes the fastest on this device. int8: OpenVINO, from a graph that export-segnet quantised.",
