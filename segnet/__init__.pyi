@@ -44,6 +44,7 @@ from .losses import SegmentationLoss as SegmentationLoss
 from .losses import class_weights as class_weights
 from .losses import clip_loss as clip_loss
 from .losses import head_loss as head_loss
+from .losses import heads_loss as heads_loss
 from .losses import motion_loss as motion_loss
 from .losses import pair_distillation as pair_distillation
 from .losses import per_frame_loss as per_frame_loss
@@ -72,6 +73,7 @@ from .networks import SwiftNet as SwiftNet
 from .networks import SwiftNetLite as SwiftNetLite
 from .networks import Tokens as Tokens
 from .parameters import ParameterGroup as ParameterGroup
+from .parameters import head_groups as head_groups
 from .parameters import parameter_groups as parameter_groups
 from .propagation import CODEC_MOTION as CODEC_MOTION
 from .propagation import PRESETS as PRESETS

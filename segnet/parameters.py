@@ -46,6 +46,15 @@ def grouped(
     return [ParameterGroup(name, found, rate, kind) for kind, found in kinds.items() if found]
 
 
+def head_groups(heads: nn.Module, network: nn.Module) -> list[ParameterGroup]:
+    """Group "auxiliary": what auxiliary heads have of parameters that are not the network's own.
+
+    Named as in a module whose submodule `heads` they are.
+    """
+    own = {id(parameter) for parameter in network.parameters()}
+    return grouped("auxiliary", [(k, v) for k, v in heads.named_parameters("heads") if id(v) not in own])
+
+
 def parameter_groups(module: nn.Module) -> list[ParameterGroup]:
     """What `module.parameter_groups()` says, or where it has no such method all its parameters under the name "all".
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .network import SegmentationNetwork
-from .parameters import ParameterGroup, grouped
+from .parameters import ParameterGroup, head_groups
 
 
 class Supervised(nn.Module):
@@ -34,7 +34,5 @@ class Supervised(nn.Module):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Those of the network, and "auxiliary" for heads that are no part of it."""
-        own = {id(parameter) for parameter in self.network.parameters()}
-        extra = [(key, value) for key, value in self.heads.named_parameters("heads") if id(value) not in own]
         groups = [group.within("network") for group in self.network.parameter_groups()]
-        return groups + grouped("auxiliary", extra)
+        return groups + head_groups(self.heads, self.network)

@@ -9,6 +9,7 @@ from .propagation_losses import PropagationLoss as PropagationLoss
 from .segmentation import SegmentationLoss as SegmentationLoss
 from .segmentation import class_weights as class_weights
 from .segmentation import head_loss as head_loss
+from .segmentation import heads_loss as heads_loss
 from .segmentation import presence_loss as presence_loss
 from .temporal import motion_loss as motion_loss
 from .temporal import published_motion_loss as published_motion_loss

@@ -9,27 +9,15 @@ import click
 
 from ...console import command, option
 from ...errors import InputError
-from .options import (
-    DATA,
-    FOLDER,
-    LOSS,
-    OPTIMISER,
-    RUN,
-    STOPPED,
-    WEIGHT,
-    balance_option,
-    hr_option,
-    need_extra,
-    ohem_option,
-    run_options,
-    val_bitrate_option,
-)
+from .loss_options import LOSS, WEIGHT, balance_option, hard_options, loss_options
+from .options import DATA, FOLDER, OPTIMISER, RUN, STOPPED, hr_option, need_extra, run_options, val_bitrate_option
 
 if TYPE_CHECKING:
     from ...segnet import AlteringResolution
 
 FUSION_CHOICES = ("evidence", "creff", "warp")
 """Segnet's fusions; a test compares."""
+LOSS_SETTINGS = ("auxiliary", "deep", "fst", "keep", "confidence", "published")
 
 
 @command(interrupted=STOPPED)
@@ -66,9 +54,12 @@ FUSION_CHOICES = ("evidence", "creff", "warp")
     help="The LR branch's learning rate, relative to --lr; 0 freezes it.",
 )
 @balance_option
-@ohem_option
+@hard_options
 @option(
     "--auxiliary", type=WEIGHT, default=0.4, show_default=True, group=LOSS, help="Weight of the LR branch's own loss."
+)
+@option(
+    "--deep", type=WEIGHT, default=0.0, show_default=True, group=LOSS, help="Weight of the LR branch's auxiliary heads."
 )
 @option("--fst", type=WEIGHT, default=0.5, show_default=True, group=LOSS, help="Weight of feature similarity.")
 def ar(
@@ -85,10 +76,6 @@ def ar(
     resume: bool,
     steps_per_epoch: int,
     low_lr: float,
-    balance: float,
-    keep: float,
-    auxiliary: float,
-    fst: float,
     **options: Any,
 ) -> None:
     """Train a low-resolution branch and its fusion with the warped keyframe (AR-Seg's second stage).
@@ -103,7 +90,7 @@ def ar(
     from ...data import open_dataset
     from ...segnet import AlteringResolution, LowResolution, build_fusion, load_lr, load_network, save_branch
     from .loop import TrainSettings
-    from .running import architecture_of, prepare_folder, run_trainer, weights_of
+    from .running import architecture_of, of_fusion, prepare_folder, run_trainer, weights_of
     from .samples import (
         VAL_DISTANCES,
         VAL_GOP,
@@ -117,12 +104,14 @@ def ar(
     from .trainers import FusionSettings, FusionTrainer
 
     checkpoint = prepare_folder(output, resume=resume)
-    settings = TrainSettings(**options)
-    own = FusionSettings(auxiliary=auxiliary, fst=fst, low_lr=low_lr, keep=keep)
     data = open_dataset(dataset, root)
     network = load_network(hr)
     check_network(network, hr, data)
     architecture = architecture_of(network, hr)
+    chosen = loss_options(options, lambda: of_fusion(architecture))
+    balance, fst = chosen.pop("balance"), chosen["fst"]
+    own = FusionSettings(low_lr=low_lr, **{name: chosen.pop(name) for name in LOSS_SETTINGS})
+    settings = TrainSettings(**chosen)
     torch.manual_seed(settings.seed)
     low = load_lr(lr_weights) if lr_weights else LowResolution(load_network(hr), lr_scale)
     check_network(low, str(lr_weights or hr), data, "--lr-weights" if lr_weights else "--hr")

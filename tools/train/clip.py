@@ -11,10 +11,10 @@ import click
 from ...console import command, option
 from ...errors import InputError
 from ...segnet import SIZES
+from .loss_options import LOSS, WEIGHT
 from .options import (
     DATA,
     FOLDER,
-    LOSS,
     OPTIMISER,
     POWER,
     RATE,
@@ -23,7 +23,6 @@ from .options import (
     SEED,
     STOPPED,
     VIEWS,
-    WEIGHT,
     CropSize,
     data_options,
     need_extra,

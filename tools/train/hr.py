@@ -10,7 +10,8 @@ import click
 from ...console import add_options, command, option
 from ...errors import InputError
 from ...segnet import architecture_names
-from .options import STOPPED, WEIGHT, F, image_options, need_extra, run_options
+from .loss_options import WEIGHT, loss_options
+from .options import STOPPED, F, image_options, need_extra, run_options
 
 if TYPE_CHECKING:
     from ...segnet import SegmentationNetwork
@@ -133,7 +134,7 @@ def hr(
 
     from ...data import LabelledVideo, find_labelled_videos
     from ...segnet import build_network, load_network, save_model
-    from .running import FrameRun, initialise, origin_of, prepare_folder, run_trainer, weights_of
+    from .running import FrameRun, initialise, of_frames, origin_of, prepare_folder, run_trainer, weights_of
     from .samples import check_network, check_videos
     from .trainers import ImageTrainer, TemporalSettings, TemporalTrainer
 
@@ -151,7 +152,8 @@ def hr(
     clips = options["clips"]
     if temporal_loss and clips is None:
         raise InputError("--temporal-loss needs videos; give --clips DIR, as `preprocess stills` makes it")
-    run = FrameRun.of(dataset, root, val_frames, options)
+    chosen = loss_options(options, lambda: of_frames(arch))
+    run = FrameRun.of(dataset, root, val_frames, chosen)
     torch.manual_seed(run.settings.seed)
     network = build_network(arch, run.data.classes)
     if init is not None and not checkpoint.exists():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...console import command, option
-from .options import LOSS, STOPPED, WEIGHT, hr_option, image_options, need_extra, run_options
+from .loss_options import LOSS, WEIGHT, loss_options
+from .options import STOPPED, hr_option, image_options, need_extra, run_options
 
 if TYPE_CHECKING:
     from ...segnet import SegmentationNetwork
@@ -42,15 +43,16 @@ def lr(
     import torch
 
     from ...segnet import LowResolution, load_network, save_branch
-    from .running import FrameRun, architecture_of, prepare_folder, run_trainer, weights_of
+    from .running import FrameRun, architecture_of, of_frames, prepare_folder, run_trainer, weights_of
     from .samples import check_network
     from .trainers import ImageTrainer
 
     checkpoint = prepare_folder(output, resume=resume)
-    run = FrameRun.of(dataset, root, val_frames, options, fst=fst)
     teacher = load_network(hr)
-    check_network(teacher, hr, run.data)
     architecture = architecture_of(teacher, hr)
+    chosen = loss_options(options, lambda: of_frames(architecture))
+    run = FrameRun.of(dataset, root, val_frames, chosen, fst=fst)
+    check_network(teacher, hr, run.data)
     torch.manual_seed(run.settings.seed)
     low = LowResolution(load_network(hr), lr_scale)
     low.freeze_classifier()

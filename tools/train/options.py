@@ -15,15 +15,14 @@ from ...console import add_options, option
 from ...data import known_datasets
 from ...errors import InputError
 from ...options import Bitrate
+from .loss_options import WEIGHT, frame_loss_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DATA, RUN, OPTIMISER, LOSS, VIEWS = "Data", "Run", "Optimiser", "Loss", "Views"
+DATA, RUN, OPTIMISER, VIEWS = "Data", "Run", "Optimiser", "Views"
 FOLDER = click.Path(path_type=Path)
 SHARE = click.FloatRange(0, 1)
-WEIGHT = click.FloatRange(0, 1e6)
 RATE = click.FloatRange(0, 1e3, min_open=True)
-POWER = click.FloatRange(0, 10)
 SEED = click.IntRange(0)
 SMALLEST_CROP = 16
 """Pixels each way that every architecture can be trained on."""
@@ -151,31 +150,6 @@ def precision_option(default: str | None) -> Callable[[F], F]:
     )
 
 
-def balance_option(command: F) -> F:
-    """`--balance`."""
-    return option(
-        "--balance",
-        type=POWER,
-        default=0.5,
-        show_default=True,
-        group=LOSS,
-        help="Power of the inverse class frequency by which classes are weighted.",
-    )(command)
-
-
-def ohem_option(command: F) -> F:
-    """`--ohem`, as `keep`."""
-    return option(
-        "--ohem",
-        "keep",
-        type=click.FloatRange(0, 1, min_open=True),
-        default=1.0,
-        show_default=True,
-        group=LOSS,
-        help="Share of the hardest pixels to keep; 1: all.",
-    )(command)
-
-
 def scale_option(default: tuple[float, float] | None) -> Callable[[F], F]:
     """`--scale`, two numbers in order."""
 
@@ -250,11 +224,7 @@ def image_options(command: F) -> F:
             group=OPTIMISER,
             help="The encoder's batch-norm statistics: train re-estimates them, kept leaves them as loaded.",
         ),
-        balance_option,
-        ohem_option,
-        option(
-            "--auxiliary", type=WEIGHT, default=0.4, show_default=True, group=LOSS, help="Weight of deep supervision."
-        ),
+        frame_loss_options,
         option(
             "--synthetic",
             type=SHARE,

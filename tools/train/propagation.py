@@ -11,19 +11,8 @@ import click
 
 from ...console import command, option
 from ...errors import InputError
-from .options import (
-    DATA,
-    FOLDER,
-    LOSS,
-    RUN,
-    STOPPED,
-    WEIGHT,
-    balance_option,
-    hr_option,
-    need_extra,
-    run_options,
-    val_bitrate_option,
-)
+from .loss_options import LOSS, WEIGHT, balance_option
+from .options import DATA, FOLDER, RUN, STOPPED, hr_option, need_extra, run_options, val_bitrate_option
 
 if TYPE_CHECKING:
     from ...segnet import PropagationModel, PropagationPreset, PropagationSettings, SegmentationNetwork

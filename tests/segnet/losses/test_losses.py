@@ -36,6 +36,31 @@ def test_hard_example_mining_keeps_the_largest_losses():
         SegmentationLoss(np.ones(2, np.float32), keep=0.0)
 
 
+def test_hard_pixels_by_their_probability():
+    """Probabilities of the right class 0.5, 0.6, 0.9 and 0.95: two are below 0.7, one below 0.55."""
+    right = torch.tensor([0.5, 0.6, 0.9, 0.95])
+    logits = torch.stack([right.log(), (1 - right).log()])[None, :, None]
+    labels = torch.zeros(1, 1, 4, dtype=torch.uint8)
+    ones = np.ones(2, np.float32)
+    for confidence, count in ((0.7, 2), (0.55, 1)):
+        loss = SegmentationLoss(ones, confidence=confidence)(logits, labels)
+        torch.testing.assert_close(loss, -right[:count].log().mean())
+    for keep, confidence in ((1.0, 1.0), (1.0, 0.0), (0.5, 0.7)):
+        with pytest.raises(ValueError, match="confidence"):
+            SegmentationLoss(ones, keep, confidence)
+
+
+def test_where_few_pixels_are_hard_the_worst_sixteenth_counts():
+    right = torch.linspace(0.9, 0.99, 64)
+    logits = torch.stack([right.log(), (1 - right).log()])[None, :, None]
+    labels = torch.zeros(1, 1, 64, dtype=torch.uint8)
+    loss = SegmentationLoss(np.ones(2, np.float32), confidence=0.7)(logits, labels)
+    torch.testing.assert_close(loss, -right[:4].log().mean())
+    labels[:, :, :32] = 255  # the worst of the known ones
+    loss = SegmentationLoss(np.ones(2, np.float32), confidence=0.7)(logits, labels)
+    torch.testing.assert_close(loss, -right[32:34].log().mean())
+
+
 def test_all_void_gives_zero_and_a_gradient():
     logits = torch.randn(1, 2, 4, 4, requires_grad=True)
     loss = SegmentationLoss(np.ones(2, np.float32))(logits, torch.full((1, 8, 8), 255, dtype=torch.uint8))

@@ -15,7 +15,7 @@ from gopseg.data.datasets.camvid import CamVid
 from gopseg.data.street.street import SyntheticStreet
 from gopseg.errors import InputError
 from gopseg.preprocess.main import main as preprocess
-from gopseg.segnet import SwiftNet, load_ar, save_model
+from gopseg.segnet import SwiftNet, build_network, load_ar, save_model
 from gopseg.tools.train.main import main
 from gopseg.tools.train.samples.fusion_samples import find_sources, has_labels
 
@@ -72,6 +72,36 @@ def test_a_frozen_branch_stays_and_its_fusion_learns(world: Path, tmp_path: Path
 def test_the_branch_learns_too(world: Path, tmp_path: Path) -> None:
     state, _ = train(world, tmp_path / "run", "--low-lr", "0.5", "--fst", "1")
     assert moved(world, state)
+
+
+def test_heads_of_the_branch_learn_with_it(world: Path, tmp_path: Path) -> None:
+    with_heads, card = train(world, tmp_path / "deep", "--low-lr", "0.5", "--fst", "0", "--deep", "1")
+    without, _ = train(world, tmp_path / "flat", "--low-lr", "0.5", "--fst", "0")
+    assert with_heads.keys() == without.keys()  # fresh heads are not kept
+    assert not all(torch.equal(with_heads[name], value) for name, value in without.items())
+    assert card["settings"]["deep"] == 1
+
+
+def test_published_losses_are_the_architectures_own(world: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_model(build_network("camvid-bise18", CamVid.classes), tmp_path / "bise.safetensors", "camvid-bise18")
+    fixed = ["ar", "--root", world, "--clips", world / "one", "-o", tmp_path / "run", *FAST, "--losses", "published"]
+    for options, said in (
+        ([], "none for swiftnet18, only for camvid-psp18"),
+        (["--hr", str(tmp_path / "bise.safetensors"), "--fst", "0.5"], "decides --fst, too"),
+    ):
+        refused = CliRunner().invoke(main, [*map(str, fixed), "--hr", str(world / "hr.safetensors"), *options])
+        assert refused.exit_code == 2
+        assert said in refused.output
+    both = [*map(str, fixed[:-2]), "--hr", str(world / "hr.safetensors"), "--ohem", "0.5", "--ohem-confidence", "0.7"]
+    refused = CliRunner().invoke(main, both)
+    assert refused.exit_code == 2
+    assert "give one of them" in refused.output
+    run = CliRunner().invoke(main, [*map(str, fixed), "--hr", str(tmp_path / "bise.safetensors")])
+    assert run.exit_code == 0, run.output
+    settings = json.loads((tmp_path / "run" / "best.json").read_text())["settings"]
+    names = ("auxiliary", "deep", "fst", "confidence", "keep", "published")
+    assert [settings[name] for name in names] == [0, 2, 1, 0.7, 1, True]
 
 
 def test_unlabelled_video_needs_feature_similarity(world: Path, tmp_path: Path) -> None:

@@ -4,5 +4,7 @@ from .initialisation import origin_of as origin_of
 from .networks import architecture_of as architecture_of
 from .networks import seen_folder as seen_folder
 from .networks import weights_of as weights_of
+from .published import of_frames as of_frames
+from .published import of_fusion as of_fusion
 from .run import prepare_folder as prepare_folder
 from .run import run_trainer as run_trainer

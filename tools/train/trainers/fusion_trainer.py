@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ....data import KeyedSample, LabelledVideo
 from ....segnet import (
@@ -21,11 +20,14 @@ from ....segnet import (
     ParameterGroup,
     SegmentationLoss,
     SegmentationNetwork,
+    head_groups,
+    heads_loss,
     resize_logits,
     to_grid,
 )
-from ..loop import Trainer, TrainSettings, variance_over_processes
+from ..loop import Trainer, TrainSettings
 from ..samples import KeyedSource, check_labels, vary
+from .image import feature_distance, head_step
 
 PER_GOP = 2
 """Frames of one GOP in a batch."""
@@ -35,14 +37,19 @@ PER_GOP = 2
 class FusionSettings:
     """What decides the weights of an AR branch, beside the loop's settings and the data.
 
-    `auxiliary` is the weight of the LR branch's own loss, `fst` that of feature similarity, `low_lr` the LR branch's
-    share of the learning rate (0: frozen), `keep` the share of hardest pixels whose loss counts.
+    `auxiliary` is the weight of the LR branch's own loss, `deep` that of its auxiliary heads, `fst` that of
+    feature similarity, `low_lr` the LR branch's share of the learning rate (0: frozen), `keep` the share of hardest
+    pixels whose loss counts, `confidence` the other measure of them (`SegmentationLoss`); `published` as in
+    `ImageSettings`.
     """
 
     auxiliary: float = 0.4
+    deep: float = 0.0
     fst: float = 0.5
     low_lr: float = 0.2
     keep: float = 1.0
+    confidence: float | None = None
+    published: bool = False
 
 
 class FusionBatch(NamedTuple):
@@ -74,11 +81,12 @@ class FusionBatch(NamedTuple):
 
 class FusionTask(nn.Module):
     """A branch with all that is supervised of it, as one module for data-parallel wrapping. Batch statistics of the LR
-    branch stay as they are."""
+    branch stay as they are. `deep` adds the auxiliary heads of the LR branch's network."""
 
-    def __init__(self, branch: AlteringResolution) -> None:
+    def __init__(self, branch: AlteringResolution, *, deep: bool = False) -> None:
         super().__init__()
         self.branch = branch
+        self.heads = branch.low.auxiliary() if deep else nn.ModuleList()
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for all but the LR branch."""
@@ -87,24 +95,27 @@ class FusionTask(nn.Module):
         return self
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """The branch's."""
-        return [group.within("branch") for group in self.branch.parameter_groups()]
+        """The branch's, and "auxiliary" for heads that are no part of it."""
+        groups = [group.within("branch") for group in self.branch.parameter_groups()]
+        return groups + head_groups(self.heads, self.branch)
 
     def forward(
         self, hr: SegmentationNetwork, images: Tensor, keys: Tensor, p: Tensor, logits: Tensor, *motion: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """Normalised frames and keyframes (N, 3, H, W), the keyframes' HR features and logits, and what `Motion` holds.
 
-        To the fused logits, the LR branch's own, and the fused features, or the LR branch's where logits are fused.
+        To the fused logits, the LR branch's own, the fused features, or the LR branch's where logits are fused, and
+        what the auxiliary heads of the LR branch give.
         """
         low, fusion, moved = self.branch.low, self.branch.fusion, Motion(*motion)
         small = low.shrink(images)
-        low_p = low.network.features(small)
+        low_p, maps = low.network.features_and_maps(small) if self.heads else (low.network.features(small), ())
+        deep = [head(x) for head, x in zip(self.heads, maps, strict=True)]
         warped = self.branch.warp(fusion.carry(hr, keys, p, logits), moved, (images.shape[-2], images.shape[-1]))
         fused_p = fusion.features(low_p, warped)
         if fused_p is None:
-            return fusion(low, small, low_p, warped, moved), low.classify(low_p), low_p
-        return low.classify(fused_p), low.classify(low_p), fused_p
+            return fusion(low, small, low_p, warped, moved), low.classify(low_p), low_p, deep
+        return low.classify(fused_p), low.classify(low_p), fused_p, deep
 
 
 class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
@@ -113,9 +124,9 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
     `train` are corpora, drawn from equally often. A batch is `settings.batch` frames, PER_GOP of one GOP (one of them
     the still that was not warped), at any distance from 1 on, with their decoded keyframes and composed codec motion.
     The loss is the cross-entropy of the fused logits, with classes of `weights`, `auxiliary` times that of the LR
-    branch's own, and `fst` times the FST term (the fused features, or the LR branch's where logits are fused, against
-    the HR network's of the same frame, in units of their variance), which is all that frames without labels have. A
-    frozen LR branch has no loss of its own; its classifier always stays as it is.
+    branch's own, `deep` times that of its auxiliary heads, and `fst` times the FST term (the fused features, or the LR
+    branch's where logits are fused, against the HR network's of the same frame, in units of their variance), which is
+    all that frames without labels have. A frozen LR branch has no loss of its own; its classifier stays as it is.
     """
 
     def __init__(
@@ -135,10 +146,11 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
         branch.low.requires_grad_(own.low_lr > 0)
         if own.low_lr:
             branch.low.freeze_classifier()
-        super().__init__(FusionTask(branch), branch, settings, folder, steps_per_epoch)
+        task = FusionTask(branch, deep=own.low_lr > 0 and own.deep > 0)
+        super().__init__(task, branch, settings, folder, steps_per_epoch)
         self.hr = hr.eval().requires_grad_(False).to(self.device)
         self.train_videos, self.val_videos = train, val
-        self.criterion = SegmentationLoss(weights, own.keep).to(self.device)
+        self.criterion = SegmentationLoss(weights, own.keep, own.confidence).to(self.device)
 
     def own_settings(self) -> dict[str, Any]:
         """Those of `FusionSettings`."""
@@ -177,25 +189,26 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
         return self.precision.inputs(self.hr.normalise(images))
 
     def loss(self, batch: FusionBatch) -> Tensor:
-        """The three terms together."""
+        """The terms together."""
         inputs, keys = self.inputs(batch.images), self.inputs(batch.keys)
         with self.autocast():
             with torch.no_grad():
                 p = self.hr.features(keys)
                 logits = self.hr.classify(p)
             of = batch.of
-            fused, own, imitation = self.model(
+            fused, low, imitation, heads = self.model(
                 self.hr, inputs, keys[of], p[of], logits[of], batch.displacement, batch.unreferenced, batch.distance
             )
+        own = self.own
         loss: Tensor = self.criterion(fused, batch.labels)
-        if self.own.low_lr and self.own.auxiliary:
-            loss = loss + self.own.auxiliary * self.criterion(own, batch.labels)
-        if self.own.fst and imitation.requires_grad:
+        if own.low_lr and own.auxiliary:
+            loss = loss + own.auxiliary * self.criterion(low, batch.labels)
+        loss = loss + own.deep * heads_loss(self.criterion, heads, batch.labels, head_step(own.published))
+        if own.fst and imitation.requires_grad:
             with torch.no_grad(), self.autocast():
                 target = self.hr.features(inputs).float()
             imitation = to_grid(imitation.float(), (target.shape[-2], target.shape[-1]))
-            distance = functional.mse_loss(imitation, target)
-            loss = loss + self.own.fst * distance / variance_over_processes(target)
+            loss = loss + own.fst * feature_distance(imitation, target, published=own.published)
         return loss
 
     @torch.inference_mode()

@@ -20,7 +20,7 @@ from ....segnet import (
     SegmentationLoss,
     SegmentationNetwork,
     Supervised,
-    head_loss,
+    heads_loss,
     parameter_groups,
     resize_logits,
 )
@@ -35,16 +35,20 @@ class ImageSettings:
     """What decides the weights of a per-frame network, beside the loop's settings and the data.
 
     `crops` is (height, width, share of the run), in order; `augmentation` what is done to a frame, at the crop's size.
-    `keep` is the share of hardest pixels whose loss counts, `auxiliary` the weight of deep supervision, `fst` that of
-    feature similarity. `encoder_lr` is the encoder's learning rate, relative to the others'; `encoder_norm` says
-    whether its batch-norm statistics are estimated anew ("train") or stay as they were loaded ("kept").
+    `keep` is the share of hardest pixels whose loss counts, `confidence` the other measure of them
+    (`SegmentationLoss`), `auxiliary` the weight of deep supervision, `fst` that of feature similarity; `head_step` and
+    `feature_distance` say what `published` changes of the last two. `encoder_lr` is the encoder's learning rate,
+    relative to the others'; `encoder_norm` says whether its batch-norm statistics are estimated anew ("train") or stay
+    as they were loaded ("kept").
     """
 
     crops: tuple[tuple[int, int, float], ...] = ((360, 480, 1.0),)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(crop_hw=(360, 480)))
     keep: float = 1.0
+    confidence: float | None = None
     auxiliary: float = 0.4
     fst: float = 0.0
+    published: bool = False
     encoder_lr: float = 1.0
     encoder_norm: str = "train"
 
@@ -97,7 +101,7 @@ class FrameTrainer(Trainer[FramesT, SegmentationNetwork]):
         super().__init__(supervised, network, settings, folder, math.ceil(len(train) / per_step))
         self.train_samples, self.val_samples, self.extra = train, val, extra
         each = np.ones(len(network.classes), np.float32) if weights is None else weights
-        self.criterion = SegmentationLoss(each, own.keep).to(self.device)
+        self.criterion = SegmentationLoss(each, own.keep, own.confidence).to(self.device)
 
     def own_settings(self) -> dict[str, Any]:
         """Those of `ImageSettings`."""
@@ -147,10 +151,8 @@ class FrameTrainer(Trainer[FramesT, SegmentationNetwork]):
     def supervised(self, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
         """Cross-entropy of the network's logits, and of the auxiliary heads' after them."""
         loss: Tensor = self.criterion(outputs[0], labels)
-        if len(outputs) > 1:
-            share = self.own.auxiliary / len(outputs[1:])
-            loss = loss + share * sum(head_loss(self.criterion, output, labels) for output in outputs[1:])
-        return loss
+        step = head_step(self.own.published)
+        return loss + self.own.auxiliary * heads_loss(self.criterion, outputs[1:], labels, step)
 
     def score(self, average: SegmentationNetwork) -> ConfusionMatrix:
         """On `val`, at full size."""
@@ -160,9 +162,8 @@ class FrameTrainer(Trainer[FramesT, SegmentationNetwork]):
 class ImageTrainer(FrameTrainer[ImageBatch]):
     """Trains a network on labelled frames.
 
-    With a `teacher` (AR-Seg's feature similarity training, FST: Hu et al., CVPR 2023) the mean squared error between
-    the features of both on the same frames, in units of the variance of the teacher's, is added `fst` times; the
-    teacher's features must lie on the same grid.
+    With a `teacher` (AR-Seg's feature similarity training, FST: Hu et al., CVPR 2023) the distance of the features to
+    the teacher's on the same frames is added `fst` times; the teacher's features must lie on the same grid.
     """
 
     def __init__(self, *arguments: Any, teacher: SegmentationNetwork | None = None, **options: Any) -> None:
@@ -182,9 +183,19 @@ class ImageTrainer(FrameTrainer[ImageBatch]):
         if self.teacher is not None and self.own.fst > 0:
             with torch.no_grad(), self.autocast():
                 target = self.teacher.features(inputs).float()
-            distance = functional.mse_loss(p.float(), target)
-            loss = loss + self.own.fst * distance / variance_over_processes(target)
+            loss = loss + self.own.fst * feature_distance(p.float(), target, published=self.own.published)
         return loss
+
+
+def feature_distance(p: Tensor, target: Tensor, *, published: bool) -> Tensor:
+    """The mean squared error of features, in units of the target's variance unless it is to be as published."""
+    distance = functional.mse_loss(p, target)
+    return distance if published else distance / variance_over_processes(target)
+
+
+def head_step(published: bool) -> int:
+    """Auxiliary heads see every how manieth row and column of the labels."""
+    return 1 if published else 4
 
 
 def keep_statistics(module: nn.Module) -> None:
