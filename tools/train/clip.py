@@ -11,12 +11,11 @@ import click
 from ...console import command, option
 from ...errors import InputError
 from ...segnet import SIZES
-from .loss_options import LOSS, WEIGHT
+from .loss_options import LOSS, POWER, WEIGHT
 from .options import (
     DATA,
     FOLDER,
     OPTIMISER,
-    POWER,
     RATE,
     RUN,
     SCHEDULES,

@@ -15,13 +15,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LOSS = "Loss"
 WEIGHT = click.FloatRange(0, 1e6)
+POWER = click.FloatRange(0, 10)
 
 
 def balance_option(command: F) -> F:
     """`--balance`."""
     return option(
         "--balance",
-        type=click.FloatRange(0, 10),
+        type=POWER,
         default=0.5,
         show_default=True,
         group=LOSS,
