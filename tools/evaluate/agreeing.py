@@ -71,6 +71,7 @@ def agree(
     device: str,
     precision: Any,
     runtime: Any,
+    cache: Path | None,
 ) -> None:
     """Do what the command's options ask for: figures on standard output, and the report in `output`.
 
@@ -82,7 +83,7 @@ def agree(
     if encodings == [None]:
         for video in videos:
             check_motion(video, reading)
-    runners = load_runners(model, variants, device, precision, runtime)
+    runners = load_runners(model, variants, device, precision, runtime, cache)
     records: list[dict[str, Any]] = []
     streams: list[dict[str, Any]] = []
     with tqdm(unit="frame", disable=None) as bar:
@@ -96,8 +97,12 @@ def agree(
                     peers = compare_peers(agreement, runners, model, file, reading, max_frames)
                 if not agreement.frames:
                     raise InputError(f"'{video}' has no frame that can be decoded; check that the file is whole")
-                streams.append(stream | {"frames": agreement.frames, "network_flicker": agreement.flicker.compute()})
-                made = [stream | result.record() for result in (*agreement.results, *peers)]
+                flicker = agreement.flicker.compute()
+                streams.append(stream | {"frames": agreement.frames, "network_flicker": flicker})
+                made = [
+                    stream | result.record(agreement.reference_gflops, flicker["share"])
+                    for result in (*agreement.results, *peers)
+                ]
                 bar.clear()
                 click.echo(agreement_text(made, streams[-1:], model))
                 records += made
@@ -131,11 +136,11 @@ def check_motion(video: Path, reading: Reading) -> None:
 
 
 def load_runners(
-    model: str, variants: Sequence[Variant], device: str, precision: Any, runtime: Any
+    model: str, variants: Sequence[Variant], device: str, precision: Any, runtime: Any, cache: Path | None
 ) -> dict[str, SharedRunner]:
     """A runner for the reference and each other model; InputError where one has other classes than the reference."""
     runners = {
-        name: SharedRunner(load_network(name), device=device, precision=precision, runtime=runtime)
+        name: SharedRunner(load_network(name), device=device, precision=precision, runtime=runtime, cache=cache)
         for name in dict.fromkeys([model, *(variant.model for variant in variants)])
     }
     for name, runner in runners.items():

@@ -144,6 +144,13 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         help="What computes the network. auto: OpenVINO on a CPU, where it is installed, else torch.",
     ),
     option(
+        "--cache",
+        group=RUNNING,
+        type=click.Path(path_type=Path, file_okay=False),
+        help="With VIDEO: a folder of what the network said of each picture, which is added to, so that the network "
+        "sees no picture twice, whenever it is measured again.",
+    ),
+    option(
         "-o",
         "--output",
         group=OUTPUT,
@@ -175,6 +182,8 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
         )
     if not videos and "max_frames" in given:
         raise InputError("--max-frames is for VIDEO files; for labelled data take --limit")
+    if not videos and "cache" in given:
+        raise InputError("--cache is for VIDEO files; for labelled data leave it out")
     report = None if output is None else output / "report.html"
     if report is not None and report.exists() and existing is not Existing.REPLACE:
         if existing is Existing.KEEP:
@@ -192,7 +201,7 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
     else:
         from .evaluating import evaluate
 
-        options.pop("max_frames")
+        options = {name: value for name, value in options.items() if name not in ("max_frames", "cache")}
         evaluate(output=output, **options)
     if report is not None:
         click.echo(f"report: {report.resolve()}")

@@ -19,8 +19,8 @@ REFERENCE = "agreement with the per-frame network"
 NOTE = (
     "The reference is the per-frame network's own labels of the same decoded frames, so this is no accuracy: it says "
     "what a mode loses of what the network would have said. The network's own flicker is the share of pixels whose "
-    "label it changes from a frame to the next along the codec's motion; agreement beyond 100 % less the flicker means "
-    "little."
+    "label it changes from a frame to the next along the codec's motion; the ceiling is what a mode keeps that loses "
+    "just this on every frame that the network does not see, and agreement beyond it means little."
 )
 _CSV = ("reference", "video", "stream", "mode", "variant", "distances", "frames", "pixel_agreement", "miou_agreement")
 _COLUMNS = (
@@ -29,8 +29,12 @@ _COLUMNS = (
     ("mean d", "pixel_agreement_mean"),
     ("min d", "pixel_agreement_min"),
     ("worst", "pixel_agreement_worst_frame"),
+    ("ceiling", "ceiling"),
+    ("below", "below_ceiling"),
+    ("ops", "operations_share"),
 )
 """Of a table's columns, those in per cent: their headings and keys in a record."""
+_MEANS = ("pixel_agreement", "miou_agreement", "below_ceiling", "operations_share", "gflops_per_frame")
 
 Record = dict[str, Any]
 
@@ -69,10 +73,9 @@ def mean_records(records: Sequence[Record]) -> list[Record]:
     found = []
     for variant in dict.fromkeys(record["variant"] for record in records):
         own = [record for record in records if record["variant"] == variant]
-        keys = ("pixel_agreement", "miou_agreement", "gflops_per_frame")
         found.append(
             {"variant": variant, "streams": len(own)}
-            | {key: sum(record[key] for record in own) / len(own) for key in keys}
+            | {key: sum(record[key] for record in own) / len(own) for key in _MEANS}
             | {"pixel_agreement_lowest_stream": min(record["pixel_agreement"] for record in own)}
         )
     return found
@@ -100,10 +103,12 @@ def agreement_text(records: Sequence[Record], streams: Sequence[Record], model: 
     if len(streams) > 1:
         lines = [f"mean over {len(streams)} streams: {REFERENCE} {model}, %"]
         for mean in mean_records(records):
-            pixels, miou, low = (
-                percent(mean[key]) for key in ("pixel_agreement", "miou_agreement", "pixel_agreement_lowest_stream")
+            pixels, miou, below, share = (percent(mean[key]) for key in _MEANS[:4])
+            low = percent(mean["pixel_agreement_lowest_stream"])
+            lines.append(
+                f"{mean['variant'].ljust(width)} pixels {pixels} (lowest {low}), mIoU {miou}, below ceiling {below}, "
+                f"operations {share}"
             )
-            lines.append(f"{mean['variant'].ljust(width)} pixels {pixels} (lowest {low}), mIoU {miou}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -113,13 +118,18 @@ def _page(
 ) -> str:
     sections = []
     if len(streams) > 1:
-        header = ["mode", "pixels, mean, %", "lowest stream, %", "mIoU, mean, %", "GFLOP a frame"]
+        header = [
+            "mode", "pixels, mean, %", "lowest stream, %", "mIoU, mean, %", "below the ceiling, %", "operations, %",
+            "GFLOP a frame",
+        ]  # fmt: skip
         rows = [
             [
                 mean["variant"],
                 percent(mean["pixel_agreement"]),
                 percent(mean["pixel_agreement_lowest_stream"]),
                 percent(mean["miou_agreement"]),
+                percent(mean["below_ceiling"]),
+                percent(mean["operations_share"]),
                 f"{mean['gflops_per_frame']:.2f}",
             ]
             for mean in means
@@ -140,6 +150,9 @@ def _section(records: Sequence[Record], stream: Record) -> str:
         "pixels, mean over d, %",
         "at the worst d",
         "in the worst frame",
+        "ceiling, %",
+        "below it, %",
+        "operations, %",
         "GFLOP a frame",
         "frames/s, decoding included",
         "the network saw",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
+from typing import Any, get_args
 
 import click
 
 from ...console import Existing, command, existing_options, option
 from ...errors import InputError
+from ...pipelines import Precision
+from ...segnet import RUNTIMES, default_runtime
 from .options import RUN
 
 DATA = "Data"
@@ -32,6 +36,28 @@ VIDEO = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @option("--model", default="swiftnet-lite0-camvid", show_default=True, group=RUN, help="The network to foresee.")
 @option("--device", default="auto", show_default=True, group=RUN, help="auto, cpu, cuda or cuda:N.")
+@option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="auto",
+    show_default=True,
+    group=RUN,
+    help="As of evaluate-segnet.",
+)
+@option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default=default_runtime,
+    show_default="auto, or $GOPSEG_RUNTIME",
+    group=RUN,
+    help="As of evaluate-segnet.",
+)
+@option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    group=RUN,
+    help="Folder of what the network said of each picture, which is added to; a network sees no picture twice.",
+)
 @option("-o", "--output", type=click.Path(path_type=Path), required=True, group=RUN, help="FILE.json to write.")
 @existing_options()
 def router(
@@ -41,6 +67,9 @@ def router(
     intervals: tuple[int, ...],
     model: str,
     device: str,
+    precision: Any,
+    runtime: Any,
+    cache: Path | None,
     output: Path,
     existing: Existing,
 ) -> None:
@@ -61,16 +90,18 @@ def router(
 
     from ...files import whole_file
     from ...segnet import load_network
+    from ..known_logits import KnowingRunner
     from ..provenance import sha256
-    from .routing import RememberingRunner, fit_predictor, gather, score_predictor
+    from .routing import fit_predictor, gather, score_predictor
 
-    runner = RememberingRunner(load_network(model), device=device, precision="auto")
     gathered = []
-    with tqdm(unit="frame", disable=None) as bar:
+    with tempfile.TemporaryDirectory() as folder, tqdm(unit="frame", disable=None) as bar:
+        runner = KnowingRunner(
+            load_network(model), device=device, precision=precision, runtime=runtime, cache=cache or Path(folder)
+        )
         for video in (*videos, *check):
             bar.set_description(video.name)
             gathered.append(gather(video, runner, intervals, max_frames, bar.update))
-            runner.forget()
     fitted = [each for each in gathered[: len(videos)] if len(each.wrong)]
     if not fitted:
         raise InputError(

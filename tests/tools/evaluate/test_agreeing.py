@@ -148,9 +148,35 @@ def test_auto_has_a_peer_at_equal_cost(street, tmp_path):
     assert 0 < auto["expected_agreement"] <= 1
     assert "expected_agreement" not in peer
     assert f"expected {100 * auto['expected_agreement']:.1f}" in result.output
+    per_frame = report_of(tmp_path)["streams"][0]["network_flicker"]["share"]
+    for record in (auto, peer):
+        seen = record["network_frames"] / FRAMES
+        assert record["operations_share"] == pytest.approx(seen, rel=1e-6)
+        assert record["ceiling"] == pytest.approx(1 - (1 - seen) * per_frame)
+        assert record["below_ceiling"] == pytest.approx(record["ceiling"] - record["pixel_agreement"])
     alone = call(video, "--modes", "motion", "--sweep", f"interval={peer['options']['interval']}", "--sweep",
                  "refresh_above=1", "--model", weights, "--precision", "fp32", "-o", tmp_path / "alone")  # fmt: skip
     assert alone.exit_code == 0, alone.output
     (motion,) = report_of(tmp_path / "alone")["modes"]
     assert motion["pixel_agreement"] == peer["pixel_agreement"]
     assert motion["gflops_per_frame"] == pytest.approx(peer["gflops_per_frame"])
+
+
+def test_what_the_network_said_is_kept(street, tmp_path, monkeypatch):
+    video, weights = street
+    arguments = (video, "--modes", "motion", "--sweep", "refresh_above=1", "--model", weights, "--runtime", "torch",
+                 "--precision", "fp32", "--cache", tmp_path / "known")  # fmt: skip
+    first = call(*arguments, "-o", tmp_path / "first")
+    assert first.exit_code == 0, first.output
+    (folder,) = (tmp_path / "known").iterdir()
+    assert len(list(folder.iterdir())) == FRAMES
+    for file in folder.iterdir():  # from now on the network says one class everywhere
+        said = np.load(file)
+        np.savez(file, logits=np.zeros_like(said["logits"]), seconds=100.0)
+    again = call(*arguments, "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    (before,), (after,) = (report_of(tmp_path / name)["modes"] for name in ("first", "again"))
+    assert before["pixel_agreement"] < after["pixel_agreement"] == 1
+    assert after["network_frames"] / FRAMES * 100 < 1 / after["fps"] < before["network_frames"] / FRAMES * 100 + 5
+    assert len(list(folder.iterdir())) == FRAMES
+    assert call("--cache", tmp_path / "known").exit_code == 2

@@ -6,6 +6,7 @@ right they are: it is no accuracy.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -105,11 +106,15 @@ class ModeAgreement(Costs):
             for at, matrix in sorted(self._bins.items())
         ]
 
-    def record(self) -> dict[str, Any]:
+    def record(self, reference_gflops: float = math.nan, flicker: float = math.nan) -> dict[str, Any]:
         """The entry in `report.json`; agreements with the per-frame network are fractions of 1.
 
         `pixel_agreement` and `miou_agreement` are of all frames together; `..._mean` and `..._min` of the values by
         distance, each distance counting the same. `expected_agreement` is there for mode auto, what it expected itself.
+
+        `operations_share` is of the per-frame network's, which takes `reference_gflops` a frame. `flicker` is the share
+        of pixels by which the network differs from itself carried over one frame: `ceiling` is the agreement of a mode
+        that loses just this on every frame that the network does not see, and `below_ceiling` what it falls short.
         """
         pooled, rows, frames = self.pooled(), self.by_distance(), int(self.frames.sum())
         of_kinds = np.array(self.gflops) * self.frames
@@ -126,15 +131,21 @@ class ModeAgreement(Costs):
             found |= {f"{key}_mean": float(np.mean(values)), f"{key}_min": float(np.min(values))} if values else {}
         if self._foreseen_frames:
             found["expected_agreement"] = self._foreseen / self._foreseen_frames
+        seen = int(self.network_frames.sum())
+        ceiling = 1 - (1 - seen / max(1, frames)) * flicker
+        gflops = float(of_kinds.sum() / max(1, frames))
         return found | {
             "pixel_agreement_worst_frame": self.worst_frame,
+            "ceiling": ceiling,
+            "below_ceiling": ceiling - pooled.pixel_accuracy,
             "by_distance": rows,
             "iou_agreement": pooled.iou.tolist(),
-            "gflops_per_frame": float(of_kinds.sum() / max(1, frames)),
+            "gflops_per_frame": gflops,
+            "operations_share": gflops / reference_gflops,
             "fps": float(frames / max(1e-9, self.seconds.sum() + self.decode_seconds.sum())),
             "fps_without_decoding": float(frames / max(1e-9, self.seconds.sum())),
             "frames": frames,
-            "network_frames": int(self.network_frames.sum()),
+            "network_frames": seen,
         }
 
 
@@ -143,7 +154,7 @@ class Agreement:
 
     `runners` maps a variant's model to its runner; all have the same classes. Modes that look at the same picture share
     the network's work. Nothing is kept of a frame but the network's labels until the next. `flicker` is the
-    per-frame network's own.
+    per-frame network's own, and `reference_gflops` what it takes for a frame, once operations are counted.
     """
 
     def __init__(self, variants: Sequence[Variant], runners: dict[str, SharedRunner], reference: str) -> None:
@@ -152,6 +163,7 @@ class Agreement:
         self.flicker = Flicker()
         self.labels = LabelStore()
         self.frames = 0
+        self.reference_gflops = math.nan
 
     def run(
         self,
@@ -181,6 +193,9 @@ class Agreement:
 
     def count_operations(self, open_frames: Callable[[], Iterable[Frame]]) -> None:
         """Count what each variant's steps cost on the stream's first frames; `open_frames` opens it anew for each."""
+        with self._reference.forgetful():
+            counted = operations_by_kind(PerFramePipeline(self._reference), islice(open_frames(), 1))
+        self.reference_gflops = sum(counted.values()) / 1e9
         for result in self.results:
             with self._runners[result.variant.model].forgetful():
                 result.operations = operations_by_kind(self._build(result), islice(open_frames(), COUNTED))

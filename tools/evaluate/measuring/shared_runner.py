@@ -11,22 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....pipelines import NetworkRunner
 from ....segnet import RuntimeNetwork, SegmentationNetwork, in_torch
+from ...known_logits import KnowingRunner
 
 REMEMBERED = 2
 
 
-class SharedRunner(NetworkRunner):
-    """A runner whose network remembers the features of its last pictures.
+class SharedRunner(KnowingRunner):
+    """A runner whose network remembers the features of its last pictures, and with a `cache` all logits.
 
-    `saved_seconds` grows by what remembered features took when they were made, so that a mode's time is what it took
-    plus what it was saved.
+    `saved_seconds` grows by what remembered features and logits took when they were made, so that a mode's time is what
+    it took plus what it was saved.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.saved_seconds = 0.0
         self._memory: list[tuple[Tensor, Tensor, float]] | None = []
         self._features: Callable[[Tensor], Tensor] = self.network.features
         self.network.features = self._remembered
@@ -44,6 +43,10 @@ class SharedRunner(NetworkRunner):
                 yield
         finally:
             self._memory = []
+
+    @property
+    def _may_remember(self) -> bool:
+        return self._memory is not None
 
     def _remembered(self, images: Tensor) -> Tensor:
         if self._memory is None:

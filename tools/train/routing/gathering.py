@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ....codec import open_video
+from ....codec import Frame, open_video
 from ....pipelines import (
     CELL_FEATURES,
     MODES,
@@ -26,25 +24,6 @@ from ....pipelines import (
 
 CELLS = 600
 """Cells of a frame, roughly, that are looked at: every few in both directions."""
-
-
-class RememberingRunner(NetworkRunner):
-    """A runner that keeps the logits of every picture it saw, in half precision, until `forget`."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._known: dict[bytes, NDArray[np.float16]] = {}
-
-    def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `NetworkRunner`."""
-        key = hashlib.blake2b(np.ascontiguousarray(image[::4, ::4]).data, digest_size=16).digest()
-        if key not in self._known:
-            self._known[key] = super().logits(image).astype(np.float16)
-        return self._known[key].astype(np.float32)
-
-    def forget(self) -> None:
-        """Forget all pictures."""
-        self._known.clear()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,48 +58,65 @@ class Recording(Predictor):
 
 def gather(
     video: Path,
-    runner: RememberingRunner,
+    runner: NetworkRunner,
     intervals: Sequence[int],
     frames: int | None = None,
     on_frame: Callable[[], object] = lambda: None,
 ) -> CarriedFrames:
     """Carry the first `frames` of a video from the stream's keyframes, and from every n-th frame for each n of the
-    `intervals`, and compare all of it with the network's own labels."""
+    `intervals`, and compare all of it with the network's own labels.
+
+    The network is asked several times about the same picture: give a runner that knows it again.
+    """
     mode = MODES["auto"]
     reads = mode.reads(mode.parse({}))
-    features, wrong, counts, frame_wrong, distances = [], [], [], [], []
-    truth: list[NDArray[np.uint8]] = []
-    for interval in (None, *intervals):
-        recording = Recording()
-        network = PerFramePipeline(runner)
-        pipeline = routed_pipeline(runner, mode.parse({"interval": interval}), recording, Policy())
-        since = 0
-        with open_video(video, motion=reads.motion, qp=reads.qp, references=reads.motion) as opened:
-            for position, frame in enumerate(islice(opened, frames)):
-                on_frame()
-                if interval is None:
-                    truth.append(network.step(frame).labels)
-                object.__setattr__(recording, "last", None)
-                found = pipeline.step(frame)
-                since = 0 if found.from_network else since + 1
-                if recording.last is None or found.from_network:
-                    continue
-                seen = recording.last
-                missed = (found.labels != truth[position]).astype(np.float32)
-                rows, columns = seen.shape[1:]
-                cells = cv2.resize(missed, (columns, rows), interpolation=cv2.INTER_AREA)
-                step = max(1, round((rows * columns / CELLS) ** 0.5))
-                some = np.ascontiguousarray(seen[:, step // 2 :: step, step // 2 :: step]).reshape(len(seen), -1).T
-                features.append(some)
-                wrong.append(cells[step // 2 :: step, step // 2 :: step].ravel())
-                counts.append(len(some))
-                frame_wrong.append(float(missed.mean()))
-                distances.append(since)
+    network = PerFramePipeline(runner)
+    ways = [_Way(runner, interval) for interval in (None, *intervals)]
+    with open_video(video, motion=reads.motion, qp=reads.qp, references=reads.motion) as opened:
+        for frame in islice(opened, frames):
+            labels = network.step(frame).labels
+            for way in ways:
+                way.step(frame, labels)
+            on_frame()
+    features = [each for way in ways for each in way.features]
+    wrong = [each for way in ways for each in way.wrong]
     return CarriedFrames(
         video.name,
         np.concatenate([np.zeros((0, len(CELL_FEATURES)), np.float32), *features]),
         np.concatenate([np.zeros(0, np.float32), *wrong]),
-        np.repeat(np.arange(len(counts)), np.array(counts, np.intp)),
-        np.array(frame_wrong, np.float64),
-        np.array(distances, np.intp),
+        np.repeat(np.arange(len(wrong)), np.array([len(each) for each in wrong], np.intp)),
+        np.array([share for way in ways for share in way.frame_wrong], np.float64),
+        np.array([distance for way in ways for distance in way.distances], np.intp),
     )
+
+
+class _Way:
+    """A video carried from its keyframes and every `interval`-th frame, and what was wrong, frame by frame."""
+
+    def __init__(self, runner: NetworkRunner, interval: int | None) -> None:
+        self._recording = Recording()
+        options = MODES["auto"].parse({"interval": interval})
+        self._pipeline = routed_pipeline(runner, options, self._recording, Policy())
+        self._since = 0
+        self.features: list[NDArray[np.float32]] = []
+        self.wrong: list[NDArray[np.float32]] = []
+        self.frame_wrong: list[float] = []
+        self.distances: list[int] = []
+
+    def step(self, frame: Frame, truth: NDArray[np.uint8]) -> None:
+        """Carry to the next frame, of which the network says `truth`, (H, W)."""
+        object.__setattr__(self._recording, "last", None)
+        found = self._pipeline.step(frame)
+        self._since = 0 if found.from_network else self._since + 1
+        if self._recording.last is None or found.from_network:
+            return
+        seen = self._recording.last
+        missed = (found.labels != truth).astype(np.float32)
+        rows, columns = seen.shape[1:]
+        cells = cv2.resize(missed, (columns, rows), interpolation=cv2.INTER_AREA)
+        step = max(1, round((rows * columns / CELLS) ** 0.5))
+        some = seen[:, step // 2 :: step, step // 2 :: step].reshape(len(seen), -1).T
+        self.features.append(np.ascontiguousarray(some))
+        self.wrong.append(cells[step // 2 :: step, step // 2 :: step].ravel())
+        self.frame_wrong.append(float(missed.mean()))
+        self.distances.append(self._since)
