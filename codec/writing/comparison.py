@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -20,6 +21,7 @@ class FrameErrors:
         self._size_hw = size_hw
         self._most = -1.0
         self._sum: NDArray[np.float64] = np.zeros(3)
+        self._totals = array("d")
         self.count = 0
         self.worst_frame: dict[str, float] = {}
         """Its `index`, the `psnr_db` of all its samples, and its `ssim` where that was given."""
@@ -28,7 +30,8 @@ class FrameErrors:
         """Take the next frame's errors, and its SSIM where that is known; None counts as no error."""
         errors = np.zeros(3) if squared_errors is None else np.asarray(squared_errors, np.float64)
         self._sum += errors
-        if (total := float(errors.sum())) > self._most:
+        self._totals.append(total := float(errors.sum()))
+        if total > self._most:
             self._most = total
             self.worst_frame = {"index": self.count, "psnr_db": self._psnr(errors, 1)["all"]}
             if ssim is not None:
@@ -39,6 +42,11 @@ class FrameErrors:
     def psnr_db(self) -> dict[str, float]:
         """PSNR in dB of "y", "u", "v" and "all" samples so far, from the mean squared error; 100 where it is 0."""
         return self._psnr(self._sum, max(1, self.count))
+
+    @property
+    def median_psnr_db(self) -> float:
+        """PSNR in dB of all samples of the frame in the middle, by its errors; 100 where it has none."""
+        return self._psnr(np.array([np.median(self._totals or [0.0]), 0, 0]), 1)["all"]
 
     def _psnr(self, squared_errors: NDArray[np.float64], frames: int) -> dict[str, float]:
         luma = self._size_hw[0] * self._size_hw[1] * frames

@@ -32,9 +32,9 @@ class InterleavedEncoder:
     """Encodes pictures with `settings.parallel` encoders side by side, GOP g in encoder g modulo their number.
 
     As GOPs are closed, the packets put back in order are one valid stream. Every encoder sees a shorter video at the
-    full bitrate, its rate control depends on its own pictures only, and so the bytes depend on nothing but pictures
-    and settings (the whole file's, not the machine's: number of cores and load change the time only). Both hold the
-    rate within the settings' buffer, which is shared out among them.
+    full bitrate, without its gaps (`EncodeSettings.longest_ticks`), its rate control depends on its own pictures only,
+    and so the bytes depend on nothing but pictures and settings (the whole file's, not the machine's: number of cores
+    and load change the time only). Both hold the rate within the settings' buffer, which is shared out among them.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class InterleavedEncoder:
         sample_aspect: Fraction | None,
         measure: bool,
     ) -> None:
-        self._gop = settings.gop
+        self._gop, self._longest = settings.gop, settings.longest_ticks(frame_rate, time_base)
         picture_bytes = size_hw[0] * size_hw[1] * 3 // 2
         places = max(2, min(settings.gop, _QUEUE_BYTES // picture_bytes))
         self._slots: list[_Slot] = []
@@ -72,7 +72,7 @@ class InterleavedEncoder:
         for picture, duration in pictures:
             assert picture.pts is not None
             times.append((picture.pts, duration))
-            self._slots[given // self._gop % len(self._slots)].put(picture, duration)
+            self._slots[given // self._gop % len(self._slots)].put(picture, min(duration, self._longest))
             given += 1
             while packet := self._slots[taken // self._gop % len(self._slots)].take():
                 yield CodedPacket(packet, *times.popleft())

@@ -50,6 +50,18 @@ class EncodeSettings:
         """Encoders that run side by side; one where every packet must come at once, or where every frame is a key."""
         return 1 if self.low_delay or self.gop == 1 else self.slots
 
+    def buffer_length(self, frame_rate: Fraction) -> float:
+        """Seconds of `bitrate_bps` that the rate control's buffer holds at `frame_rate`."""
+        return max(self.buffer_seconds, float(_LEAST_BUFFER_FRAMES / frame_rate))
+
+    def longest_ticks(self, frame_rate: Fraction, time_base: Fraction) -> int:
+        """How long, in units of `time_base`, an encoder is told at most that a picture is shown: the buffer's length.
+
+        A picture that stays longer fills the buffer all the same. Told the truth, x264 takes the coarsest quantiser for
+        it, where a share of what comes in meanwhile (5 to 25 %) is more than the buffer has.
+        """
+        return max(1, round(self.buffer_length(frame_rate) / time_base))
+
     def x264_options(self, frame_rate: Fraction) -> dict[str, str]:
         """The private options of FFmpeg's libx264 wrapper at `frame_rate`, as its command line takes them too."""
         parameters: dict[str, float] = {
@@ -68,8 +80,7 @@ class EncodeSettings:
             options["crf"] = f"{self.crf:g}"
         else:
             rate = self.bitrate_bps // 1000
-            seconds = max(self.buffer_seconds, float(_LEAST_BUFFER_FRAMES / frame_rate))
-            size = max(1, round(self.bitrate_bps * seconds / 1000))
+            size = max(1, round(self.bitrate_bps * self.buffer_length(frame_rate) / 1000))
             parameters |= {"vbv-maxrate": rate, "vbv-bufsize": size, "vbv-init": _BUFFER_START}
         options["x264-params"] = ":".join(f"{name}={value}" for name, value in parameters.items())
         return options

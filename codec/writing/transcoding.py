@@ -31,16 +31,19 @@ class Transcoded:
     `psnr_db` (of Y, U, V and of all samples together, from the mean squared error over the whole video) and `ssim`
     (mean over time, luma, x264's 8x8 windows; Wang et al. 2004) compare what a decoder gives with the yuv420p
     pictures that the encoder was given. `worst_frame` is the one with the largest squared error: `index`, `psnr_db` of
-    all its samples, and its `ssim`.
+    all its samples, and its `ssim`; `median_psnr_db` is that of the frame in the middle. `gap_seconds` is the time that
+    pictures stay beyond what the rate control's buffer holds, as where a recording paused: no bits are meant for it.
     """
 
     size_hw: tuple[int, int]
     duration_seconds: float = 0.0
+    gap_seconds: float = 0.0
     pict_types: str = ""
     packet_bytes: list[int] = field(default_factory=list)
     psnr_db: dict[str, float] = field(default_factory=dict)
     ssim: float | None = None
     worst_frame: dict[str, float] = field(default_factory=dict)
+    median_psnr_db: float = 100.0
     x264: str = "unknown"
 
     @property
@@ -80,7 +83,7 @@ def transcode(
     waiting, worst = deque[av.VideoFrame](), _Worst()
     try:
         try:
-            clock = PictureClock(pictures.frame_rate, pictures.time_base)
+            clock = PictureClock(settings, pictures.frame_rate, pictures.time_base)
             with _Mp4(part, path, pictures, settings) as file:
                 types: list[str] = []
                 for coded in encoder.run(_kept(clock.with_durations(pictures), waiting)):
@@ -98,8 +101,9 @@ def transcode(
         finally:
             ssims = encoder.close()
         result.pict_types = "".join(types)
-        result.duration_seconds = float(clock.ticks * pictures.time_base)
-        result.psnr_db, result.worst_frame = errors.psnr_db, errors.worst_frame | worst.ssim(part, pictures)
+        result.duration_seconds, result.gap_seconds = clock.seconds, clock.gap_seconds
+        result.psnr_db, result.median_psnr_db = errors.psnr_db, errors.median_psnr_db
+        result.worst_frame = errors.worst_frame | worst.ssim(part, pictures)
         result.ssim = _mean(ssims, encoder.frames_of_slots)
         _check_gops(result.pict_types, settings.gop, path)
         if finish is not None:
@@ -148,22 +152,36 @@ def _kept(
 class PictureClock:
     """Gives each picture its duration: until the next one, the last one as long as the one before it."""
 
-    def __init__(self, frame_rate: Fraction, time_base: Fraction) -> None:
-        self.ticks = 0
+    def __init__(self, settings: EncodeSettings, frame_rate: Fraction, time_base: Fraction) -> None:
+        self._time_base, self._longest = time_base, settings.longest_ticks(frame_rate, time_base)
+        self._ticks = self._gap = 0
         self._last = max(1, round(1 / (frame_rate * time_base)))
 
+    @property
+    def seconds(self) -> float:
+        """The sum of all durations so far."""
+        return float(self._ticks * self._time_base)
+
+    @property
+    def gap_seconds(self) -> float:
+        """What of that the encoder is not told (`EncodeSettings.longest_ticks`)."""
+        return float(self._gap * self._time_base)
+
     def with_durations(self, pictures: Iterable[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, int]]:
-        """(picture, duration) pairs, in units of the time base; `ticks` is their sum so far."""
+        """(picture, duration) pairs, in units of the time base."""
         before: av.VideoFrame | None = None
         for picture in pictures:
             if before is not None:
                 self._last = (picture.pts or 0) - (before.pts or 0)
-                self.ticks += self._last
-                yield before, self._last
+                yield self._counted(before)
             before = picture
         if before is not None:
-            self.ticks += self._last
-            yield before, self._last
+            yield self._counted(before)
+
+    def _counted(self, picture: av.VideoFrame) -> tuple[av.VideoFrame, int]:
+        self._ticks += self._last
+        self._gap += max(0, self._last - self._longest)
+        return picture, self._last
 
 
 class _Mp4:

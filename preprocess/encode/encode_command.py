@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 ENGINE = "Engine"
-_BAD_PSNR_DB = 20.0  # a picture of which little is left, whatever the mean says
+_BAD_PSNR_DB = 20.0  # a picture of which little is left, whatever the others are like
+_VISIBLE_PSNR_DB, _FAR_DB = 36.0, 10.0  # a loss that can be seen, and how far below the others it is worth a word
 
 
 @command(interrupted="finished files are kept, the others left no trace; continue with --resume.")
@@ -131,13 +132,18 @@ def _warnings(content: dict[str, Any]) -> list[str]:
         first = f"by {jumps[0]['seconds']:+.2f} s before frame {jumps[0]['index']}"
         more = f" and {len(jumps) - 1} times more" if len(jumps) > 1 else ""
         texts.append(f"its clock jumps {first}{more}; times continue without the jump")
-    worst = content["worst_frame"]
-    if worst["psnr_db"] < _BAD_PSNR_DB:
-        texts.append(f"frame {worst['index']} has {worst['psnr_db']:.1f} dB only; look at it, or give more --bitrate")
+    worst, usual = content["worst_frame"], content["median_psnr_db"]
+    if worst["psnr_db"] < max(_BAD_PSNR_DB, min(_VISIBLE_PSNR_DB, usual - _FAR_DB)):
+        texts.append(
+            f"frame {worst['index']} has {worst['psnr_db']:.1f} dB only, where the median is {usual:.1f}; look at it, "
+            "or give more --bitrate"
+        )
     if any(content["padding"].values()):
         texts.append("its odd size was padded by one replicated row or column, as 4:2:0 asks")
-    asked = content["settings"]["bitrate_bps"]
-    if content["duration_seconds"] >= 10 and abs(content["bitrate_bps"] / asked - 1) > 0.05:
-        why = "its content needs no more" if content["bitrate_bps"] < asked else "its content needs more"
-        texts.append(f"{content['bitrate_bps'] / 1e6:.3f} Mb/s instead of {asked / 1e6:g}: {why} at this size")
+    asked, duration, gaps = content["settings"]["bitrate_bps"], content["duration_seconds"], content["gap_seconds"]
+    if duration >= 10 and abs(content["bitrate_bps"] / asked - 1) > 0.05:
+        why = f"its content needs {'no more' if content['bitrate_bps'] < asked else 'more'} at this size"
+        if gaps > 0.05 * duration:
+            why = f"in {gaps:.1f} of {duration:.1f} s it shows no new frame"
+        texts.append(f"{content['bitrate_bps'] / 1e6:.3f} Mb/s instead of {asked / 1e6:g}: {why}")
     return texts

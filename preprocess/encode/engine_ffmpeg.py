@@ -106,8 +106,8 @@ class FfmpegEngine:
         options = {"c:v": self.encoder, "b:v": str(rate), "force_key_frames": f"expr:not(mod(n,{gop}))"}
         if self.encoder == "libx264":
             return {**options, "pix_fmt": "yuv420p", **settings.x264_options(frame_rate)}
-        seconds = max(settings.buffer_seconds, float(10 / frame_rate))
-        options |= {"maxrate": str(rate), "bufsize": str(round(rate * seconds)), "g": str(gop), "bf": "0", "refs": "1"}
+        size = round(rate * settings.buffer_length(frame_rate))
+        options |= {"maxrate": str(rate), "bufsize": str(size), "g": str(gop), "bf": "0", "refs": "1"}
         if self.encoder == "h264_nvenc":
             return options | {
                 "pix_fmt": "yuv420p",
@@ -167,7 +167,7 @@ class FfmpegEngine:
                             if on_frame is not None:
                                 on_frame()
                         result = process.finish()
-            result.duration_seconds = float(clock.ticks * pictures.time_base)
+            result.duration_seconds, result.gap_seconds = clock.seconds, clock.gap_seconds
             result.pict_types = self._checked_types(part, path, settings.gop, len(result.packet_bytes))
             finish(pictures, result, part)
         finally:
@@ -187,8 +187,9 @@ class FfmpegEngine:
             self._filters,
             path,
             part if number == self.passes else None,
+            settings.longest_ticks(pictures.frame_rate, pictures.time_base),
         )
-        return process, PictureClock(pictures.frame_rate, pictures.time_base)
+        return process, PictureClock(settings, pictures.frame_rate, pictures.time_base)
 
     def _checked_types(self, part: Path, path: Path, gop: int, count: int) -> str:
         """The types of all frames, read back; EncodeError where a guarantee is not kept."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import av
 from av.video.stream import VideoStream
@@ -24,8 +24,10 @@ class FfmpegProcess:
 
     NUT carries both ways, as it holds raw pictures and any unit of time. Three threads keep the pipes moving: the
     caller's feeds by `put`, one muxes and compares each decoded picture with the one that was fed, one keeps ffmpeg's
-    messages. `part` is the file to write, None for a pass whose output nobody wants; errors name `path`, the file that
-    it will become. A context manager; leaving it without `finish` ends the process.
+    messages. ffmpeg is told that a picture is shown for `longest` units of the time base at most, see
+    `EncodeSettings.longest_ticks`; the file has the true times. `part` is the file to write, None for a pass whose
+    output nobody wants; errors name `path`, the file that it will become. A context manager; leaving it without
+    `finish` ends the process.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class FfmpegProcess:
         filters: Callable[[str], str],
         path: Path,
         part: Path | None,
+        longest: int,
     ) -> None:
         import ffmpeg
 
@@ -49,7 +52,8 @@ class FfmpegProcess:
         self._process: subprocess.Popen[bytes] = node.run_async(
             cmd=command, pipe_stdin=True, pipe_stdout=True, pipe_stderr=True
         )
-        self._fed: deque[tuple[av.VideoFrame, int]] = deque()
+        self._fed: deque[_Fed] = deque()
+        self._longest, self._clock = longest, 0
         self._result = Transcoded(pictures.size_hw)
         self._error: BaseException | None = None
         self._messages: deque[str] = deque(maxlen=50)
@@ -83,8 +87,11 @@ class FfmpegProcess:
         """Feed one picture, shown for `duration` units of the time base; EncodeError where ffmpeg has ended."""
         if self._input is None:
             self._input, self._stream = self._open_input(picture)
+        fed = _Fed(picture, picture.pts or 0, duration, self._clock)
         if self._part is not None:
-            self._fed.append((picture, duration))
+            self._fed.append(fed)
+        picture.pts = fed.clock
+        self._clock += min(duration, self._longest)
         self._count += 1
         try:
             self._input.mux(self._stream.encode(picture))
@@ -159,41 +166,49 @@ class FfmpegProcess:
             comparison, shown = Comparison(result.size_hw), deque[av.VideoFrame]()
             with disk_errors(path):
                 target = av.open(file_url(part), "w", format="mp4", options={"movflags": "+faststart"})
-            first_pts: tuple[Fraction, int] | None = None
+            first: Fraction | None = None
             try:
                 track = target.add_stream_from_template(stream, opaque=False)
                 track.time_base = self._pictures.time_base
                 for packet in coded.demux(stream):
                     if packet.size:
-                        picture, duration = self._fed.popleft()
-                        shown.append(picture)
+                        fed = self._fed.popleft()
+                        shown.append(fed.picture)
                     for decoded in stream.codec_context.decode(packet if packet.size else None):
                         comparison.add(decoded, shown.popleft())
                     if not packet.size:
                         continue
                     if not result.packet_bytes:
                         result.x264 = x264_version(bytes(packet))
-                    first_pts = first_pts or ((packet.pts or 0) * unit, picture.pts or 0)
-                    shift = (packet.pts or 0) * unit - first_pts[0]
-                    if (
-                        packet.pts != packet.dts
-                        or shift != ((picture.pts or 0) - first_pts[1]) * self._pictures.time_base
-                    ):
+                    at = (packet.pts or 0) * unit
+                    first = at if first is None else first
+                    if packet.pts != packet.dts or at - first != fed.clock * self._pictures.time_base:
                         raise EncodeError(
                             f"{path}: ffmpeg moved frame {len(result.packet_bytes)} in time; give another --encoder, "
                             "or take --engine av"
                         )
                     result.packet_bytes.append(packet.size)
                     packet.stream = track
-                    packet.pts = packet.dts = picture.pts
-                    packet.duration, packet.time_base = duration, self._pictures.time_base
+                    packet.pts = packet.dts = fed.pts
+                    packet.duration, packet.time_base = fed.duration, self._pictures.time_base
                     with disk_errors(path):
                         target.mux_one(packet)
             finally:
                 with disk_errors(path):
                     target.close()
-        result.psnr_db, result.worst_frame = comparison.errors.psnr_db, comparison.errors.worst_frame
+        errors = comparison.errors
+        result.psnr_db, result.worst_frame = errors.psnr_db, errors.worst_frame
+        result.median_psnr_db = errors.median_psnr_db
         result.ssim = round(comparison.ssim, 6)
+
+
+class _Fed(NamedTuple):
+    """A picture that ffmpeg was given, its time and duration, and its time by the clock that ffmpeg was told."""
+
+    picture: av.VideoFrame
+    pts: int
+    duration: int
+    clock: int
 
 
 class _Pipe:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -111,7 +113,62 @@ def test_a_frame_of_which_nothing_is_left_is_told(tmp_path: Path, encode: Encode
     worst = sidecar(tmp_path / "out" / "flash.json")["worst_frame"]
     assert worst["index"] >= 30
     assert worst["ssim"] < 0.5 < sidecar(tmp_path / "out" / "flash.json")["ssim"]
-    assert "dB only; look at it" in result.stderr
+    assert "dB only, where the median is 100.0; look at it" in result.stderr
+
+
+def test_a_frame_far_below_the_others_is_told(tmp_path: Path, encode: Encode) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "flash"
+    folder.mkdir()
+    for index in range(30):
+        noise = rng.normal(0, 40 if index == 20 else 0, (96, 128, 3))
+        cv2.imwrite(str(folder / f"{index:03d}.png"), np.clip(90 + noise, 0, 255).astype(np.uint8))
+    result = encode(folder, "-o", tmp_path / "out", "--bitrate", "100k")
+    assert result.exit_code == 0, result.stderr
+    content = sidecar(tmp_path / "out" / "flash.json")
+    worst, usual = content["worst_frame"], content["median_psnr_db"]
+    assert 20 < worst["psnr_db"] < usual - 10
+    assert (
+        f"frame {worst['index']} has {worst['psnr_db']:.1f} dB only, where the median is {usual:.1f}; look at it"
+        in result.stderr
+    )
+
+
+def with_a_pause(path: Path, images: list[np.ndarray], before: int, seconds: int) -> Path:
+    """25 a second, and so much longer before one frame."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0", "crf": "10"})
+        stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, image in enumerate(images):
+            picture = av.VideoFrame.from_ndarray(image, "rgb24")
+            picture.pts, picture.time_base = 40 * index + 1000 * seconds * (index >= before), Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("engine", ["av", "ffmpeg"])
+@pytest.mark.parametrize("before", [12, 16, 23])
+def test_a_pause_costs_no_frame_its_quality(
+    engine: str, before: int, tmp_path: Path, encode: Encode, make: Any
+) -> None:
+    """x264, told that a frame stays for 30 s, would spend next to nothing on it."""
+    if engine == "ffmpeg" and shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg on PATH (apt-get install ffmpeg)")
+    images = make.moving(24)
+    source = with_a_pause(tmp_path / "pause.mkv", images, before, 30)
+    result = encode(source, "-o", tmp_path / "out", "--engine", engine, "--bitrate", "1M")
+    assert result.exit_code == 0, result.stderr
+    content = sidecar(tmp_path / "out" / "pause.json")
+    assert content["worst_frame"]["psnr_db"] > content["median_psnr_db"] - 10
+    long_ones = 2 if before == 23 else 1  # the last frame stays as long as the one before it
+    assert content["gap_seconds"] == pytest.approx(long_ones * (30.04 - 0.7), abs=0.001)
+    assert "s it shows no new frame" in result.stderr
+    assert "dB only" not in result.stderr
+    with av.open(str(tmp_path / "out" / "pause.mp4")) as container:
+        times = [packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size]
+    assert times == [Fraction(40 * index + 30_000 * (index >= before), 1000) for index in range(24)]
 
 
 @pytest.fixture
