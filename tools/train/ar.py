@@ -9,7 +9,7 @@ import click
 
 from ...console import command, option
 from ...errors import InputError
-from .loss_options import LOSS, WEIGHT, balance_option, hard_options, loss_options
+from .loss_options import LOSS, WEIGHT, balance_option, distillation_option, hard_options, loss_options
 from .options import DATA, FOLDER, OPTIMISER, RUN, STOPPED, hr_option, need_extra, run_options, val_bitrate_option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FUSION_CHOICES = ("evidence", "creff", "warp")
 """Segnet's fusions; a test compares."""
-LOSS_SETTINGS = ("auxiliary", "deep", "fst", "keep", "confidence", "published")
+LOSS_SETTINGS = ("auxiliary", "deep", "fst", "distillation", "keep", "confidence", "published")
 
 
 @command(interrupted=STOPPED)
@@ -61,6 +61,7 @@ LOSS_SETTINGS = ("auxiliary", "deep", "fst", "keep", "confidence", "published")
 @option(
     "--deep", type=WEIGHT, default=0.0, show_default=True, group=LOSS, help="Weight of the LR branch's auxiliary heads."
 )
+@distillation_option
 @option("--fst", type=WEIGHT, default=0.5, show_default=True, group=LOSS, help="Weight of feature similarity.")
 def ar(
     dataset: str,
@@ -109,7 +110,7 @@ def ar(
     check_network(network, hr, data)
     architecture = architecture_of(network, hr)
     chosen = loss_options(options, lambda: of_fusion(architecture))
-    balance, fst = chosen.pop("balance"), chosen["fst"]
+    balance = chosen.pop("balance")
     own = FusionSettings(low_lr=low_lr, **{name: chosen.pop(name) for name in LOSS_SETTINGS})
     settings = TrainSettings(**chosen)
     torch.manual_seed(settings.seed)
@@ -117,10 +118,10 @@ def ar(
     check_network(low, str(lr_weights or hr), data, "--lr-weights" if lr_weights else "--hr")
     corpora = [find_sources(folder, data) for folder in clips]
     unlabelled = [str(f) for f, sources in zip(clips, corpora, strict=True) if not any(map(has_labels, sources))]
-    if unlabelled and not (fst and (low_lr or fusion == "creff")):
+    if unlabelled and not (own.distillation or (own.fst and (low_lr or fusion == "creff"))):
         raise InputError(
-            f"'{unlabelled[0]}' has no labels: such frames teach features only; give --fst, with --low-lr or "
-            "--fusion creff"
+            f"'{unlabelled[0]}' has no labels: such frames only teach to imitate the HR network; give "
+            "--distillation, or --fst with --low-lr or --fusion creff"
         )
     branch = AlteringResolution(low, build_fusion(fusion, low))
     trainer = FusionTrainer(

@@ -62,6 +62,18 @@ def hard_options(command: F) -> F:
     return add_options(options)(command)
 
 
+def distillation_option(command: F) -> F:
+    """`--distillation`, of a network that imitates the HR network."""
+    return option(
+        "--distillation",
+        type=WEIGHT,
+        default=0.0,
+        show_default=True,
+        group=LOSS,
+        help="Weight of the KL divergence from the HR network's output on the same frame.",
+    )(command)
+
+
 def frame_loss_options(command: F) -> F:
     """Those of per-frame networks."""
     options = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...console import command, option
-from .loss_options import LOSS, WEIGHT, loss_options
+from .loss_options import LOSS, WEIGHT, distillation_option, loss_options
 from .options import STOPPED, hr_option, image_options, need_extra, run_options
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 )
 @run_options
 @image_options
+@distillation_option
 @option("--fst", type=WEIGHT, default=1.0, show_default=True, group=LOSS, help="Weight of feature similarity.")
 def lr(
     dataset: str,
@@ -30,14 +31,15 @@ def lr(
     hr: str,
     lr_scale: float,
     fst: float,
+    distillation: float,
     output: Path,
     resume: bool,
     **options: Any,
 ) -> None:
     """Train a low-resolution branch, which sees frames shrunk to --lr-scale (AR-Seg's first stage).
 
-    It starts as a copy of the HR network and keeps its classifier; --fst adds the distance of its features to those of
-    the HR network on the same frame. Leaves the same files as `train-segnet hr`.
+    It starts as a copy of the HR network and keeps its classifier; --fst and --distillation add the distance of its
+    features and of its output to those of the HR network on the same frame. Leaves the same files as `train-segnet hr`.
     """
     need_extra()
     import torch
@@ -51,7 +53,7 @@ def lr(
     teacher = load_network(hr)
     architecture = architecture_of(teacher, hr)
     chosen = loss_options(options, lambda: of_frames(architecture))
-    run = FrameRun.of(dataset, root, val_frames, chosen, fst=fst)
+    run = FrameRun.of(dataset, root, val_frames, chosen, fst=fst, distillation=distillation)
     check_network(teacher, hr, run.data)
     torch.manual_seed(run.settings.seed)
     low = LowResolution(load_network(hr), lr_scale)
@@ -67,7 +69,7 @@ def lr(
         output,
         weights=weights,
         extra=extra,
-        teacher=teacher if fst else None,
+        teacher=teacher if fst or distillation else None,
     )
 
     def write(average: SegmentationNetwork, file: Path) -> None:

@@ -116,9 +116,22 @@ def test_unlabelled_video_needs_feature_similarity(world: Path, tmp_path: Path) 
     assert (sample.labels == 255).all()
     fixed = ["--root", world, "--hr", world / "hr.safetensors", "--clips", folder, "-o", tmp_path / "no"]
     refused = CliRunner().invoke(main, ["ar", *map(str, fixed), *FAST, "--fst", "0"])
-    assert isinstance(refused.exception, InputError) or "give --fst" in refused.output
+    assert isinstance(refused.exception, InputError) or "give --distillation, or --fst" in refused.output
     state, _ = train(world, tmp_path / "run", "--clips", str(folder), "--fst", "1")
     assert moved(world, state)
+
+
+def test_a_fusion_learns_from_the_hr_network_alone(world: Path, tmp_path: Path) -> None:
+    """Its labels aside: one and the same frames with none of them."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "drive.mp4").symlink_to(world / "one" / "street3.mp4")
+    fixed = ["--root", world, "--hr", world / "hr.safetensors", "--clips", folder, "-o", tmp_path / "run"]
+    arguments = ["ar", *map(str, fixed), *FAST, "--low-lr", "0", "--distillation", "1"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"]
+    assert state["fusion.weigh.weight"].abs().max() > 0
 
 
 def test_frames_of_clips(world: Path, tmp_path: Path) -> None:

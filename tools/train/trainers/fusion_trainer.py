@@ -23,6 +23,7 @@ from ....segnet import (
     head_groups,
     heads_loss,
     resize_logits,
+    single_frame_distillation,
     to_grid,
 )
 from ..loop import Trainer, TrainSettings
@@ -37,15 +38,16 @@ PER_GOP = 2
 class FusionSettings:
     """What decides the weights of an AR branch, beside the loop's settings and the data.
 
-    `auxiliary` is the weight of the LR branch's own loss, `deep` that of its auxiliary heads, `fst` that of
-    feature similarity, `low_lr` the LR branch's share of the learning rate (0: frozen), `keep` the share of hardest
-    pixels whose loss counts, `confidence` the other measure of them (`SegmentationLoss`); `published` as in
-    `ImageSettings`.
+    `auxiliary` is the weight of the LR branch's own loss, `deep` that of its auxiliary heads, `fst` that of feature
+    similarity, `distillation` that of the HR network's output on the same frame, `low_lr` the LR branch's share of the
+    learning rate (0: frozen), `keep` the share of hardest pixels whose loss counts, `confidence` the other measure of
+    them (`SegmentationLoss`); `published` as in `ImageSettings`.
     """
 
     auxiliary: float = 0.4
     deep: float = 0.0
     fst: float = 0.5
+    distillation: float = 0.0
     low_lr: float = 0.2
     keep: float = 1.0
     confidence: float | None = None
@@ -124,9 +126,10 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
     `train` are corpora, drawn from equally often. A batch is `settings.batch` frames, PER_GOP of one GOP (one of them
     the still that was not warped), at any distance from 1 on, with their decoded keyframes and composed codec motion.
     The loss is the cross-entropy of the fused logits, with classes of `weights`, `auxiliary` times that of the LR
-    branch's own, `deep` times that of its auxiliary heads, and `fst` times the FST term (the fused features, or the LR
-    branch's where logits are fused, against the HR network's of the same frame, in units of their variance), which is
-    all that frames without labels have. A frozen LR branch has no loss of its own; its classifier stays as it is.
+    branch's own, `deep` times that of its auxiliary heads, and against the HR network on the same frame `fst` times the
+    FST term (the fused features, or the LR branch's where logits are fused, in units of their variance) and
+    `distillation` times the KL divergence of the outputs, which are all that frames without labels have. A frozen LR
+    branch has no loss of its own; its classifier stays as it is.
     """
 
     def __init__(
@@ -204,11 +207,20 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
         if own.low_lr and own.auxiliary:
             loss = loss + own.auxiliary * self.criterion(low, batch.labels)
         loss = loss + own.deep * heads_loss(self.criterion, heads, batch.labels, head_step(own.published))
-        if own.fst and imitation.requires_grad:
+        similarity = own.fst if imitation.requires_grad else 0.0
+        if similarity or own.distillation:
             with torch.no_grad(), self.autocast():
-                target = self.hr.features(inputs).float()
+                target = self.hr.features(inputs)
+                scores = self.hr.classify(target)
+        if similarity:
             imitation = to_grid(imitation.float(), (target.shape[-2], target.shape[-1]))
-            loss = loss + own.fst * feature_distance(imitation, target, published=own.published)
+            loss = loss + similarity * feature_distance(imitation, target.float(), published=own.published)
+        if own.distillation:
+            distance = single_frame_distillation(fused, scores)
+            if own.low_lr:
+                alone = to_grid(low.float(), (scores.shape[-2], scores.shape[-1]))
+                distance = distance + own.auxiliary * single_frame_distillation(alone, scores)
+            loss = loss + own.distillation * distance
         return loss
 
     @torch.inference_mode()

@@ -23,6 +23,7 @@ from ....segnet import (
     heads_loss,
     parameter_groups,
     resize_logits,
+    single_frame_distillation,
 )
 from ..loop import Batch, Precision, Trainer, TrainSettings, join_processes, variance_over_processes
 
@@ -36,10 +37,10 @@ class ImageSettings:
 
     `crops` is (height, width, share of the run), in order; `augmentation` what is done to a frame, at the crop's size.
     `keep` is the share of hardest pixels whose loss counts, `confidence` the other measure of them
-    (`SegmentationLoss`), `auxiliary` the weight of deep supervision, `fst` that of feature similarity; `head_step` and
-    `feature_distance` say what `published` changes of the last two. `encoder_lr` is the encoder's learning rate,
-    relative to the others'; `encoder_norm` says whether its batch-norm statistics are estimated anew ("train") or stay
-    as they were loaded ("kept").
+    (`SegmentationLoss`), `auxiliary` the weight of deep supervision, `fst` that of feature similarity, `distillation`
+    that of the teacher's output; `head_step` and `feature_distance` say what `published` changes. `encoder_lr` is the
+    encoder's learning rate, relative to the others'; `encoder_norm` says whether its batch-norm statistics are
+    estimated anew ("train") or stay as they were loaded ("kept").
     """
 
     crops: tuple[tuple[int, int, float], ...] = ((360, 480, 1.0),)
@@ -48,6 +49,7 @@ class ImageSettings:
     confidence: float | None = None
     auxiliary: float = 0.4
     fst: float = 0.0
+    distillation: float = 0.0
     published: bool = False
     encoder_lr: float = 1.0
     encoder_norm: str = "train"
@@ -163,7 +165,8 @@ class ImageTrainer(FrameTrainer[ImageBatch]):
     """Trains a network on labelled frames.
 
     With a `teacher` (AR-Seg's feature similarity training, FST: Hu et al., CVPR 2023) the distance of the features to
-    the teacher's on the same frames is added `fst` times; the teacher's features must lie on the same grid.
+    the teacher's on the same frames is added `fst` times, and the KL divergence of its output from the network's
+    `distillation` times (`single_frame_distillation`); the teacher's features must lie on the same grid.
     """
 
     def __init__(self, *arguments: Any, teacher: SegmentationNetwork | None = None, **options: Any) -> None:
@@ -175,15 +178,20 @@ class ImageTrainer(FrameTrainer[ImageBatch]):
         return self.labelled(step)
 
     def loss(self, batch: ImageBatch) -> Tensor:
-        """Cross-entropy of the logits, of the auxiliary heads', and the distance to the teacher's features."""
+        """Cross-entropy of the logits, of the auxiliary heads', and what the teacher adds."""
         inputs = self.inputs(batch.images)
         with self.autocast():
             p, outputs = self.model(inputs)
         loss = self.supervised(outputs, batch.labels)
-        if self.teacher is not None and self.own.fst > 0:
+        own = self.own
+        if self.teacher is not None and own.fst + own.distillation > 0:
             with torch.no_grad(), self.autocast():
-                target = self.teacher.features(inputs).float()
-            loss = loss + self.own.fst * feature_distance(p.float(), target, published=self.own.published)
+                target = self.teacher.features(inputs)
+                scores = self.teacher.classify(target)
+            if own.fst:
+                loss = loss + own.fst * feature_distance(p.float(), target.float(), published=own.published)
+            if own.distillation:
+                loss = loss + own.distillation * single_frame_distillation(outputs[0], scores)
         return loss
 
 
