@@ -32,8 +32,8 @@ MOST = 0.1
 """No look contradicts, or is foreseen to, by a greater share: a cut says little about the frames after it."""
 
 USELESS = 0.3
-"""Share of wrong pixels up to which a frame to which no other refers is carried all the same: a look at it would help
-no frame after it, and the next that others refer to is near."""
+"""Share of wrong pixels up to which a B-frame is carried all the same. A look at it would help few others: the frames
+after the next P-frame were coded before it, and lead to the look before. That P-frame is near."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ class Router(Refresh[P]):
         if news > CUT:  # what a fit on video with few cuts cannot know
             share = max(share, news / 2)
         likely = min(1.0, share * self._seen / self._foreseen)
-        leads_on = frame.references is None or frame.references.is_reference
+        leads_on = frame.references is None or frame.pict_type != "B"
         if (leads_on or likely > USELESS) and self.policy.wants_look(likely):
             self._guess = Guess(index_in_stream(frame), way.carried(look.labels), share)
             return None

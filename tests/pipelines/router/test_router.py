@@ -85,6 +85,21 @@ def test_a_budget_is_kept(make_clip: Any, scene: Any, wide: Any, tmp_path: Path,
     assert bound <= 8 < free
 
 
+def test_b_frames_are_carried_and_the_next_p_frame_is_seen(
+    make_clip: Any, scene: Any, tmp_path: Path, runner: Any
+) -> None:
+    """Even those that others refer to: what comes after the next P-frame was coded before them."""
+    options = {"bf": "3", "crf": "35", "x264-params": "scenecut=0:b-adapt=0:open-gop=0:weightp=0:b-pyramid=normal"}
+    clip = make_clip(tmp_path / "pan.mp4", scene(2, 33, 5), gop=250, options=options)
+    with open_video(clip, references=True) as video:
+        frames = list(video)
+    assert any(frame.references is not None and frame.references.is_reference for frame in frames[1:4])
+    wary = Predictor(np.zeros(len(CELL_FEATURES), np.float32), offset=-0.9)
+    found = list(routed_pipeline(runner, MODES["auto"].parse({}), wary, Policy()).run(frames))
+    assert len(looks(found)) > 1
+    assert all(frames[index].pict_type != "B" for index in looks(found))
+
+
 def test_runs_that_begin_at_a_keyframe_decide_alike(
     make_clip: Any, scene: Any, wide: Any, tmp_path: Path, runner: Any
 ) -> None:
