@@ -54,11 +54,22 @@ class Refresh(ABC, Generic[P]):
 
 
 class StreamKeyframes(Refresh[P]):
-    """The stream's own keyframes, those that `gop_max` makes among them."""
+    """The stream's own keyframes, those that `gop_max` makes among them.
+
+    With `spares_bridged`, none that motion may lead over: intra-coded ones of streams without recovered references.
+    """
+
+    def __init__(self, *, spares_bridged: bool = False) -> None:
+        self.spares_bridged = spares_bridged
 
     def observe(self, frame: Frame, since: int) -> bool:  # noqa: ARG002
         """See `Refresh`."""
-        return frame.distance == 0
+        return frame.distance == 0 and not (self.spares_bridged and may_be_bridged(frame))
+
+
+def may_be_bridged(frame: Frame) -> bool:
+    """Whether motion that bridges intra-coded frames can lead over this one."""
+    return frame.pict_type == "I" and frame.references is None
 
 
 class FixedInterval(Refresh[P]):

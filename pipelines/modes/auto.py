@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from .mode import Mode
 from .motion import MotionOptions, reads
-from .options import interval_runs_on, positive, refresh_above
+from .options import choice, interval_runs_on, positive, refresh_above
+
+LOOK, BRIDGE = "look", "bridge"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,18 @@ class AutoOptions(MotionOptions):
     target_fps: float | None = positive(
         None, "Frames a second to be labelled on this machine.", high=None, default_help="none"
     )
+    at_keyframes: str = choice(
+        LOOK,
+        (LOOK, BRIDGE),
+        "What happens at the stream's keyframes: the network sees them all, or only those of which carrying would get "
+        "too much wrong, in streams without B-frames and with one reference.",
+    )
 
 
 def remembers(options: AutoOptions) -> str | None:
-    """What was spent, where there is a budget."""
+    """What was spent, where there is a budget, and what was seen before a keyframe that is bridged."""
+    if options.at_keyframes == BRIDGE:
+        return "carries over keyframes"
     if options.budget is not None or options.target_fps is not None:
         return "keeps to its budget over the whole stream"
     return interval_runs_on(options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...codec import Frame, MotionChain, MotionField, filled
+from .bridging import bridge
 from .source import MotionSource, index_in_stream
 
 
@@ -10,22 +11,28 @@ class CodecVectors(MotionSource):
     """Vectors that mean 'the previous frame', followed back to the keyframe (`MotionChain`).
 
     The motion is sampled once, at the centres of cells of `cell` pixels; a block without reference moves like the
-    nearest one that has one. Motion begins anew at intra-coded frames and those whose vectors are missing.
+    nearest one that has one. Motion begins anew at intra-coded frames and those whose vectors are missing; one that
+    `bridges` leads over intra-coded frames by what is decoded (`bridge`).
     """
 
     stage = "motion"
     reads_codec = True
     mixes_lost = True
 
-    def __init__(self, cell: int) -> None:
-        self.cell = cell
+    def __init__(self, cell: int, *, bridges: bool = False) -> None:
+        self.cell, self.bridges = cell, bridges
         self._chain: MotionChain | None = None
         self._reference: Frame | None = None
+        self._last: Frame | None = None
 
     def observe(self, frame: Frame, *, anew: bool) -> Frame:
         """See `MotionSource`."""
+        last, self._last = self._last, frame if self.bridges else None
         is_followed = frame.motion is not None and frame.motion_absence is None
-        if anew or self._chain is None or frame.is_keyframe or frame.pict_type == "I" or not is_followed:
+        is_intra = frame.pict_type == "I"
+        if not anew and is_intra and last is not None and self._chain is not None and last.size_hw == frame.size_hw:
+            self._chain.push(filled(bridge(last.luma, frame.luma)))
+        elif anew or self._chain is None or frame.is_keyframe or is_intra or not is_followed:
             self.begin_at(frame)
         else:
             self._chain.push(last_step(frame))
@@ -90,14 +97,14 @@ class RecoveredReferences(MotionSource):
 
 class CodecMotion(MotionSource):
     """`RecoveredReferences` for frames that have references, `CodecVectors` for others; a stream may turn from one to
-    the other as its headers are read."""
+    the other as its headers are read. Only the vectors' `bridges` intra-coded frames."""
 
     stage = "motion"
     reads_codec = True
     mixes_lost = True
 
-    def __init__(self, cell: int) -> None:
-        self._vectors, self._recovered = CodecVectors(cell), RecoveredReferences(cell)
+    def __init__(self, cell: int, *, bridges: bool = False) -> None:
+        self._vectors, self._recovered = CodecVectors(cell, bridges=bridges), RecoveredReferences(cell)
 
     def is_other_stream(self, frame: Frame) -> bool:
         """See `MotionSource`."""

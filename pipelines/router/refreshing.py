@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...codec import Frame, MotionField
 from ..carriers import Carrier
 from ..motion import index_in_stream
-from ..refresh import Refresh
+from ..refresh import Refresh, may_be_bridged
 from .evidence import Look, RouterGrid, Sight, Way, cell_features, news_share
 from .policy import Policy
 from .predictor import Predictor
@@ -52,11 +52,12 @@ class Router(Refresh[P]):
     and the network's last look tell. Where the network looks at a frame of which something would have been carried, the
     two are compared, and what is expected of later frames is multiplied by how much more, or less, was wrong. That
     factor, and the average that the price follows, begin anew at keyframes: runs that are cut there, or taken up again,
-    decide alike. With a budget or a pace, what was spent before counts as well.
+    decide alike. With a budget or a pace, what was spent before counts as well. Where keyframes `are_bridged` nothing
+    begins anew, and their coded sizes, which say nothing of what is new, do not count.
     """
 
-    def __init__(self, stride: int, predictor: Predictor, policy: Policy) -> None:
-        self.predictor, self.policy = predictor, policy
+    def __init__(self, stride: int, predictor: Predictor, policy: Policy, *, are_bridged: bool = False) -> None:
+        self.predictor, self.policy, self._are_bridged = predictor, policy, are_bridged
         self._stride = stride
         self._looks: dict[int, Look] = {}
         self._bytes: dict[int, int] = {}
@@ -75,11 +76,12 @@ class Router(Refresh[P]):
         """See `Refresh`."""
         index = index_in_stream(frame)
         self._bytes[index] = self._spent
-        self._spent += frame.packet_bytes
+        is_bridged = self._are_bridged and may_be_bridged(frame) and bool(self._looks)
+        self._spent += 0 if is_bridged else frame.packet_bytes
         if len(self._bytes) > 2048:
             for old in list(self._bytes)[:1024]:
                 del self._bytes[old]
-        if frame.distance == 0:
+        if frame.distance == 0 and not is_bridged:
             self._seen = self._foreseen = SURE
             self.policy.restart()
         self._expected, self._guess = 1.0, None

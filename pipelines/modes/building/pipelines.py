@@ -14,7 +14,7 @@ from ...refresh import AnyOf, FixedInterval, LostCells, Refresh, StreamKeyframes
 from ...router import Pace, Policy, Predictor, Router, load_predictor
 from ...runner import NetworkRunner
 from ..ar import AlteringOptions
-from ..auto import AutoOptions
+from ..auto import BRIDGE, AutoOptions
 from ..clip import ClipOptions
 from ..guided import GuidedOptions
 from ..motion import MotionOptions
@@ -53,12 +53,14 @@ def routed_pipeline(
     runner: NetworkRunner, options: AutoOptions, predictor: Predictor, policy: Policy
 ) -> KeyframePipeline[Map]:
     """A pipeline as mode `auto` has it, with this predictor and this policy."""
-    motion = motion_source(runner, options.flow_source)
+    bridges = options.at_keyframes == BRIDGE and options.flow_source == CODEC
+    motion = CodecMotion(runner.stride, bridges=True) if bridges else motion_source(runner, options.flow_source)
     scores = BothWays if motion.reads_codec else Probabilities
     kind = Features if options.carry == CARRY_FEATURES else scores
     carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
-    keyframes: Refresh[Map] = refresh(motion, options.interval, options.refresh_above)
-    return KeyframePipeline(runner, motion, carrier, AnyOf(keyframes, Router(runner.stride, predictor, policy)))
+    keyframes: Refresh[Map] = refresh(motion, options.interval, options.refresh_above, spares_bridged=bridges)
+    router: Router[Map] = Router(runner.stride, predictor, policy, are_bridged=bridges)
+    return KeyframePipeline(runner, motion, carrier, AnyOf(keyframes, router))
 
 
 def build_ar(runner: NetworkRunner, options: AlteringOptions) -> Pipeline:
@@ -93,7 +95,7 @@ def motion_source(runner: NetworkRunner, name: str) -> MotionSource:
     return CodecMotion(runner.stride) if name == CODEC else OpticalFlow(runner, runner.companion(FlowModel(name)))
 
 
-def refresh(motion: MotionSource, interval: int | None, above: float) -> Refresh[P]:
+def refresh(motion: MotionSource, interval: int | None, above: float, *, spares_bridged: bool = False) -> Refresh[P]:
     """Keyframes by interval or the stream's own, and a look where more than the share `above` of the cells is lost."""
-    keyframes: Refresh[P] = FixedInterval(interval) if interval else StreamKeyframes()
+    keyframes: Refresh[P] = FixedInterval(interval) if interval else StreamKeyframes(spares_bridged=spares_bridged)
     return AnyOf(keyframes, LostCells(above, spares_ends=motion.reads_codec))
