@@ -16,14 +16,14 @@ from .altering import AlteringResolution, Fusion
 from .fusions import EvidenceFusion, FeatureFusion, WarpOnly
 from .low_resolution import LowResolution
 
-FUSIONS = ("evidence", "creff", "warp")
+FUSIONS = ("evidence", "evidence-light", "creff", "warp")
 
 
 def build_fusion(name: str, network: SegmentationNetwork, *, compat: bool = False) -> Fusion:
-    """A fusion with fresh weights: "evidence" (ours), "creff" (AR-Seg's; `compat`: in its published geometry) or "warp"
-    (no attention)."""
-    if name == "evidence":
-        return EvidenceFusion(network.feature_channels, len(network.classes))
+    """A fusion with fresh weights: "evidence" or "evidence-light" (ours), "creff" (AR-Seg's; `compat`: in its published
+    geometry) or "warp" (no attention)."""
+    if name in ("evidence", "evidence-light"):
+        return EvidenceFusion(network.feature_channels, len(network.classes), light=name == "evidence-light")
     if name == "creff":
         return FeatureFusion(network.feature_channels, compat=compat)
     if name == "warp":

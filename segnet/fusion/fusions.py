@@ -13,6 +13,8 @@ from .low_resolution import LowResolution, to_grid
 
 PARTS = 4
 """Each coarse cell's picture is compared in PARTS x PARTS places."""
+FARTHEST = 12
+"""Frames from the keyframe beyond which all distances are one to `EvidenceFusion`."""
 
 
 class FeatureFusion(Fusion):
@@ -65,17 +67,23 @@ class EvidenceFusion(Fusion):
     frame's picture differs from the warped keyframe's (in each of PARTS x PARTS parts of a cell, and in colour), the
     cells that motion could not explain, and the distance. Weights start equal and the correction at zero. Unlike CReFF
     (Hu et al., CVPR 2023) it does not attend to cells around: attention over the warped logits, 7 x 7 of these cells
-    wide, was tried, and was not worth a fifth of the branch's time.
+    wide, was tried, and was not worth a fifth of the branch's time. `light` makes both of its 3x3 convolutions
+    depthwise ones with a 1x1 convolution after each: a quarter of the operations, for networks that are light
+    themselves. Distances beyond FARTHEST frames count as that many: no GOP is longer to it than those it learned from.
     """
 
-    def __init__(self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 64) -> None:
+    def __init__(
+        self, feature_channels: int, classes: int, channels: int = 32, hidden: int = 64, *, light: bool = False
+    ) -> None:
         super().__init__()
         self.classes, self.channels = classes, channels
         self.query = nn.Conv2d(feature_channels, channels, 1)
         self.key = nn.Conv2d(feature_channels, channels, 1)
         self.reduce = nn.Conv2d(4 * 2 * classes + 2 * channels + PARTS**2 + 3 + 2, hidden, 1)
         self.blend = nn.Sequential(
-            nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, hidden, 3, padding=2, dilation=2)
+            around(hidden, 1, light=light),
+            nn.ReLU(),
+            around(hidden, 2, light=light),
         )
         self.weigh = nn.Conv2d(hidden, 4 * (2 + classes), 1)
         self.key.load_state_dict(self.query.state_dict())  # LR features imitate HR features, so alike is the best start
@@ -101,7 +109,7 @@ class EvidenceFusion(Fusion):
         colour = nn.functional.avg_pool2d(change, PARTS).abs().clamp(max=3)
         detail = nn.functional.pixel_unshuffle(change.abs().mean(1, keepdim=True).clamp(max=3), PARTS)
         lost = to_grid(motion.unreferenced[:, None], coarse)
-        age = (motion.distance / 12)[:, None, None, None].expand_as(lost)
+        age = (motion.distance / FARTHEST).clamp(max=1)[:, None, None, None].expand_as(lost)
         seen = torch.cat([opinions.softmax(2).flatten(1, 3), query, key, detail, colour, lost, age], 1)
         hidden = torch.relu(self.reduce(seen))
         hidden = torch.relu(hidden + self.blend(hidden))
@@ -112,6 +120,14 @@ class EvidenceFusion(Fusion):
         fused = torch.lerp(second, first, (weights[:, :1] - weights[:, 1:]).sigmoid()) + correction
         whole = nn.functional.pixel_shuffle(fused.flatten(1, 2), 2)
         return whole[..., : fine[0], : fine[1]]
+
+
+def around(channels: int, dilation: int, *, light: bool) -> nn.Module:
+    """A 3x3 convolution, or a depthwise one and a 1x1 convolution."""
+    if not light:
+        return nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+    depthwise = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
+    return nn.Sequential(depthwise, nn.Conv2d(channels, channels, 1))
 
 
 def coarse_grid(fine: Tensor) -> tuple[int, int]:

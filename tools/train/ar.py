@@ -15,7 +15,7 @@ from .options import DATA, FOLDER, OPTIMISER, RUN, STOPPED, hr_option, need_extr
 if TYPE_CHECKING:
     from ...segnet import AlteringResolution
 
-FUSION_CHOICES = ("evidence", "creff", "warp")
+FUSION_CHOICES = ("evidence", "evidence-light", "creff", "warp")
 """Segnet's fusions; a test compares."""
 LOSS_SETTINGS = ("auxiliary", "deep", "fst", "distillation", "keep", "confidence", "published")
 

@@ -85,6 +85,24 @@ def test_motion_moves_what_the_keyframe_said(hr):
     torch.testing.assert_close(there[..., :-2], here[..., 2:], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("light", [False, True])
+@torch.no_grad()
+def test_beyond_what_was_learned_distances_are_one(hr, light):
+    torch.manual_seed(2)
+    ar = AlteringResolution(LowResolution(hr, 0.5), build_fusion("evidence-light" if light else "evidence", hr)).eval()
+    torch.nn.init.normal_(ar.fusion.weigh.weight)
+    image = torch.randn(1, 3, 64, 96)
+    carried = ar.keyframe(hr, image)[1]
+    motion = still((16, 24))
+
+    def at(distance):
+        return ar(image, carried, Motion(motion.displacement, motion.unreferenced, torch.tensor([float(distance)])))
+
+    near, far, farther = at(3), at(12), at(200)
+    assert torch.equal(far, farther)
+    assert not torch.allclose(near, far)
+
+
 def test_the_first_evidence_is_the_mean_of_both_opinions(hr):
     """Before training: the LR branch's logits and the warped keyframe's count alike."""
     ar = AlteringResolution(LowResolution(hr, 0.5), build_fusion("evidence", hr)).eval()
