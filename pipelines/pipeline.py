@@ -112,7 +112,9 @@ class Pipeline(ABC):
             if self.keep_logits:
                 scores = all_scores(scores)
             if isinstance(scores, np.ndarray):
-                labels = upsample_labels(scores, self.runner.stride, frame.size_hw)
+                labels = upsample_labels(
+                    scores, self.runner.stride, frame.size_hw, are_probabilities=scored.are_probabilities
+                )
                 logits = _logits(scores, scored.are_probabilities) if self.keep_logits else None
             else:
                 labels, logits = scores.labels(frame.size_hw), None

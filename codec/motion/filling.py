@@ -30,20 +30,19 @@ def mix_with_nearest(
     """
     if np.count_nonzero(unknown) in (0, unknown.size):
         return values
-    at, source = nearest_known(unknown)
+    at = np.flatnonzero(unknown)
     mixed = values.copy()
     flat = mixed.reshape(-1, values.shape[-1])
     own = flat[at]
-    flat[at] = own + np.float32(share) * (flat[source] - own)
+    flat[at] = own + np.float32(share) * (flat[nearest_known(unknown)[at]] - own)
     return mixed
 
 
-def nearest_known(unknown: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Flat indices of the cells of `unknown` (h, w), and of each one's nearest known cell; both kinds must occur."""
+def nearest_known(unknown: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Of each cell of `unknown` (h, w), flat: the index of the nearest known cell, its own where it is known; there
+    must be one."""
     _, label = cv2.distanceTransformWithLabels(
         unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    at, known, labels = np.flatnonzero(unknown), np.flatnonzero(~unknown), label.reshape(-1)
-    source = np.zeros(len(known) + 1, np.intp)
-    source[labels[known]] = known
-    return at, source[labels[at]]
+    nearest: NDArray[np.intp] = np.flatnonzero(~unknown).take(label.reshape(-1) - 1)  # labels count known cells from 1
+    return nearest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -24,23 +25,28 @@ def warp_map(values: Map, displacement: NDArray[np.float32], cell: int) -> Map:
     if values.shape[:2] != displacement.shape[:2]:
         raise ValueError(f"values on a grid {values.shape[:2]} cannot be warped on a grid {displacement.shape[:2]}")
     rows, columns = displacement.shape[:2]
-    map_x, map_y = positions_in_cells(displacement, cell)
+    places = positions_in_cells(displacement, cell)
 
     def remap(part: Map) -> Map:
-        warped = cv2.remap(part, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.remap(part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(warped, np.float32)
 
     return _by_channels(remap, values, (rows, columns))
 
 
-def positions_in_cells(displacement: NDArray[np.float32], cell: int) -> tuple[Map, Map]:
-    """Columns and rows, (h, w) each, to which a backward map in pixels leads, in cells of `cell` pixels from the centre
-    of the first."""
+def positions_in_cells(displacement: NDArray[np.float32], cell: int) -> Map:
+    """Where a backward map in pixels leads, (h, w, 2), column before row, in cells of `cell` pixels from the centre of
+    the first."""
     rows, columns = displacement.shape[:2]
-    map_x, map_y = displacement[..., 0] / np.float32(cell), displacement[..., 1] / np.float32(cell)
-    map_x += np.arange(columns, dtype=np.float32)
-    map_y += np.arange(rows, dtype=np.float32)[:, None]
-    return map_x, map_y
+    places: Map = displacement / np.float32(cell)
+    places += _own_places(rows, columns)
+    return places
+
+
+@lru_cache(maxsize=4)
+def _own_places(rows: int, columns: int) -> Map:
+    """The columns and rows (rows, columns, 2) of all cells."""
+    return np.stack(np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32)), 2)
 
 
 def resize_map(values: Map, size_hw: tuple[int, int]) -> Map:

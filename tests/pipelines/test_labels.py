@@ -39,3 +39,22 @@ def test_other_strides():
 def test_refuses_what_the_logits_do_not_cover(stride, size_hw):
     with pytest.raises(ValueError, match="cannot give"):
         upsample_labels(np.zeros((5, 6, 3), np.float32), stride, size_hw)
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("stride", [2, 4, 6, 16])
+def test_probabilities_make_the_same_labels_as_any_scores(sharpness, stride):
+    generator = torch.Generator().manual_seed(5)
+    small = sharpness * torch.randn(1, 9, 11, 13, generator=generator)
+    logits = interpolate(small, size=(23, 31), mode="bicubic")[0].permute(1, 2, 0).contiguous()
+    scores = logits.softmax(2).numpy()
+    size_hw = 23 * stride - 1, 31 * stride
+    labels = upsample_labels(scores, stride, size_hw, are_probabilities=True)
+    assert np.array_equal(labels, plain(scores, stride, size_hw))
+    assert np.array_equal(labels, upsample_labels(scores, stride, size_hw))
+
+
+def test_sums_that_are_not_quite_one():
+    """As of half precision: two classes with 0.6 of it leave more than 0.4 to the third."""
+    scores = np.array([[[0.52, 0.0, 0.50], [0.0, 0.52, 0.50]]], np.float32)
+    assert np.array_equal(upsample_labels(scores, 4, (4, 8), are_probabilities=True), plain(scores, 4, (4, 8)))

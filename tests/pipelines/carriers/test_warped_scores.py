@@ -54,6 +54,28 @@ def test_a_reference_serves_one_frame_after_the_other() -> None:
         assert np.array_equal(warped.labels((92, 124)), upsample_labels(warped.full(), 4, (92, 124)))
 
 
+def test_a_reference_remembers_what_does_not_move() -> None:
+    """Frames that differ in a few cells, in what is lost, in nothing, or in everything; two strides in turn."""
+    rng = np.random.default_rng(2)
+    carried = ScoreMap(scores_of(rng, (23, 31), 7, 9))
+    displacement = (rng.integers(-40, 40, (23, 31, 2)) / 4).astype(np.float32)
+    lost = rng.random((23, 31)) < 0.2
+    for number in range(40):
+        displacement, lost = displacement.copy(), lost.copy()
+        part = (slice(3, 9), slice(number % 20, number % 20 + 9))
+        if number % 4 == 1:
+            displacement[part] += rng.integers(-4, 5, (6, 9, 2)) / np.float32(4)
+        elif number % 4 == 2:
+            lost[part] ^= rng.random((6, 9)) < 0.5
+        elif number % 8 == 7:
+            displacement, lost = -displacement, np.zeros_like(lost) if number < 16 else ~lost
+        stride = 4 if number < 30 else 8
+        field = MotionField(displacement, lost, (23 * stride, 31 * stride), (stride, stride))
+        warped = WarpedScores(carried, field, stride, mix_lost=number % 16 < 14)
+        labels = warped.labels(field.size_hw)
+        assert np.array_equal(labels, upsample_labels(warped.full(), stride, field.size_hw))
+
+
 @pytest.mark.parametrize(("classes", "stride"), [(3, 1), (150, 4), (256, 4)])
 def test_what_is_worked_out_in_full(classes: int, stride: int) -> None:
     rng = np.random.default_rng(1)
@@ -71,10 +93,10 @@ def test_only_boundaries_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     sampled = []
     remap = cv2.remap
 
-    def counting(source: np.ndarray, x: np.ndarray, *others: object) -> np.ndarray:
+    def counting(source: np.ndarray, places: np.ndarray, *others: object) -> np.ndarray:
         if source.dtype == np.float32:
-            sampled.append(len(np.unique(x)) * 20)
-        return remap(source, x, *others)
+            sampled.append(len(np.unique(places.reshape(-1, 2), axis=0)))
+        return remap(source, places, *others)
 
     field = MotionField(np.full((20, 20, 2), 2, np.float32), np.zeros((20, 20), np.bool_), (80, 80), (4, 4))
     warped = WarpedScores(ScoreMap(scores), field, 4, mix_lost=True)
