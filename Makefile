@@ -47,7 +47,7 @@ $(VENV)/.torch: $(VENV)/bin/pip
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.torch setup.cfg constraints.txt
-	$(BIN)/pip install -q -c constraints.txt -e '.[openvino]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[openvino,fast]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.torch setup.cfg constraints.txt

@@ -8,33 +8,49 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+try:
+    from isal import isal_zlib
+except ImportError:
+    isal_zlib = None  # type: ignore[assignment]
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _INDEXED = 0, 3
+_GREY, _COLOUR, _INDEXED = 0, 2, 3
 _UP, _MOST_MEMORY = 2, 9
 
 
 def png_of(values: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> bytes:
-    """(H, W) uint8 as a PNG file of 8 bits a pixel (W3C, PNG, third edition): grey, or with a `palette` (256, 3) uint8.
+    """(H, W) uint8 as a PNG file of 8 bits a pixel (W3C, PNG, third edition): grey, or with a `palette` (256, 3) uint8;
+    or (H, W, 3) uint8 RGB.
 
-    Each row is written as its difference to the one above, which in label maps is mostly zeros, and only runs of equal
-    bytes are looked for. That takes a third of the time of libpng's way at its lowest level, and files are smaller.
+    Each row is written as its difference to the one above, which in label maps is mostly zeros. Where ISA-L is
+    installed (extra `fast`), it packs them at its level 1; else zlib looks for runs of equal bytes only, which takes
+    four times as long, and a third of the time of libpng's way at its lowest level. The files are smaller than
+    libpng's, zlib's by a third than ISA-L's.
     """
-    height, width = values.shape
-    rows = np.empty((height, width + 1), np.uint8)
+    height, width = values.shape[:2]
+    lines = values.reshape(height, -1)
+    rows = np.empty((height, lines.shape[1] + 1), np.uint8)
     rows[:, 0] = _UP
-    rows[0, 1:] = values[0]
-    np.subtract(values[1:], values[:-1], out=rows[1:, 1:])
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, _MOST_MEMORY, zlib.Z_RLE)
-    kind = _GREY if palette is None else _INDEXED
+    rows[0, 1:] = lines[0]
+    np.subtract(lines[1:], lines[:-1], out=rows[1:, 1:])
+    kind = _COLOUR if values.ndim == 3 else _GREY if palette is None else _INDEXED
     return b"".join(
         [
             _SIGNATURE,
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
-            b"" if palette is None else _chunk(b"PLTE", palette.tobytes()),
-            _chunk(b"IDAT", packer.compress(rows.data) + packer.flush()),
+            _chunk(b"PLTE", palette.tobytes()) if kind == _INDEXED and palette is not None else b"",
+            _chunk(b"IDAT", _packed(rows)),
             _chunk(b"IEND", b""),
         ]
     )
+
+
+def _packed(rows: NDArray[np.uint8]) -> bytes:
+    """Bytes as a zlib stream (RFC 1950)."""
+    if isal_zlib is not None:
+        return isal_zlib.compress(rows.data, 1)
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, _MOST_MEMORY, zlib.Z_RLE)
+    return packer.compress(rows.data) + packer.flush()
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

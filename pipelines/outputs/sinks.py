@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 from abc import ABC, abstractmethod
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...codec import Frame
 from ...files import abandoned_parts, discard, part_of, publish_together
@@ -125,9 +123,7 @@ class ColourImages(ImageFolder):
 
     def encode(self, labels: NDArray[np.uint8]) -> bytes:
         """The labels in colour."""
-        file = io.BytesIO()
-        Image.fromarray(self._painter.colour(labels)).save(file, "png", compress_level=1)
-        return file.getvalue()
+        return png_of(self._painter.colour(labels))
 
 
 class RunLengths(Output):

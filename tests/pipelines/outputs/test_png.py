@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gopseg.pipelines.outputs import png
 from gopseg.pipelines.outputs.png import png_of
+
+
+@pytest.fixture(params=["isal", "zlib"], autouse=True)
+def packer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "zlib":
+        monkeypatch.setattr(png, "isal_zlib", None)
+    elif png.isal_zlib is None:
+        pytest.skip("isal is not installed")
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (7, 1), (45, 60), (360, 641)])
@@ -40,3 +49,11 @@ def test_noise_survives() -> None:
 def test_a_view_of_a_larger_array() -> None:
     values = np.arange(200, dtype=np.uint8).reshape(10, 20)[1:9, 3:17]
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_of(values)))), values)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (45, 61)])
+def test_colours_are_read_as_written(size_hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*size_hw, 3)).astype(np.uint8)
+    read = Image.open(io.BytesIO(png_of(image)))
+    assert read.mode == "RGB"
+    assert np.array_equal(np.asarray(read), image)
