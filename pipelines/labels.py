@@ -92,7 +92,8 @@ class LabelMap:
         self._mixed = np.empty((rows * columns, stride * self._in_line), self._word)  # of quads whose corners disagree
         fraction = (np.arange(stride, dtype=np.float32) + 0.5) / stride
         down, right = np.repeat(fraction, stride), np.tile(fraction, stride)
-        self._weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], 1)
+        weights = [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right]
+        self._weights: NDArray[np.float32] = np.stack(weights, 1).astype(np.float32)
 
     def update(
         self,
@@ -151,7 +152,8 @@ class LabelMap:
 def _touched(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of entries (h, w), which quads (h + 1, w + 1) have one that changed at a corner."""
     cells = cv2.copyMakeBorder(changed.view(np.uint8), 0, 1, 0, 1, cv2.BORDER_CONSTANT, value=0)
-    return cv2.dilate(cells, np.ones((2, 2), np.uint8)).view(np.bool_)  # windows of two reach backwards
+    touched = np.asarray(cv2.dilate(cells, np.ones((2, 2), np.uint8)), np.uint8)  # windows of two reach backwards
+    return touched.view(np.bool_)
 
 
 class _Quads:
@@ -202,7 +204,7 @@ class _Quads:
     @property
     def _at_once(self) -> int:
         """Of how many quads all classes at all pixels fit into the cache."""
-        return max(1, _CACHED // (self._scores.shape[1] * len(self._weights)))
+        return max(1, int(_CACHED // (self._scores.shape[1] * len(self._weights))))
 
     def _planes(self, at: NDArray[np.intp]) -> NDArray[np.float32]:
         """The scores (classes, 4, n) at the corners of quads `at`."""

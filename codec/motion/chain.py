@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ SEGMENT = 8
 """Frames from one checkpoint of a `MotionChain` to the next."""
 
 _SIDE = 2  # pixels of a checkpoint's cells
+_MOST_MOVED = 0.7  # of all positions: following some of them takes longer for each
 
 
 class MotionChain:
@@ -41,6 +43,9 @@ class MotionChain:
         self._starts: dict[Grid, GridPositions] = {}
         self._steps: list[Step | None] = []
         self._base: Step | None = None
+        self._last_field: MotionField | None = None
+        self._composed: dict[Grid, _Composed] = {}
+        self._lie_in: dict[Grid, NDArray[np.intp]] = {}
         self._next: _Checkpoint | None = None
         self._count = 0
 
@@ -51,7 +56,8 @@ class MotionChain:
     def reset(self) -> None:
         """Start a GOP: the current frame is a keyframe."""
         self._steps.clear()
-        self._base = self._next = None
+        self._composed.clear()
+        self._base = self._next = self._last_field = None
         self._count = 0
 
     def push(self, field: MotionField | None) -> None:
@@ -70,6 +76,7 @@ class MotionChain:
         self._steps.append(
             None if field is None else self._follower.step(field.displacement, field.unreferenced, BLOCK)
         )
+        self._last_field = field
         self._count += 1
         if self._next is not None:
             self._advance(self._next)
@@ -82,7 +89,24 @@ class MotionChain:
         marks cells whose way met a block without reference, or a frame of which nothing is known. Every `x + dx`, `y +
         dy` lies in the picture. On a keyframe there is no motion and nothing is unreferenced.
         """
-        start = self._start(grid)
+        before = self._composed.get(grid)
+        if before is None or before.count != self._count:
+            before = self._composed[grid] = _Composed(self._count, self._base, self._motion(grid, before))
+        return before.motion
+
+    def _motion(self, grid: Grid, before: _Composed | None) -> MotionField:
+        """See `compose`. Where nothing has moved since the frame `before`, the motion is the same."""
+        start, field = self._start(grid), self._last_field
+        if before is not None and before.count == self._count - 1 and before.base is self._base and field is not None:
+            moves = (field.displacement[..., 0] != 0) | (field.displacement[..., 1] != 0)
+            cells = self._cells_of(grid)
+            moved = np.flatnonzero(moves.reshape(-1).take(cells))
+            if len(moved) <= _MOST_MOVED * len(cells):
+                displacement = before.motion.displacement.copy()
+                lost = before.motion.unreferenced | field.unreferenced.reshape(-1).take(cells).reshape(start.grid_hw)
+                some = self._follower.follow_some(start, moved, self._way())
+                displacement.reshape(-1, 2)[moved], lost.reshape(-1)[moved] = some
+                return MotionField(displacement, lost, self.size_hw, start.cell)
         displacement, lost = np.empty((*start.grid_hw, 2), np.float32), np.empty(start.grid_hw, np.bool_)
         self._follower.follow(start, self._way(), displacement, lost)
         return MotionField(displacement, lost, self.size_hw, start.cell)
@@ -104,10 +128,27 @@ class MotionChain:
             del self._steps[:-SEGMENT]
             self._next = None
 
+    def _cells_of(self, grid: Grid) -> NDArray[np.intp]:
+        """The 8x8 cells in which a grid's positions lie, flat."""
+        if grid not in self._lie_in:
+            start = self._start(grid)
+            row, column = start.y // (UNIT * BLOCK), start.x // (UNIT * BLOCK)
+            self._lie_in[grid] = (row * self._cells_hw[1] + column).astype(np.intp)
+        return self._lie_in[grid]
+
     def _start(self, grid: Grid) -> GridPositions:
         if grid not in self._starts:
             self._starts[grid] = grid_positions(self.size_hw, grid)
         return self._starts[grid]
+
+
+@dataclass(frozen=True, eq=False)
+class _Composed:
+    """The `motion` of the frame at distance `count`, whose way ended at the checkpoint `base`."""
+
+    count: int
+    base: Step | None
+    motion: MotionField
 
 
 class _Checkpoint:

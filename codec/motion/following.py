@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 UNIT = 4  # positions are whole quarter pixels from the picture's corner, which is how the codecs write their vectors
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
+_WIDTH = 256  # of single positions that are followed together: OpenCV takes no rows longer than 32767
 _HIGHEST_PACKED, _WIDEST_PACKED = 4095, 8191
 
 
@@ -64,6 +65,12 @@ class Follower(ABC):
         step of which nothing is known (None).
         """
 
+    @abstractmethod
+    def follow_some(
+        self, start: GridPositions, at: NDArray[np.intp], steps: Sequence[Step | None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """As `follow`, of the positions `at` (n,), flat indices: displacements (n, 2), and which are lost (n,)."""
+
 
 def follower(size_hw: tuple[int, int]) -> Follower:
     """What follows positions in pictures of this size fastest."""
@@ -81,7 +88,8 @@ class PackedFollower(Follower):
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
         super().__init__(size_hw)
-        self._ways: dict[int, _Way] = {}
+        self._starts: dict[int, tuple[GridPositions, NDArray[np.int16]]] = {}
+        self._walk = _Walk(size_hw)
 
     def step(self, displacement: NDArray[np.float32], lost: NDArray[np.bool_], side: int) -> Step:
         """See `Follower`."""
@@ -103,43 +111,58 @@ class PackedFollower(Follower):
         rows: slice = slice(None),
     ) -> None:
         """See `Follower`."""
-        way = self._ways.get(id(start))
-        if way is None:
-            way = self._ways[id(start)] = _Way(start, self.size_hw)
-        first, last, _ = rows.indices(start.grid_hw[0])
-        for top in range(first, last, way.band):
-            bottom = min(last, top + way.band)
-            way.go(steps, slice(top, bottom))
-            way.result(
-                slice(top, bottom), displacement[top - first : bottom - first], lost[top - first : bottom - first]
-            )
+        positions = self._packed(start)[rows]
+        band = max(1, _CHUNK // positions.shape[1])
+        for top in range(0, len(positions), band):
+            part = slice(top, top + band)
+            self._walk.go(positions[part], steps, displacement[part], lost[part])
+
+    def follow_some(
+        self, start: GridPositions, at: NDArray[np.intp], steps: Sequence[Step | None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """See `Follower`."""
+        padded = np.resize(at, -(-len(at) // _WIDTH) * _WIDTH)
+        positions = self._packed(start).reshape(-1, 2).take(padded, axis=0).reshape(-1, _WIDTH, 2)
+        displacement, lost = np.empty(positions.shape, np.float32), np.empty(positions.shape[:2], np.bool_)
+        for top in range(0, len(positions), _CHUNK // _WIDTH):
+            part = slice(top, top + _CHUNK // _WIDTH)
+            self._walk.go(positions[part], steps, displacement[part], lost[part])
+        return displacement.reshape(-1, 2)[: len(at)], lost.reshape(-1)[: len(at)]
+
+    def _packed(self, start: GridPositions) -> NDArray[np.int16]:
+        """Positions (rows, cols, 2) in the units of a step."""
+        if id(start) not in self._starts:
+            packed = np.stack([start.x, 2 * start.y], 1).astype(np.int16).reshape(*start.grid_hw, 2)
+            self._starts[id(start)] = start, packed  # which keeps its id
+        return self._starts[id(start)][1]
 
 
-class _Way:
-    """A grid's positions, and room for what is computed on their way: fresh pages cost more than that."""
+class _Walk:
+    """Room for what is computed on the way of up to _CHUNK positions: fresh pages cost more than that."""
 
-    def __init__(self, grid: GridPositions, size_hw: tuple[int, int]) -> None:
-        rows, cols = grid.grid_hw
-        self._grid = grid  # which keeps its id
-        self._start = np.empty((rows, cols, 2), np.int16)
-        self._start[..., 0], self._start[..., 1] = grid.x.reshape(rows, cols), 2 * grid.y.reshape(rows, cols)
-        self.band = min(rows, max(1, _CHUNK // cols))
-        shape = self.band, cols, 2
-        self._low, self._high = np.empty(shape, np.int16), np.empty(shape, np.int16)
-        self._low[:] = UNIT // 2, UNIT
-        self._high[:] = UNIT * size_hw[1] - UNIT // 2, 2 * UNIT * size_hw[0] - UNIT
-        self._at, self._cells = np.empty(shape, np.int16), np.empty(shape, np.int16)
-        self._moved = np.empty((self.band, cols), np.float32)
-        self._met = np.empty((self.band, cols), np.uint32)
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        low, high = (UNIT // 2, UNIT), (UNIT * size_hw[1] - UNIT // 2, 2 * UNIT * size_hw[0] - UNIT)
+        self._low, self._high = (np.tile(np.array(edge, np.int16), _CHUNK) for edge in (low, high))
+        self._pixels = np.tile(np.array([1 / UNIT, 0.5 / UNIT], np.float32), _CHUNK)
+        self._at, self._cells = np.empty(2 * _CHUNK, np.int16), np.empty(2 * _CHUNK, np.int16)
+        self._moved, self._met = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint32)
         self._lost_bit = np.array([0, 1], np.int16).view(np.uint32)[0]
 
-    def go(self, steps: Sequence[Step | None], part: slice) -> None:
-        """Follow the rows `part`, at most `band` of them."""
-        count = part.stop - part.start
-        at, cells, moved, met = (each[:count] for each in (self._at, self._cells, self._moved, self._met))
-        low, high, bits = self._low[:count], self._high[:count], moved.view(np.uint32)
-        step_xy = moved.view(np.int16).reshape(at.shape)
-        at[:], met[:] = self._start[part], 0
+    def go(
+        self,
+        start: NDArray[np.int16],
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+    ) -> None:
+        """Follow positions (rows, cols, 2) and write where they went; see `Follower.follow`."""
+        shape, count = start.shape, start.shape[0] * start.shape[1]
+        at, cells, low, high, pixels = (
+            each[: 2 * count].reshape(shape) for each in (self._at, self._cells, self._low, self._high, self._pixels)
+        )
+        moved, met = (each[:count].reshape(shape[:2]) for each in (self._moved, self._met))
+        bits, step_xy, kept = moved.view(np.uint32), moved.view(np.int16).reshape(shape), ~self._lost_bit
+        at[:], met[:] = start, 0
         for step in steps:
             if step is None:
                 met[:] = self._lost_bit
@@ -147,18 +170,12 @@ class _Way:
             np.right_shift(at, step.shift, out=cells)
             cv2.remap(step.table, cells, None, cv2.INTER_NEAREST, dst=moved, borderMode=cv2.BORDER_REPLICATE)
             np.bitwise_or(met, bits, out=met)
-            np.bitwise_and(bits, ~self._lost_bit, out=bits)
+            np.bitwise_and(bits, kept, out=bits)
             cv2.add(at, step_xy, dst=at)  # saturates
             np.maximum(at, low, out=at)
             np.minimum(at, high, out=at)
-
-    def result(self, part: slice, displacement: NDArray[np.float32], lost: NDArray[np.bool_]) -> None:
-        """Write where the rows `part` went, after `go`."""
-        count = part.stop - part.start
-        way, met = self._cells[:count], self._met[:count]
-        np.subtract(self._at[:count], self._start[part], out=way)
-        np.multiply(way[..., 0], np.float32(1 / UNIT), out=displacement[..., 0])
-        np.multiply(way[..., 1], np.float32(0.5 / UNIT), out=displacement[..., 1])
+        np.subtract(at, start, out=cells)
+        np.multiply(cells, pixels, out=displacement)
         np.bitwise_and(met, self._lost_bit, out=met)
         np.not_equal(met, 0, out=lost)
 
@@ -195,6 +212,16 @@ class PlainFollower(Follower):
             bottom = min(last, top + band)
             here, there = slice(top * cols, bottom * cols), slice(top - first, bottom - first)
             self._go(steps, start.x[here], start.y[here], displacement[there].reshape(-1, 2), lost[there].reshape(-1))
+
+    def follow_some(
+        self, start: GridPositions, at: NDArray[np.intp], steps: Sequence[Step | None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """See `Follower`."""
+        displacement, lost = np.empty((len(at), 2), np.float32), np.empty(len(at), np.bool_)
+        for first in range(0, len(at), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            self._go(steps, start.x[at[part]], start.y[at[part]], displacement[part], lost[part])
+        return displacement, lost
 
     def _go(
         self,

@@ -91,7 +91,7 @@ class _Cells:
         """Carry everything along `field`."""
         at = positions_in_cells(field.displacement, self.stride)
         lost = field.unreferenced
-        is_mixed = mix_lost and 0 < np.count_nonzero(lost) < lost.size
+        is_mixed = mix_lost and 0 < int(np.count_nonzero(lost)) < lost.size
         source = nearest_known(lost) if is_mixed else self._own
         changed = self._changed(at, source)
         self._at, self._source = at, source
@@ -126,7 +126,8 @@ class _Cells:
         moved: NDArray[np.bool_] = (at.view(np.uint64) != self._at.view(np.uint64)).reshape(-1)
         if source is self._own and self._source is self._own:
             return moved
-        return moved | (source != self._source) | moved.take(source)
+        changed: NDArray[np.bool_] = moved | (source != self._source) | moved.take(source)
+        return changed
 
     def _near(self, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Where labels (cells,) differ from a neighbour's."""

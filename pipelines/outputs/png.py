@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    from isal import isal_zlib
-except ImportError:
-    isal_zlib = None  # type: ignore[assignment]
-
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR, _INDEXED = 0, 2, 3
 _UP, _MOST_MEMORY = 2, 9
+
+
+def _found_isal() -> Callable[[memoryview, int], bytes] | None:
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return None
+    return isal_zlib.compress
+
+
+pack_by_isal = _found_isal()
 
 
 def png_of(values: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> bytes:
@@ -47,8 +54,8 @@ def png_of(values: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) 
 
 def _packed(rows: NDArray[np.uint8]) -> bytes:
     """Bytes as a zlib stream (RFC 1950)."""
-    if isal_zlib is not None:
-        return isal_zlib.compress(rows.data, 1)
+    if pack_by_isal is not None:
+        return pack_by_isal(rows.data, 1)
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, _MOST_MEMORY, zlib.Z_RLE)
     return packer.compress(rows.data) + packer.flush()
 

@@ -300,3 +300,32 @@ def test_a_camera_that_moves_evenly(make: Any) -> None:
             here = np.s_[16 : 140 - 2 * d, 16 : 190 - 3 * d]
             assert make.psnr(warp(key, chain.compose("pixel"))[here], frame.image[here]) > 36
             assert make.psnr(key[here], frame.image[here]) < 24
+
+
+@pytest.mark.parametrize("kind", [PackedFollower, PlainFollower])
+@pytest.mark.parametrize("grid", [4, "pixel", (9, 13)])
+def test_composing_every_frame_is_composing_one(kind: type[Any], grid: Any) -> None:
+    """Most cells stay where they are, so that what the frame before came to is used again."""
+    rng = np.random.default_rng(7)
+    size_hw = 42, 70
+    fields: list[MotionField | None] = []
+    for number in range(3 * SEGMENT + 2):
+        field = field_of(rng, size_hw, 12, 0.05)
+        stays = rng.random(field.unreferenced.shape) < (0.0 if number % 7 == 6 else 0.9)
+        field.displacement[stays] = 0
+        fields.append(None if number == 2 * SEGMENT + 3 else field)
+    every = MotionChain(size_hw)
+    every._follower = kind(size_hw)
+    for number, field in enumerate(fields):
+        if number == 2 * SEGMENT + 5:
+            every.reset()
+        every.push(field)
+        got = every.compose(grid)
+        assert every.compose(grid) is got
+        one = MotionChain(size_hw)
+        one._follower = kind(size_hw)
+        for each in fields[2 * SEGMENT + 5 : number + 1] if number >= 2 * SEGMENT + 5 else fields[: number + 1]:
+            one.push(each)
+        expected = one.compose(grid)
+        assert np.array_equal(got.displacement, expected.displacement)
+        assert np.array_equal(got.unreferenced, expected.unreferenced)

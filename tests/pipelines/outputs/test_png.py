@@ -16,8 +16,8 @@ from gopseg.pipelines.outputs.png import png_of
 @pytest.fixture(params=["isal", "zlib"], autouse=True)
 def packer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "zlib":
-        monkeypatch.setattr(png, "isal_zlib", None)
-    elif png.isal_zlib is None:
+        monkeypatch.setattr(png, "pack_by_isal", None)
+    elif png.pack_by_isal is None:
         pytest.skip("isal is not installed")
 
 
