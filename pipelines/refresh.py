@@ -67,6 +67,12 @@ class StreamKeyframes(Refresh[P]):
         return frame.distance == 0 and not (self.spares_bridged and may_be_bridged(frame))
 
 
+def leads_on(frame: Frame) -> bool:
+    """Whether a look at this frame helps those after it. Frames after the P-frame that follows a B-frame were coded
+    before the B-frame, and lead to the look before it."""
+    return frame.references is None or frame.pict_type != "B"
+
+
 def may_be_bridged(frame: Frame) -> bool:
     """Whether motion that bridges intra-coded frames can lead over this one."""
     return frame.pict_type == "I" and frame.references is None
@@ -88,8 +94,8 @@ class FixedInterval(Refresh[P]):
 class LostCells(Refresh[P]):
     """Frames of which more than the share `above` (0..1) of the cells is not explained by motion, as after a cut.
 
-    With `spares_ends`, the bound is CUT_ABOVE, if that is higher, where by the last GOP's length a keyframe is due
-    within REFRESH_FRAMES frames.
+    The bound is CUT_ABOVE, if that is higher, for frames to which none of those lead that come later (`leads_on`), and,
+    with `spares_ends`, where by the last GOP's length a keyframe is due within REFRESH_FRAMES frames.
     """
 
     def __init__(self, above: float, *, spares_ends: bool) -> None:
@@ -108,7 +114,7 @@ class LostCells(Refresh[P]):
         """See `Refresh`."""
         left = 0 if self._last_gop is None else self._last_gop - frame.distance
         is_near = self.spares_ends and 0 < left < REFRESH_FRAMES
-        limit = max(self.above, CUT_ABOVE) if is_near else self.above
+        limit = max(self.above, CUT_ABOVE) if is_near or not leads_on(frame) else self.above
         return carrier if np.count_nonzero(field.unreferenced) / field.unreferenced.size <= limit else None
 
 

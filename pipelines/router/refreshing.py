@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...codec import Frame, MotionField
 from ..carriers import Carrier
 from ..motion import index_in_stream
-from ..refresh import Refresh, may_be_bridged
+from ..refresh import Refresh, leads_on, may_be_bridged
 from .evidence import Look, RouterGrid, Sight, Way, cell_features, news_share
 from .policy import Policy
 from .predictor import Predictor
@@ -107,8 +107,7 @@ class Router(Refresh[P]):
         if news > CUT:  # what a fit on video with few cuts cannot know
             share = max(share, news / 2)
         likely = min(1.0, share * self._seen / self._foreseen)
-        leads_on = frame.references is None or frame.pict_type != "B"
-        if (leads_on or likely > USELESS) and self.policy.wants_look(likely):
+        if (leads_on(frame) or likely > USELESS) and self.policy.wants_look(likely):
             self._guess = Guess(index_in_stream(frame), way.carried(look.labels), share)
             return None
         self.policy.carried(likely)

@@ -45,6 +45,22 @@ def test_the_bound_on_lost_cells_is_higher_near_the_end_of_a_gop(frames: list[Fr
         assert not looks(rule, frame, 0.29, carrier)
 
 
+def test_b_frames_are_spared_below_a_cut(make_clip: Any, tmp_path: Path, runner: Any) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (96, 200, 3), np.uint8)
+    options = {"bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
+    clip = make_clip(tmp_path / "b.mp4", [noise[:, 4 * i : 4 * i + 128] for i in range(8)], gop=250, options=options)
+    with open_video(clip, references=True) as video:
+        frames = list(video)
+    carrier = Probabilities(runner, mix_lost=True)
+    rule: LostCells[Map] = LostCells(0.29, spares_ends=True)
+    assert {frame.pict_type for frame in frames[1:]} == {"B", "P"}
+    for frame in frames[1:]:
+        assert looks(rule, frame, 0.5, carrier) is (frame.pict_type == "P")
+        assert looks(rule, frame, CUT_ABOVE + 0.1, carrier)
+    assert looks(LostCells(0.7, spares_ends=True), frames[1], 0.8, carrier)
+    assert not looks(LostCells(0.7, spares_ends=True), frames[1], 0.65, carrier)
+
+
 def test_rules_together(frames: list[Frame], runner: Any) -> None:
     rule: AnyOf[Map] = AnyOf(StreamKeyframes(), FixedInterval(4), LostCells(0.2, spares_ends=False))
     assert [rule.observe(frame, frame.distance) for frame in frames[:6]] == [True, False, False, False, True, True]
