@@ -23,14 +23,20 @@ WIDEST = 200
 FLAT = 2.0
 """Deviation of the luma, in grey levels, below which a cell is flat."""
 
+AROUND = 5
+"""The side, in cells, of the square over which `difference_around` is a mean."""
+
 CELL_FEATURES = (
     "one",
     "distance",
     "doubt",
     "doubt_by_distance",
+    "doubt_squared",
     "edge",
     "edge_by_distance",
     "difference",
+    "difference_by_distance",
+    "difference_around",
     "difference_in_texture",
     "difference_at_edge",
     "lost",
@@ -173,9 +179,12 @@ def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
         constant * distance,
         doubt,
         doubt * distance,
+        doubt * doubt,
         edge,
         edge * distance,
         difference,
+        difference * distance,
+        np.asarray(cv2.blur(difference, (AROUND, AROUND)), np.float32),
         difference * texture,
         difference * edge,
         way.lost,

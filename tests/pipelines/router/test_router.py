@@ -21,6 +21,7 @@ from gopseg.pipelines import (
     routed_pipeline,
 )
 from gopseg.pipelines.router import Pace, Router, load_predictor
+from gopseg.pipelines.router.policy import QUALITY_PRICE
 
 
 @pytest.fixture(scope="module")
@@ -164,4 +165,4 @@ def test_a_pace_allows_what_the_machine_can_do() -> None:
     assert pace.budget < 1e-6
     policy = Policy(budget=0.3, pace=pace)
     policy.looked()
-    assert policy.price() > 0.15
+    assert policy.price() > QUALITY_PRICE

@@ -16,6 +16,7 @@ from gopseg.pipelines import CELL_FEATURES
 from gopseg.segnet import SwiftNet, save_model
 from gopseg.tools.train.main import main
 from gopseg.tools.train.routing import CarriedFrames, fit_predictor, score_predictor
+from gopseg.tools.train.routing.fitting import logistic
 
 
 def made(count: int, seed: int) -> CarriedFrames:
@@ -42,6 +43,18 @@ def test_what_made_cells_wrong_is_found() -> None:
     score = score_predictor(predictor, made(50, 2))
     assert score["correlation"] > 0.98
     assert score["off_by"] < 0.005
+
+
+def test_a_fit_far_from_its_beginning_converges() -> None:
+    """A rare feature that decides where it is there: there Newton's full steps go to and fro."""
+    rng = np.random.default_rng(1)
+    doubt, lost = rng.random(600) ** 4, (rng.random(600) < 0.04).astype(float)
+    x = np.stack([np.ones(600), doubt, lost, doubt * lost], 1)
+    true = np.array((-7, 9, 1, 8.0))
+    scale = np.array((1, *x.std(0)[1:]))
+    penalty = np.array((0, 1e-4, 1e-4, 1e-4))
+    found = logistic(x / scale, 1 / (1 + np.exp(-x @ true)), np.full(600, 1 / 600), penalty) / scale
+    assert np.abs(found - true).max() < 0.1
 
 
 @pytest.fixture

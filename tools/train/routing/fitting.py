@@ -12,6 +12,7 @@ from ....pipelines import Predictor
 from .gathering import CarriedFrames
 
 STEPS = 25
+LEAST_LENGTH = 1e-4
 RIDGE = 1e-4
 
 
@@ -47,14 +48,24 @@ def logistic(
     weights = np.zeros(x.shape[1])
     mean = float(np.clip((share * y).sum(), 1e-6, 1 - 1e-6))
     weights[0] = np.log(mean / (1 - mean)) / max(1e-9, float(x[:, 0].mean()))
+
+    def loss_of(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+        return float(share @ (np.logaddexp(0, scores) - y * scores) + penalty @ np.square(weights) / 2)
+
+    scores = x @ weights
+    loss = loss_of(scores, weights)
     for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-(x @ weights)))
+        p = 1 / (1 + np.exp(-scores))
         slope = x.T @ (share * (p - y)) + penalty * weights
         curvature = (x * (share * p * (1 - p))[:, None]).T @ x + np.diag(penalty + 1e-12)
         step = np.linalg.solve(curvature, slope)
-        weights -= step * min(1.0, 4 / max(1e-9, float(np.abs(step).max())))
-        if np.abs(step).max() < 1e-5:
+        along, length = x @ step, 1.0
+        while (less := loss_of(scores - length * along, weights - length * step)) > loss and length > LEAST_LENGTH:
+            length /= 2  # far from the best, where cells are sure, Newton's step leads too far
+        weights, scores = weights - length * step, scores - length * along
+        if loss - less < 1e-9:
             break
+        loss = less
     return weights
 
 

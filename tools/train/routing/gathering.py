@@ -22,7 +22,7 @@ from ....pipelines import (
     routed_pipeline,
 )
 
-CELLS = 600
+CELLS = 300
 """Cells of a frame, roughly, that are looked at: every few in both directions."""
 
 
