@@ -165,7 +165,11 @@ def known_error(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """An error as one line; one that is not ours with its type and what to do about it."""
+    """An error as one line, with its notes; one that is not ours with its type and what to do about it."""
+    return "; ".join([_described(error), *getattr(error, "__notes__", ())])
+
+
+def _described(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, GopsegError):
         return text

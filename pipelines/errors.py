@@ -9,5 +9,9 @@ class StreamError(GopsegError, RuntimeError):
     """Something failed on the way: exit status 1."""
 
 
+class OutputError(StreamError):
+    """An output cannot be written; the way out is for whoever knows what becomes of what was written before."""
+
+
 class StreamUsageError(InputError, ValueError):
     """The request or its input cannot work: exit status 2, before any work is done."""

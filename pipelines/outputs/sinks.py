@@ -5,20 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import Frame
+from ...errors import GopsegError
 from ...files import abandoned_parts, discard, part_of, publish_together
-from ..errors import StreamUsageError
+from ..errors import OutputError, StreamUsageError
 from ..prediction import Prediction
 from .overlay import Painter
 from .png import png_of
 from .progress import Point, Progress
+from .reserve import Reserve
 from .rle import encode_labels
 
 
@@ -29,6 +32,8 @@ class Output(ABC):
         self.target = target
         self.part = part_of(target)
         self.written = 0
+        self.reserve: Reserve | None = None
+        """Room for what `save` has to write."""
 
     def leftovers(self) -> list[Path]:
         """Parts of earlier runs that were killed, the newest last; never of one that goes on. Whoever asks holds the
@@ -52,6 +57,11 @@ class Output(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Complete the part."""
+
+    def save(self) -> int:
+        """Complete the part after `write` or `finish` failed, with the frames that are whole, and tell their number."""
+        self.finish()
+        return self.written
 
     def release(self) -> None:  # noqa: B027 - most have nothing open
         """Let the part go as it is, for a later run to recover."""
@@ -92,7 +102,12 @@ class ImageFolder(Output):
 
     def write(self, frame: Frame, prediction: Prediction) -> None:  # noqa: ARG002
         """Save the frame's picture."""
-        (self.part / f"{self.written:06d}.png").write_bytes(self.encode(prediction.labels))
+        path = self.part / f"{self.written:06d}.png"
+        try:
+            path.write_bytes(self.encode(prediction.labels))
+        except BaseException:
+            discard(path)  # which may be there in part
+            raise
         self.written += 1
 
     def finish(self) -> None:
@@ -135,20 +150,18 @@ class RunLengths(Output):
 
     def recover(self, is_published: bool) -> int:
         """Whole lines."""
-        files = self.leftovers() or ([self.target] if is_published and self.target.is_file() else [])
-        self._old = files[-1] if files else None
-        if self._old is None:
-            return 0
-        with self._old.open("rb") as file:
-            return sum(line.endswith(b"\n") for line in file)
+        files = self.leftovers() + ([self.target] if is_published and self.target.is_file() else [])
+        self._old = max(files, key=_whole_lines, default=None)
+        return 0 if self._old is None else _whole_lines(self._old)
 
     def start(self, keep: int = 0, origin: Point | None = None) -> None:  # noqa: ARG002
         """Create the file, with the first lines of the one that was left."""
-        self._file = self.part.open("w", encoding="utf-8")
+        self._file = self.part.open("wb", buffering=0)
         self.written = keep
         if keep and self._old is not None:
-            with self._old.open(encoding="utf-8") as file:
-                self._file.writelines(itertools.islice(file, keep))
+            with self._old.open("rb") as file:
+                for line in itertools.islice(file, keep):
+                    self._add(line)
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Write the frame's line."""
@@ -168,8 +181,18 @@ class RunLengths(Output):
             "size": size,
             "segments": segments,
         }
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._add(f"{json.dumps(line, separators=(',', ':'))}\n".encode())
         self.written += 1
+
+    def _add(self, line: bytes) -> None:
+        """Write a line, or nothing of it."""
+        begin, rest = self._file.tell(), line
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            self._file.truncate(begin)
+            raise
 
     def finish(self) -> None:
         """Close the file."""
@@ -182,6 +205,11 @@ class RunLengths(Output):
                 self._file.close()
 
 
+def _whole_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(line.endswith(b"\n") for line in file)
+
+
 class OutputSet:
     """Several outputs that come and go together, with notes of their `progress` where the source can be read again.
 
@@ -191,6 +219,7 @@ class OutputSet:
     def __init__(self, outputs: Sequence[Output], progress: Progress | None = None, *, replace: bool = True) -> None:
         self.outputs, self.progress, self.replace = outputs, progress, replace
         self.kept = 0
+        self._reserve: Reserve | None = None
 
     def start(self, *, resume: bool = False) -> None:
         """Create every part; StreamUsageError, and nothing left behind, where one cannot be written.
@@ -207,42 +236,98 @@ class OutputSet:
         try:
             for output in self.outputs:
                 target = output.target
+                self._reserve = output.reserve = self._reserve or Reserve(target.parent)
                 output.start(self.kept, None if point is None or progress is None else progress.origin)
             if progress is not None:
                 target = progress.file
                 progress.begin(point)
         except OSError as error:
-            self.discard()
-            raise StreamUsageError(
-                f"'{target}' cannot be written: {error.strerror or error}; choose another place with -o"
-            ) from error
+            way_out = "make room, and --resume goes on" if self.kept else "choose another place with -o"
+            self.save()
+            raise StreamUsageError(f"'{target}' cannot be written: {error.strerror or error}; {way_out}") from error
         if progress is not None:
             for path in (path for output in self.outputs for path in output.leftovers()):
                 discard(path)
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
-        """Write one frame to each."""
+        """Write one frame to each; OutputError where a disk fails."""
         if self.progress is not None and self.outputs:
-            self.progress.note(frame, self.outputs[0].written)
+            with _disk_errors(self.progress.file):
+                self.progress.note(frame, self.outputs[0].written)
         for output in self.outputs:
-            output.write(frame, prediction)
+            with _disk_errors(output.target):
+                output.write(frame, prediction)
 
     def publish(self, *, is_whole: bool = True) -> None:
-        """Finish all, then rename all; without `is_whole` a later run may go on from there. TargetExistsError where a
-        target is there that is not to be replaced; none is renamed then."""
+        """Finish all, then rename all; without `is_whole` a later run may go on from there. OutputError where a disk
+        fails, and TargetExistsError where a target is there that is not to be replaced; none is renamed then."""
         for output in self.outputs:
-            output.finish()
-        if self.outputs:
-            publish_together([(output.part, output.target) for output in self.outputs], replace=self.replace)
+            with _disk_errors(output.target):
+                output.finish()
+        self._release()
+        self._put_in_place(self.outputs)
         if self.progress is not None and is_whole:
             self.progress.remove()
         elif self.progress is not None:
-            self.progress.published()
+            with _disk_errors(self.progress.file):
+                self.progress.published()
             self.progress.close()
+
+    def save(self) -> bool:
+        """After `write` or `publish` failed, put in place what there is, with notes for a later run to go on from;
+        whether that could be done. Nothing is left behind where there are no frames."""
+        self._release()
+        frames = [_saved(output) for output in self.outputs]
+        if not (self.kept or min(frames, default=0)):
+            self.discard()
+            return False
+        there = [output for output, count in zip(self.outputs, frames, strict=True) if count >= max(1, self.kept)]
+        for output in self.outputs:
+            if output not in there:  # what it was to replace has more of them
+                output.discard()
+        try:
+            self._put_in_place(there)
+            if self.progress is not None:
+                self.progress.published()
+        except (OSError, OutputError):  # still no room for a word, or another run's outputs there
+            return False
+        finally:
+            if self.progress is not None:
+                self.progress.close()
+        return True
+
+    def _put_in_place(self, outputs: Sequence[Output]) -> None:
+        if outputs:
+            with _disk_errors(outputs[0].target):
+                publish_together([(output.part, output.target) for output in outputs], replace=self.replace)
+
+    def _release(self) -> None:
+        if self._reserve is not None:
+            self._reserve.release()
 
     def discard(self) -> None:
         """Remove every part; those that hold frames of an earlier run are left for a later one."""
+        self._release()
         for output in self.outputs:
             output.release() if self.kept else output.discard()
         if self.progress is not None:
             self.progress.close() if self.kept else self.progress.remove()
+
+
+def _saved(output: Output) -> int:
+    """How many frames of it are whole and completed; 0 where that fails, as what has failed before may do again."""
+    try:
+        return output.save()
+    except Exception:
+        return 0
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    """The disk's errors as OutputError about `target`; errors of ours pass."""
+    try:
+        yield
+    except GopsegError:
+        raise
+    except (OSError, av.FFmpegError) as error:
+        raise OutputError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -23,6 +23,7 @@ from ..prediction import Prediction
 from .containers import CONTAINERS
 from .overlay import Painter
 from .progress import Point
+from .reserve import ReservedFile
 from .sinks import Output
 from .sound import Sound
 
@@ -38,6 +39,7 @@ _SWSCALE_MATRICES = {
 }
 _UNSTATED = ColourTags()
 _FINEST = 1_000_000
+_INDEX_BYTES, _INDEX_BYTES_A_FRAME = 48 << 10, 64  # what is written at the end, with sound; FFmpeg buffers 32 KiB
 _LARGEST_DENOMINATOR = 2**31 - 1
 
 
@@ -82,6 +84,8 @@ class OverlayVideo(Output):
         self._held: av.Packet[VideoStream] | None = None
         self._first_pts = self._last_pts = 0
         self._last_step = 1
+        self._muxed = 0
+        self._is_ending = self._is_finished = False
 
     def recover(self, is_published: bool) -> int:
         """Frames of an interrupted run's video; one that was killed leaves a file without index, of no use."""
@@ -96,8 +100,8 @@ class OverlayVideo(Output):
     def start(self, keep: int = 0, origin: Point | None = None) -> None:
         """Create the file; the frames to keep are copied, not encoded again, once the next one is there."""
         self.written, self._origin = keep, origin
-        self.part.touch()  # FFmpeg would create it with the first frame
-        self._container = av.open(file_url(self.part), "w", format=CONTAINERS[self.target.suffix.lower()])
+        self._file = ReservedFile(self.part, self.reserve)
+        self._container = av.open(self._file, "w", format=CONTAINERS[self.target.suffix.lower()])
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Blend and encode one frame."""
@@ -113,17 +117,32 @@ class OverlayVideo(Output):
         self._on_stage("overlay", (blended - begin) * 1e3)
         self._on_stage("encode", (time.perf_counter() - blended) * 1e3)
         self.written += 1
+        if self._file.failure is not None:
+            raise self._file.failure
 
     def finish(self) -> None:
         """Flush the encoder and write the index."""
-        if self._stream is not None:
+        self._is_ending = True
+        if self._stream is not None and not self._is_finished:
             self._mux(self._stream.encode(None))
-            if self._held is not None:
-                self._held.duration = self._last_step
-                self._container.mux(self._held)
+            self._mux_held(self._last_step)
             self._copy_sound(self._last_step)
-        self._container.close()
-        self._end_sound()
+        self._complete()
+
+    def save(self) -> int:
+        """Write the index of what is there; pictures that are still in the encoder are lost."""
+        self._mux_held(self._last_step)
+        self._complete()
+        return self._muxed
+
+    def _complete(self) -> None:
+        if not self._is_finished:
+            self._container.close()
+            self._file.close()
+            self._end_sound()
+            if self._file.is_lost and self._file.failure is not None:
+                raise self._file.failure
+            self._is_finished = True
 
     def release(self) -> None:
         """Close the file."""
@@ -131,6 +150,7 @@ class OverlayVideo(Output):
         if hasattr(self, "_container"):
             with suppress(OSError, ValueError):  # it is thrown away: a full disk no longer matters
                 self._container.close()
+            self._file.close()
 
     def _open_stream(self, frame: Frame) -> VideoStream:
         height, width = frame.size_hw
@@ -237,9 +257,17 @@ class OverlayVideo(Output):
         """Write packets one late, each as long as the way to the next, the last as long as the one before it."""
         for packet in packets:
             if self._held is not None and packet.dts is not None and self._held.dts is not None:
-                self._last_step = self._held.duration = packet.dts - self._held.dts
-                self._container.mux(self._held)
+                self._mux_held(packet.dts - self._held.dts)
+            if self.reserve is not None and not self._is_ending:  # so that this packet can be ended, and the file too
+                self.reserve.hold(_INDEX_BYTES + _INDEX_BYTES_A_FRAME * self._muxed + packet.size)
             self._held = packet
+
+    def _mux_held(self, step: int) -> None:
+        if self._held is not None:
+            self._last_step = self._held.duration = step
+            self._container.mux(self._held)
+            self._held = None
+            self._muxed += 1
 
 
 def _fitted(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:

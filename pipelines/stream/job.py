@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-import av
-
-from ...codec import CodecError, InvalidDataError, SourceError
-from ..errors import StreamError, StreamUsageError
+from ...errors import GopsegError
+from ...files import TargetExistsError
+from ..errors import OutputError, StreamError, StreamUsageError
 from ..outputs import OutputSet
 from ..prediction import Prediction
 from .session import Session
@@ -24,7 +23,7 @@ WRITE_BEHIND = 8
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: seconds it took, by the clock and of all cores together, whether it was interrupted, and what
-    broke the source off, if anything did."""
+    broke it off, if anything did: an error of the source, of an output, or any other."""
 
     wall_seconds: float
     cpu_seconds: float = 0.0
@@ -35,13 +34,14 @@ class Outcome:
 def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], object] = lambda: None) -> Outcome:
     """Read, segment and write side by side, until the frames end; then publish the outputs.
 
-    Frames are read in a thread of their own, and written in another, with bounded queues between. Where the source
-    breaks off, as at a damaged picture of a folder, or Ctrl-C is pressed, what was done is published, and `--resume`
-    can go on from there. Raises StreamUsageError if no frame is wanted and StreamError where an output cannot
-    be written; nothing is published then.
+    Frames are read in a thread of their own, and written in another, with bounded queues between. Whatever breaks it
+    off (a damaged picture of a folder, Ctrl-C, a full disk, a fault of ours), what was done is published, and
+    `--resume` can go on from there. Raises StreamUsageError if no frame is wanted, TargetExistsError where another run
+    made the outputs meanwhile, and what broke it off before any frame was written; nothing is published then.
     """
     begin, cpu_begin = time.perf_counter(), time.process_time()
-    interrupted, broken = False, None
+    interrupted = False
+    broken: Exception | None = None
     stats = session.stats
     writer: WriteBehind[Prediction] = WriteBehind(lambda item: outputs.write(item.frame, item), WRITE_BEHIND)
     try:
@@ -52,38 +52,58 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
                     on_frame()
         except KeyboardInterrupt:
             interrupted = True
-        except (SourceError, InvalidDataError) as error:
-            if not stats.frames:
-                raise
+        except Exception as error:
             broken = error
-        if not stats.frames and not interrupted:
+        if not stats.frames and not interrupted and broken is None:
             raise StreamUsageError(f"{session.source.name}: has no frame between --start and --end; choose other times")
         with _without_interrupts():
-            writer.close()
-            if stats.frames:
-                outputs.publish(is_whole=not interrupted and broken is None)
-            else:
-                outputs.discard()
+            try:
+                writer.close()
+                if stats.frames:
+                    outputs.publish(is_whole=not interrupted and broken is None)
+                    is_kept = True
+                else:
+                    is_kept = outputs.save()
+            except TargetExistsError:
+                raise
+            except Exception as error:
+                broken = broken or error
+                is_kept = outputs.save()
+            if broken is not None and not is_kept:
+                raise broken
     except BaseException as error:
         writer.abandon()
         outputs.discard()
-        if isinstance(error, OSError | av.FFmpegError) and not isinstance(error, CodecError):
-            raise StreamError(
-                f"'{outputs.outputs[0].target}' cannot be written: {error.strerror or error}; "
-                "make room or choose another place with -o"
-            ) from error
+        if isinstance(error, OutputError):
+            raise StreamError(f"{error}; make room or choose another place with -o") from error
         raise
     return Outcome(time.perf_counter() - begin, time.process_time() - cpu_begin, interrupted, broken)
 
 
+HELD = "the outputs hold the frames before that"
+
+
+def broken_off(error: BaseException, kept: str = HELD, *, goes_on: bool = True) -> BaseException:
+    """What to tell of a run that `error` broke off: also what is `kept`, and, where it `goes_on` by it, of --resume."""
+    if goes_on:
+        kept += ", and --resume goes on from there"
+        kept += " once there is room" if isinstance(error, OutputError) else ""
+    if isinstance(error, GopsegError):
+        return StreamError(f"{error}; {kept}")
+    error.add_note(kept)
+    return error
+
+
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C does nothing for the moment that finishing the outputs takes (in the main thread; no effect elsewhere)."""
+    """Ctrl-C and SIGTERM do nothing for the moment that finishing the outputs takes (in the main thread; no effect
+    elsewhere)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

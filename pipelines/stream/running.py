@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...console import Existing
+from ...errors import GopsegError
 from ...files import discard, refuse_long_names
+from ..errors import OutputError
 from ..inputs import LiveVideo, is_live
 from ..outputs import OutputSet, Progress
-from .job import Outcome, run_job
+from .job import Outcome, broken_off, run_job
 from .jobs import SharesNetworks
 from .request import StreamRequest
 from .session import Session
@@ -36,7 +38,8 @@ def segment_stream(request: StreamRequest, on_frame: Callable[[], object] = lamb
     """Do what is asked; `on_frame` is called after each frame.
 
     Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the request or its input
-    cannot work, and StreamError where something fails on the way.
+    cannot work, and StreamError where something fails on the way before there is a frame; else the outcome has that
+    as `broken`, or, where it is a fault of ours, that is raised in the end.
     """
 
     def say(text: str) -> None:
@@ -83,8 +86,15 @@ def run_request(
             outcome = run_job(session, outputs, on_frame=update)
     statistics = statistics_of(request, session, outcome, kept=outputs.kept)
     _tell(request, session, outputs.kept, expected, outcome, say)
+    broken = outcome.broken
     if request.stats_file is not None:
-        write_statistics(request.stats_file, statistics)
+        try:
+            write_statistics(request.stats_file, statistics)
+        except OutputError:
+            if broken is None:
+                raise
+    if broken is not None and not isinstance(broken, GopsegError):
+        raise broken_off(broken, goes_on=not is_live(request.source))
     return Report(outcome, statistics)
 
 

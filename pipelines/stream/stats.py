@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import whole_file
+from ..errors import OutputError
 from ..prediction import Prediction
 
 _SAMPLE = 4096
@@ -148,6 +149,11 @@ def peak_memory_mib() -> float | None:
 
 
 def write_statistics(file: Path, report: dict[str, Any]) -> None:
-    """Write the file of `--stats`."""
-    with whole_file(file) as part:
-        part.write_text(json.dumps(report, indent=2) + "\n")
+    """Write the file of `--stats`, the last thing that a run does; OutputError where that cannot be done."""
+    try:
+        with whole_file(file) as part:
+            part.write_text(json.dumps(report, indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"'{file}' cannot be written: {error.strerror}; the labels are there, only the statistics are missing"
+        ) from error

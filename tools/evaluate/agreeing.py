@@ -22,7 +22,7 @@ from ...errors import InputError
 from ...pipelines import AUTO, MODES
 from ...segnet import load_network
 from ..provenance import hardware, sha256, weights_sha256
-from ..report import agreement_text, bitrate_tag, write_agreement
+from ..report import agreement_text, bitrate_tag, report_errors, write_agreement
 from .measuring import Agreement, ModeAgreement, SharedRunner
 from .models import branch_files
 from .request import parse_gops
@@ -121,7 +121,8 @@ def agree(
             "hardware": hardware(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         }
-        write_agreement(output, records, streams, model, settings)
+        with report_errors(output):
+            write_agreement(output, records, streams, model, settings)
 
 
 def check_motion(video: Path, reading: Reading) -> None:

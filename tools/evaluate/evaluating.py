@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ...pipelines import NetworkRunner, upsample_labels
 from ...segnet import ConfusionMatrix
-from ..report import Gallery, bitrate_tag, write_html, write_tables
+from ..report import Gallery, bitrate_tag, report_errors, write_html, write_tables
 from .layouts import data_sha256, files_sha256, open_protocol
 from .measuring import Evaluation, ModeResult, SharedRunner, Views, averaged_labels
 from .models import backbone_name
@@ -30,9 +30,10 @@ def evaluate(*, output: Path | None, **options: Any) -> None:
     else:
         records, settings, gallery = evaluate_distances(request, runners)
     if output is not None:
-        write_tables(output, records, settings)
         shown = [] if gallery is None else gallery.shown
-        write_html(output / "report.html", records, settings, shown, request.dataset.palette)
+        with report_errors(output):
+            write_tables(output, records, settings)
+            write_html(output / "report.html", records, settings, shown, request.dataset.palette)
 
 
 Outcome = tuple[list[dict[str, Any]], dict[str, Any], Gallery | None]

@@ -2,6 +2,7 @@ from .agreement_report import agreement_text as agreement_text
 from .agreement_report import write_agreement as write_agreement
 from .charts import line_chart as line_chart
 from .files import bitrate_tag as bitrate_tag
+from .files import report_errors as report_errors
 from .files import write_tables as write_tables
 from .gallery import Gallery as Gallery
 from .html import legend as legend

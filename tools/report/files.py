@@ -6,10 +6,12 @@ import csv
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...errors import GopsegError
 from ...files import whole_file
 
 CSV_COLUMNS = ("mode", "variant", "gop", "bitrate_bps", "d", "miou")
@@ -33,6 +35,29 @@ def write_tables(folder: Path, records: Sequence[dict[str, Any]], settings: dict
         if "miou_d" in record:
             values = [*record["miou_d"], record["miou_mean"]]
             write_whole(folder / text_name(record, settings), "".join(f"{value:.18e}\n" for value in values))
+
+
+class ReportError(GopsegError):
+    """A report cannot be written."""
+
+
+@contextmanager
+def report_errors(folder: Path) -> Iterator[None]:
+    """The disk's errors as ReportError: which file of the report in `folder` failed, and what remains of it."""
+    before = _files(folder)
+    try:
+        yield
+    except OSError as error:
+        made = [name for name, inode in sorted(_files(folder).items()) if before.get(name) != inode]
+        raise ReportError(
+            f"{error.filename or folder}: cannot be written ({error.strerror}); of this report its folder has "
+            f"{', '.join(made) or 'nothing'}, and the figures are on standard output"
+        ) from error
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """Names of files in a folder, and what tells new ones from those whose place they took."""
+    return {file.name: file.stat().st_ino for file in folder.glob("[!.]*") if file.is_file()}
 
 
 def write_whole(file: Path, text: str) -> None:

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from ....console import Existing, describe, known_error
 from ....errors import GopsegError, InputError
 from ....processes import Ended, LostError, Queue, run_here, run_in_processes
-from ...errors import StreamError, StreamUsageError
+from ...errors import OutputError, StreamError, StreamUsageError
+from ..job import broken_off
 from ..request import StreamRequest
 from ..stats import write_statistics
 from ..targets import check_targets
@@ -222,7 +223,12 @@ class _Batch:
             self.is_interrupted = True
             self._queue.drop(lambda _: True)
         elif error is not None:
-            self._fail(request, error, is_kept=result is not None)
+            if isinstance(error, LostError):
+                error = StreamError(f"{request.source}: {error}")
+            if cut is None:
+                self._fail(request, error if result is None else broken_off(error))
+            else:
+                cut.error = cut.error or error
             self._queue.drop(lambda task: task.source_number == number)
         if cut is None:
             if result is not None and result.statistics is not None:
@@ -232,13 +238,8 @@ class _Batch:
         if not cut.left:
             self._finish(cut)
 
-    def _fail(self, request: StreamRequest, error: BaseException, *, is_kept: bool) -> None:
-        if isinstance(error, LostError):
-            error = StreamError(f"{request.source}: {error}")
-        elif is_kept:  # the source broke off
-            error = StreamError(f"{error}; the outputs hold the frames before that, and --resume goes on from there")
-        if request.source not in [failure.source for failure in self.failures]:
-            self.failures.append(Failure(request.source, error))
+    def _fail(self, request: StreamRequest, error: BaseException) -> None:
+        self.failures.append(Failure(request.source, error))
 
     def _finish(self, cut: CutSource) -> None:
         """Make the outputs of a source of which nothing more is done."""
@@ -248,8 +249,14 @@ class _Batch:
             report = cut.finish(seconds, self.say, workers=self.places.workers)
         except (GopsegError, OSError, av.FFmpegError) as error:
             cut.progress.close()
-            self._fail(request, StreamError(f"'{request.video}' cannot be written: {error}"), is_kept=False)
+            cause = str(error) if isinstance(error, GopsegError) else error.strerror
+            failed = OutputError(f"'{request.video}' cannot be written: {cause}")
+            self._fail(request, broken_off(cut.error or failed, "what is done is kept"))
             return
+        if cut.error is not None and report is not None:
+            self._fail(request, broken_off(cut.error))
+        elif cut.error is not None:
+            self._fail(request, broken_off(cut.error, "what is done is kept") if cut.folder.is_dir() else cut.error)
         if report is None:
             return
         self.statistics[cut.number] = report

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ....console import Existing
-from ...errors import StreamError, StreamUsageError
+from ...errors import StreamUsageError
 from ...inputs import is_live
 from ..request import StreamRequest
 from .batch import Places, segment_many
@@ -54,10 +54,10 @@ def _is_shared(request: StreamRequest, jobs: int | None, ray: str | None) -> boo
 
 
 def _label_one(request: StreamRequest) -> bool:
+    from ..job import broken_off
     from ..running import segment_stream
 
     outcome = segment_stream(request)
     if outcome.broken is not None:
-        way_out = "" if is_live(request.source) else ", and --resume goes on from there"
-        raise StreamError(f"{outcome.broken}; the outputs hold the frames before that{way_out}")
+        raise broken_off(outcome.broken, goes_on=not is_live(request.source))
     return outcome.interrupted

@@ -41,6 +41,8 @@ class CutSource:
         """Frames of the parts that an earlier run did."""
         self.left = 0
         """Tasks that have not ended."""
+        self.error: BaseException | None = None
+        """What the first task raised that failed, or was broken off by."""
 
     @classmethod
     def begin(cls, number: int, request: StreamRequest, plan: Plan) -> CutSource:

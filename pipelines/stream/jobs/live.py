@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ....errors import GopsegError
-from ...errors import StreamError
+from ..job import broken_off
 from ..request import StreamRequest
 from ..running import Report, run_request
 from ..session import Session
@@ -119,7 +119,7 @@ class _Runs:
             report = run_request(request, say, self._watched, self._runners, self._turns)
             self.reports[number] = report
             if report.outcome.broken is not None:
-                self.errors[number] = StreamError(f"{report.outcome.broken}; the outputs hold the frames before that")
+                self.errors[number] = broken_off(report.outcome.broken, goes_on=False)
         except (Exception, KeyboardInterrupt) as error:  # of one source: the others go on
             self.errors[number] = error if isinstance(error, Exception) else GopsegError("interrupted")
 

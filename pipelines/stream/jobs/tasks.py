@@ -14,6 +14,7 @@ from ....console import Existing
 from ....files import TargetExistsError, discard, part_of, publish
 from ....processes import Talk, travelling
 from ....segnet import Runtime
+from ...errors import OutputError
 from ...precision import Precision
 from ..request import InferenceRequest, StreamRequest
 from .part import Part
@@ -98,8 +99,8 @@ def _part(task: Task, part: Part, talk: Talk) -> Result:
 
     final = task.folder / f"{part.number:06d}"
     working = part_of(final)
-    working.mkdir()
     try:
+        working.mkdir()
         request = replace(
             task.request,
             output=working / VIDEO,
@@ -124,6 +125,8 @@ def _part(task: Task, part: Part, talk: Talk) -> Result:
             final = final.with_name(f"{final.name}-some")
         discard(final)
         working.rename(final)
+    except OSError as error:  # outputs that cannot be written have said so themselves
+        raise OutputError(f"'{final}' cannot be written: {error.strerror}") from error
     finally:
         discard(working)
     broken = None if outcome.broken is None else travelling(outcome.broken)
