@@ -140,6 +140,40 @@ def test_every_frame_is_scored_against_its_own_labels_at_every_distance(sequence
     assert (record["frames"], record["network_frames"]) == (18, 7)
 
 
+def test_modes_that_wait_for_later_frames_are_scored_on_their_own(sequence, tmp_path):
+    """As mode auto does, which carries both ways: predictions come two frames late, the last ones at the end."""
+
+    class Late(GreyLevels):
+        def push(self, frame):
+            self.kept = [*getattr(self, "kept", []), self.step(frame)]
+            while len(self.kept) > 2:
+                yield self.kept.pop(0)
+
+        def flush(self):
+            yield from self.kept
+
+    late = replace(GREY, build=lambda runner, options: Late(runner))
+    variants = [Variant("late", "auto", late, ""), Variant("moving", "moving", GREY, "")]
+    order = []
+    evaluation = Evaluation(
+        variants,
+        {"": Runner()},
+        ("a", "b"),
+        GOP,
+        on_scored=lambda name, frame, truth, shown: order.append((name, shown)),
+    )
+    for clip in dense_clips(sequence, GOP):
+        encode_clip(clip, tmp_path / "clip.mp4", bitrate_bps=3_000_000, frame_rate=15)
+        with open_video(tmp_path / "clip.mp4") as video:
+            evaluation.run(video, clip.labels)
+    first, second = evaluation.results
+    for one, other in zip(first.confusions, second.confusions, strict=True):
+        assert np.array_equal(one.counts, other.counts)
+    assert first.frames.tolist() == second.frames.tolist()
+    assert [name for name, _ in order] == [str(i) for count in (7, 6, 5) for i in range(count)]
+    assert all(np.array_equal(shown["late"], shown["moving"]) for _, shown in order)
+
+
 def test_frames_that_do_not_count_are_passed_over(sequence, tmp_path):
     moving, _ = evaluate(sequence, tmp_path, every_frame=False)
     assert [int(c.counts.sum() > 0) for c in moving.confusions] == [0, 0, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ....codec import EncodeSettings, Frame, pictures_of_images, transcode
 from ....data import Clip
 from ....errors import InputError
-from ....pipelines import Pipeline
+from ....pipelines import AUTO, Pipeline, Prediction
 from ....segnet import (
     ConfusionMatrix,
     LegacyTemporalConsistency,
@@ -209,38 +210,49 @@ class Evaluation:
         frame counts, from its upper left corner: the size before it was padded to even sides. InputError where labels
         have another size.
         """
-        running = [self._build(result) for result in self.results]
-        before: list[Labels | None] = [None] * len(running)
+        courses = [_Course(result, self._build(result)) for result in self.results]
+        is_followed = False
         began = time.perf_counter()
         for frame in frames:
             _ = frame.image
             decode_seconds = time.perf_counter() - began
             labels = truth(frame.index)
             wanted = every_frame or labels is not None or frame.distance == 0
-            motion = match(frame) if wanted and frame.index else PairMotion()
-            shown: dict[str, Labels] = {}
-            for i, (result, pipeline) in enumerate(zip(self.results, running, strict=True)):
-                if not wanted:
-                    pipeline.skip(frame)
-                    before[i] = None
-                    continue
-                now = self._step(result, pipeline, frame, decode_seconds)
-                now = now if size_hw is None else now[: size_hw[0], : size_hw[1]]
-                previous, before[i] = before[i], now
-                if previous is not None:
-                    result.compare(now, previous, motion)
-                if labels is not None:
-                    if labels.shape != now.shape:
-                        raise InputError(_sizes_differ(name(frame.index), labels, now))
-                    result.confusions[frame.distance].update(now, labels)
-                    if every_frame:
-                        result.video_consistency.update(now, labels)
-                    shown[result.variant.name] = now
-            if labels is not None:
-                self._on_scored(name(frame.index), frame, labels, shown)
+            if wanted:
+                motion = match(frame) if frame.index and is_followed else PairMotion()
+                shown = _Shown(frame, labels, motion, name(frame.index), every_frame)
+                for course in courses:
+                    course.awaited.append(shown)
+                    self._take(course, self._step(course, frame, decode_seconds), size_hw)
+            else:
+                for course in courses:
+                    course.pipeline.skip(frame)
+            is_followed = wanted
             began = time.perf_counter()
-        for result in self.results:
-            result.end_stream()
+        for course in courses:
+            self._take(course, course.result.flush(self._runner(course.result), course.pipeline), size_hw)
+            course.result.end_stream()
+
+    def _take(self, course: _Course, predictions: Iterable[Prediction], size_hw: tuple[int, int] | None) -> None:
+        """Score the predictions of the frames that a variant owes longest."""
+        result, table = course.result, self._relabel.get(course.result.variant.model)
+        for prediction in predictions:
+            shown = course.awaited.popleft()
+            now = prediction.labels if table is None else table[prediction.labels]
+            now = now if size_hw is None else now[: size_hw[0], : size_hw[1]]
+            previous, course.before = course.before, now
+            if previous is not None:
+                result.compare(now, previous, shown.motion)
+            if shown.truth is None:
+                continue
+            if shown.truth.shape != now.shape:
+                raise InputError(_sizes_differ(shown.name, shown.truth, now))
+            result.confusions[shown.frame.distance].update(now, shown.truth)
+            if shown.every_frame:
+                result.video_consistency.update(now, shown.truth)
+            shown.labels[result.variant.name] = now
+            if len(shown.labels) == len(self.results):
+                self._on_scored(shown.name, shown.frame, shown.truth, shown.labels)
 
     def count_operations(self, frames: Callable[[], Iterable[Frame]]) -> None:
         """Count what each variant's steps cost, on one GOP; `frames` opens it anew for each."""
@@ -251,10 +263,39 @@ class Evaluation:
     def _build(self, result: ModeResult) -> Pipeline:
         return result.variant.build(self._runners[result.variant.model])
 
-    def _step(self, result: ModeResult, pipeline: Pipeline, frame: Frame, decode_seconds: float) -> Labels:
-        prediction = result.step(self._runners[result.variant.model], pipeline, frame, decode_seconds)
-        table = self._relabel.get(result.variant.model)
-        return prediction.labels if table is None else table[prediction.labels]
+    def _step(self, course: _Course, frame: Frame, decode_seconds: float) -> list[Prediction]:
+        """What is known after the next frame. Only modes that look both ways wait for more: a step's cost is then not
+        that of its own frame."""
+        result, runner = course.result, self._runner(course.result)
+        if result.variant.mode == AUTO:
+            return result.push(runner, course.pipeline, frame, decode_seconds)
+        return [result.step(runner, course.pipeline, frame, decode_seconds)]
+
+    def _runner(self, result: ModeResult) -> SharedRunner:
+        return self._runners[result.variant.model]
+
+
+@dataclass(eq=False)
+class _Shown:
+    """A frame that all variants are shown: its truth, if it is scored, the motion to and from the frame before, and the
+    labels of the variants so far, by name."""
+
+    frame: Frame
+    truth: Labels | None
+    motion: PairMotion
+    name: str
+    every_frame: bool
+    labels: dict[str, Labels] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Course:
+    """A variant's way through one stream: the frames whose predictions it owes, and its labels of the one before."""
+
+    result: ModeResult
+    pipeline: Pipeline
+    awaited: deque[_Shown] = field(default_factory=deque)
+    before: Labels | None = None
 
 
 def _sizes_differ(name: str, labels: Labels, frame: Labels) -> str:
