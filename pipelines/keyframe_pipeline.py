@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from ..codec import Frame
 from .carriers import Carried, Carrier, Passenger, Seen
 from .motion import MotionSource, index_in_stream
-from .pipeline import Pipeline, Scored
+from .pipeline import Pipeline, Scored, Unlabelled
 from .prediction import Prediction
 from .refresh import Refresh
 from .runner import NetworkRunner
@@ -68,26 +68,24 @@ class KeyframePipeline(Pipeline, Generic[P]):
             return self._seen_now()
         return _scored(passenger.carrier.carry([passenger], self._clock)[0], passenger)
 
-    def push(self, frame: Frame) -> Iterator[Prediction]:
-        """Take the next frame; yield the predictions that are known by now, in order."""
+    def _push(self, frame: Frame) -> Iterator[Unlabelled]:
         self._timings = {}
         self._observe(frame)
         passenger = self._board(frame)
         if passenger is not None:
             self._waiting.append(passenger)
             if len(self._waiting) >= passenger.carrier.batch:
-                yield from self.flush()
+                yield from self._flush()
             return
         scored, own = self._seen_now(), self._timings
         yield from self._flushed(frame)
-        self._timings = own
-        yield self._predict(frame, scored)
+        yield Unlabelled(frame, scored, own)
 
-    def flush(self) -> Iterator[Prediction]:
+    def _flush(self) -> Iterator[Unlabelled]:
         """The frames that wait, each keyframe's in one pass."""
         yield from self._flushed(None)
 
-    def _flushed(self, later: Frame | None) -> Iterator[Prediction]:
+    def _flushed(self, later: Frame | None) -> Iterator[Unlabelled]:
         """The same; `later` is a frame after them at which the network has looked."""
         waiting, self._waiting = self._waiting, []
         for _, group in groupby(waiting, lambda one: (id(one.carrier), id(one.payload))):
@@ -100,12 +98,10 @@ class KeyframePipeline(Pipeline, Generic[P]):
             shared = {stage: value / len(passengers) for stage, value in self._timings.items()}
             for passenger, one in zip(passengers, carried, strict=True):
                 own = passenger.timings
-                self._timings = {stage: own.get(stage, 0) + shared.get(stage, 0) for stage in {**own, **shared}}
-                yield self._predict(passenger.frame, _scored(one, passenger))
-            self._timings = {}
+                timings = {stage: own.get(stage, 0) + shared.get(stage, 0) for stage in {**own, **shared}}
+                yield Unlabelled(passenger.frame, _scored(one, passenger), timings)
 
-    def _predict(self, frame: Frame, scored: Scored) -> Prediction:
-        prediction = super()._predict(frame, scored)
+    def _known(self, prediction: Prediction) -> Prediction:
         self.refresh.took(sum(prediction.timings.values()), prediction.from_network)
         return prediction
 

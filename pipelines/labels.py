@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 _WORDS: dict[int, type[np.unsignedinteger]] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 _ROUNDING = 1e-5  # of sums of probabilities
+_MOST_ANEW = 0.6
 _CACHED = 1 << 18  # numbers of 4 bytes that are worked on at a time
 
 
@@ -90,6 +91,7 @@ class LabelMap:
         rows, columns = grid_hw[0] + 1, grid_hw[1] + 1
         self._words = np.empty((rows, stride, columns, self._in_line), self._word)
         self._mixed = np.empty((rows * columns, stride * self._in_line), self._word)  # of quads whose corners disagree
+        self._is_kept = False  # what is there
         fraction = (np.arange(stride, dtype=np.float32) + 0.5) / stride
         down, right = np.repeat(fraction, stride), np.tile(fraction, stride)
         weights = [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right]
@@ -115,14 +117,21 @@ class LabelMap:
         self._words[:] = (low.astype(self._word) * self._ones)[:, None, :, None]
         mixed = low != high
         at = np.flatnonzero(mixed)
-        anew = at if changed is None else np.flatnonzero(mixed & _touched(changed))
+        touched = at if changed is None else np.flatnonzero(mixed & _touched(changed))
+        keeps = changed is None or len(touched) < _MOST_ANEW * len(at)  # else keeping takes longer than making anew
+        anew = touched if keeps and self._is_kept else at
+        self._is_kept = keeps
         if len(anew):
             corners = self._corners(anew)
             corners = corners if row_of is None else row_of.take(corners)
             quads = _Quads(low.reshape(-1)[anew], high.reshape(-1)[anew], scores, corners, self._weights)
-            self._mixed[anew] = quads.labels(most).view(self._word)
-        if len(at):
-            self._put(at)
+            pixels = quads.labels(most).view(self._word)
+            if keeps:
+                self._mixed[anew] = pixels
+            else:
+                self._put(at, pixels)
+        if keeps and len(at):
+            self._put(at, self._mixed.take(at, axis=0))
 
     def cropped(self, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
         """The labels of a picture of `size_hw`, (H, W)."""
@@ -130,11 +139,10 @@ class LabelMap:
         full = self._words.view(np.uint8).reshape(rows * stride, columns * stride)
         return np.ascontiguousarray(full[half : half + size_hw[0], half : half + size_hw[1]])
 
-    def _put(self, at: NDArray[np.intp]) -> None:
-        """Set the pixels of quads `at`, whose corners disagree."""
+    def _put(self, at: NDArray[np.intp], pixels: NDArray[np.unsignedinteger]) -> None:
+        """Set the pixels (n, words) of quads `at`."""
         _, stride, columns, in_line = self._words.shape
         words = self._words.reshape(-1, in_line) if in_line > 1 else self._words.reshape(-1)
-        pixels = self._mixed.take(at, axis=0)
         start = at + at // columns * ((stride - 1) * columns)
         for line in range(stride):
             part = pixels[:, line * in_line : (line + 1) * in_line]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +18,9 @@ from ..codec import Frame
 from .labels import upsample_labels
 from .prediction import Prediction
 from .runner import NetworkRunner
+
+LABELS_BEHIND = 4
+"""Frames whose labels are being made while the next ones are followed."""
 
 Clock = Callable[[str], AbstractContextManager[None]]
 """Adds the milliseconds of a `with` block to the frame's timing of a stage."""
@@ -55,6 +60,15 @@ class Scored:
     expected: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """A frame whose labels are yet to be made of what is known of it; `timings` are the milliseconds so far."""
+
+    frame: Frame
+    scored: Scored
+    timings: dict[str, float]
+
+
 class Pipeline(ABC):
     """Frames in display order to predictions; one pipeline serves one stream.
 
@@ -81,18 +95,18 @@ class Pipeline(ABC):
 
     def step(self, frame: Frame) -> Prediction:
         """Segment the next frame. Frames must come in display order, none left out but through `skip`."""
-        self._timings = {}
-        self._observe(frame)
-        return self._predict(frame, self._segment(frame))
+        return self._known(self._label(self._unlabelled(frame)))
 
     def push(self, frame: Frame) -> Iterator[Prediction]:
         """Take the next frame; yield the predictions that are known by now, in order. A mode may wait for more frames,
         to look at several at once; `flush` ends that."""
-        yield self.step(frame)
+        for each in self._push(frame):
+            yield self._known(self._label(each))
 
     def flush(self) -> Iterator[Prediction]:
         """The predictions of frames that were pushed and not yet yielded."""
-        return iter(())
+        for each in self._flush():
+            yield self._known(self._label(each))
 
     def skip(self, frame: Frame) -> None:
         """Pass over a frame whose labels nobody wants, keeping what later frames need of it."""
@@ -100,14 +114,45 @@ class Pipeline(ABC):
         self._observe(frame)
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
-        """Predictions of all frames, in order; the same labels as `step` by `step`."""
-        for frame in frames:
-            yield from self.push(frame)
-        yield from self.flush()
+        """Predictions of all frames, in order; the same labels as `step` by `step`.
 
-    def _predict(self, frame: Frame, scored: Scored) -> Prediction:
-        """A frame's labels from its scores."""
-        with self._clock("labels"):
+        Labels are made in a thread of their own, at most LABELS_BEHIND frames behind, while the next frames are
+        followed.
+        """
+        waiting: deque[Future[Prediction]] = deque()
+        labeller = ThreadPoolExecutor(1, thread_name_prefix="labels")
+        try:
+            for each in self._unlabelled_of(frames):
+                waiting.append(labeller.submit(self._label, each))
+                while waiting and (waiting[0].done() or len(waiting) > LABELS_BEHIND):
+                    yield self._known(waiting.popleft().result())
+            while waiting:
+                yield self._known(waiting.popleft().result())
+        finally:
+            labeller.shutdown(cancel_futures=True)
+
+    def _unlabelled_of(self, frames: Iterable[Frame]) -> Iterator[Unlabelled]:
+        for frame in frames:
+            yield from self._push(frame)
+        yield from self._flush()
+
+    def _push(self, frame: Frame) -> Iterator[Unlabelled]:
+        """See `push`."""
+        yield self._unlabelled(frame)
+
+    def _flush(self) -> Iterator[Unlabelled]:
+        """See `flush`."""
+        return iter(())
+
+    def _unlabelled(self, frame: Frame) -> Unlabelled:
+        self._timings = {}
+        self._observe(frame)
+        return Unlabelled(frame, self._segment(frame), self._timings)
+
+    def _label(self, one: Unlabelled) -> Prediction:
+        """A frame's labels from its scores. In `run` it is called in another thread, one frame after the other."""
+        frame, scored, timings = one.frame, one.scored, one.timings
+        with _clock(timings, "labels"):
             scores = scored.scores
             if self.keep_logits:
                 scores = all_scores(scores)
@@ -126,8 +171,12 @@ class Pipeline(ABC):
             occluded=None if scored.from_network else scored.occluded,
             from_network=scored.from_network,
             expected_agreement=scored.expected,
-            timings=self._timings,
+            timings=timings,
         )
+
+    def _known(self, prediction: Prediction) -> Prediction:
+        """Take note of a prediction that is ready; returns it."""
+        return prediction
 
     def _picture(self, frame: Frame) -> NDArray[np.uint8]:
         """The frame's picture, (H, W, 3) uint8 RGB; the stage `rgb` counts the conversion if it is still to be made."""
@@ -136,12 +185,16 @@ class Pipeline(ABC):
         with self._clock("rgb"):
             return frame.image
 
-    @contextmanager
-    def _clock(self, stage: str) -> Iterator[None]:
+    def _clock(self, stage: str) -> AbstractContextManager[None]:
         """Add the body's milliseconds to the frame's timing of `stage`."""
-        begin = time.perf_counter()
-        yield
-        self._timings[stage] = self._timings.get(stage, 0.0) + (time.perf_counter() - begin) * 1e3
+        return _clock(self._timings, stage)
+
+
+@contextmanager
+def _clock(timings: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    timings[stage] = timings.get(stage, 0.0) + (time.perf_counter() - begin) * 1e3
 
 
 def _logits(scores: NDArray[np.float32], are_probabilities: bool) -> NDArray[np.float32]:

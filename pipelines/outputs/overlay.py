@@ -79,7 +79,7 @@ class Painter:
             colour = cv2.LUT(values, np.ascontiguousarray(column))
             if hatched is not None:
                 colour[hatched] = white
-            target[:] = cv2.addWeighted(plane, 1 - self.opacity, colour, self.opacity, 0.0, dst=colour)
+            cv2.addWeighted(plane, 1 - self.opacity, colour, self.opacity, 0.0, dst=target)
 
     def _yuv_table(self, matrix: int, full_range: bool) -> NDArray[np.uint8]:
         """The palette (256, 3) in YUV."""
