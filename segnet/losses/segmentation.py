@@ -22,8 +22,8 @@ LEAST_HARD = 1 / 16
 def class_weights(pixel_counts: NDArray[np.int64], power: float = 0.5, limit: float = 4.0) -> NDArray[np.float32]:
     """Weights (classes,) = (median frequency / frequency) ** power, at most `limit`, scaled to mean 1 over pixels.
 
-    power 1 is median-frequency balancing (Eigen and Fergus, ICCV 2015); 0.5 is a milder form that costs frequent
-    classes less; 0 switches balancing off. Classes that never occur get weight 1 before scaling.
+    power 1 is median-frequency balancing (Eigen and Fergus, ICCV 2015); 0.5 and less are milder forms that cost
+    frequent classes less; 0 switches balancing off. Classes that never occur get weight 1 before scaling.
     """
     frequency = pixel_counts / max(1, pixel_counts.sum())
     present = frequency > 0

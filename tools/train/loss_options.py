@@ -23,10 +23,10 @@ def balance_option(command: F) -> F:
     return option(
         "--balance",
         type=POWER,
-        default=0.5,
+        default=0.15,
         show_default=True,
         group=LOSS,
-        help="Power of the inverse class frequency by which classes are weighted.",
+        help="Power of the inverse class frequency by which classes are weighted; 0: all alike.",
     )(command)
 
 
