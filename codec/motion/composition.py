@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..frame import Frame
+from .chain import SEGMENT, Grid, grid_positions
 from .field import BLOCK, MotionField
 from .following import GridPositions
 from .holes import best_neighbours
@@ -19,30 +21,31 @@ _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays 
 _SHIFT = 5  # quarter pixels -> cells of 8 pixels
 _LOST = 40.0  # grey levels: what a cell counts whose way does not lead where those of the others do
 _FARTHEST = 32767  # pictures between a picture and its reference
+_SIDE = 2  # pixels of a checkpoint's cells
+_SHIFT_TO_CHECKPOINT = 3  # quarter pixels -> these
+_CHECKPOINTS = 4  # that a way may end at: blocks that refer to pictures far back may miss some
+_TARGETS = 3  # pictures that are composed to, between which motion may go to and fro
 
 
 @dataclass(frozen=True, eq=False)
 class TracedPicture:
     """Where the 8x8 cells of one decoded picture come from.
 
-    `shift` is (cells, 2) int16, quarter pixels, x before y; `back` (cells,) int16 is how many places earlier in
-    decoding order the picture lies that the cell refers to, 0 where it refers to none; `is_lost` (cells,) marks cells
-    that move like a neighbour: they have no reference of their own, or their ways end elsewhere than most, or lead over
-    a cell that is lost, with larger differences. `root`
-    (cells,) int32 is the intra-coded picture at the end of the way, by its place in decoding order, -1 where there is
-    none, and `error` (cells,) float32 the sum of mean absolute differences on that way. `confidence` (cells,) uint8
-    says in 255ths how sure the reference is, 0 where `is_lost`. All six are None in a picture where ways end. `key` is
-    the picture where the frame's ways are meant to end. `index` is the picture's place in display order,
-    `decode_index` in decoding order.
+    `table` is (cells, 4) int16: the shift in quarter pixels, x before y; `back`, how many places earlier in
+    decoding order the picture lies that the cell refers to, 0 where it refers to none; and 1 where the cell
+    `is_lost`, for it moves like a neighbour: it has no reference of its own, or its way ends elsewhere than most,
+    or leads over a cell that is lost, with larger differences. `root` (cells,) int32 is the intra-coded picture at
+    the end of the way, by its place in decoding order, -1 where there is none, and `error` (cells,) float32 the sum
+    of mean absolute differences on that way. `confidence` (cells,) uint8 says in 255ths how sure the reference is,
+    0 where it is lost. All four are None in a picture where ways end. `key` is the picture where the frame's ways
+    are meant to end. `index` is the picture's place in display order, `decode_index` in decoding order.
     """
 
     index: int
     decode_index: int
     size_hw: tuple[int, int]
     key: int
-    shift: NDArray[np.int16] | None = None
-    back: NDArray[np.int16] | None = None
-    is_lost: NDArray[np.bool_] | None = None
+    table: NDArray[np.int16] | None = None
     root: NDArray[np.int32] | None = None
     error: NDArray[np.float32] | None = None
     confidence: NDArray[np.uint8] | None = None
@@ -98,10 +101,8 @@ def trace(
     there = _look_up(cells, moved, behind, decode_index, size_hw, pictures)
     total = np.where(np.isinf(total), there.error + np.float32(_LOST), total)
     sure = np.where(is_lost, 0, np.rint(255 * matches.confidence[vectors[best, cells]])).astype(np.uint8)
-    back16 = behind.astype(np.int16)
-    return TracedPicture(
-        frame.index, decode_index, size_hw, key, moved.astype(np.int16), back16, is_lost, there.root, total, sure
-    )
+    table = np.concatenate([moved, behind[:, None], is_lost[:, None]], 1).astype(np.int16)
+    return TracedPicture(frame.index, decode_index, size_hw, key, table, there.root, total, sure)
 
 
 def _centre_cells(count: int, size: int, origin: int) -> NDArray[np.intp]:
@@ -138,12 +139,12 @@ def _look_up(
         if step == 0 or picture is None:
             continue
         at = np.flatnonzero(back == step)
-        if picture.root is None or picture.error is None or picture.is_lost is None:
+        if picture.root is None or picture.error is None or picture.table is None:
             found.root[at] = picture.decode_index
         else:
             cell = y[at] * cols + x[at]
             found.error[at], found.root[at] = picture.error[cell], picture.root[cell]
-            found.is_lost[at] = picture.is_lost[cell]
+            found.is_lost[at] = picture.table[cell, 3] != 0
     return found
 
 
@@ -162,42 +163,171 @@ def _best_root(error: NDArray[np.float32], root: NDArray[np.int32]) -> int:
     return roots[int(np.argmin(totals))]
 
 
-def follow(pictures: Sequence[TracedPicture], target: TracedPicture, start: GridPositions) -> MotionField:
-    """The motion from the last of `pictures`, which are in decoding order, to `target`.
+class Ways:
+    """Follows positions through the pictures of one stream, for pictures of one size.
 
-    Each of the start positions goes by the vector of the 8x8 cell that it lies in to that cell's reference, and on from
-    there, in quarter pixels; where it leaves the picture it stays on the border. `unreferenced` are positions that met
-    a block without reference, and those whose way does not lead over `target`.
+    Each position goes by the vector of the 8x8 cell that it lies in to that cell's reference, and on from there, in
+    quarter pixels; where it leaves the picture it stays on the border.
+
+    However long the way, time and memory are bounded. Of the reference pictures after a target every SEGMENT-th is a
+    checkpoint, whose motion to the target is composed on cells of 2x2 pixels, a part with each of the next reference
+    pictures. A way that comes to a checkpoint at least SEGMENT reference pictures back, one of the last few, goes on by
+    what was composed there for the cell that it lies in. Up to 2 * SEGMENT - 1 reference pictures the result is that of
+    following every field; it is never a matter of which frames were composed before. `bounded=False` follows every
+    field, to compare.
     """
-    count = start.x.size
-    displacement, is_lost = np.empty((count, 2), np.float32), np.empty(count, np.bool_)
-    for at in range(0, count, _CHUNK):
-        part = slice(at, at + _CHUNK)
-        displacement[part], is_lost[part] = _follow(pictures, target, start.x[part], start.y[part])
-    return MotionField(
-        displacement.reshape(*start.grid_hw, 2), is_lost.reshape(start.grid_hw), target.size_hw, start.cell
-    )
+
+    def __init__(self, *, bounded: bool = True) -> None:
+        self._is_bounded = bounded
+        self._grids: dict[Grid, GridPositions] = {}
+        self._targets: dict[int, _Target] = {}
+
+    def compose(self, pictures: Sequence[TracedPicture], target: TracedPicture, grid: Grid) -> MotionField:
+        """The motion from the last of `pictures`, which are in decoding order, to `target`, one of them.
+
+        `unreferenced` are positions that met a block without reference, and those whose way does not lead over
+        `target`.
+        """
+        after = [picture for picture in pictures if picture.decode_index > target.decode_index]
+        checkpoints = self._checkpoints(after, target) if self._is_bounded else {}
+        start = self._start(target.size_hw, grid)
+        at = self._follow(start, after, target, checkpoints, slice(0, start.x.size))
+        gone = after[-1].decode_index - target.decode_index if after else 0
+        displacement = np.empty((*start.grid_hw, 2), np.float32)
+        for axis, begin in enumerate((start.x, start.y)):
+            np.multiply(at[:, axis] - begin, np.float32(0.25), out=displacement.reshape(-1, 2)[:, axis])
+        is_lost = (at[:, 2] != gone) | (at[:, 3] != 0)
+        return MotionField(displacement, is_lost.reshape(start.grid_hw), target.size_hw, start.cell)
+
+    def _checkpoints(self, after: list[TracedPicture], target: TracedPicture) -> dict[int, _Checkpoint]:
+        """Those of `target` that count for the last picture `after` it, whole, by their place in decoding order.
+
+        The next one is begun or gone on with where this target was composed to before, so that it need not be composed
+        all at once when its time comes.
+        """
+        own = len(after) - 1  # reference pictures between the target and the last
+        known = self._targets.pop(target.decode_index, None)
+        made = _Target() if known is None else known
+        self._targets = dict([*self._targets.items(), (target.decode_index, made)][-_TARGETS:])
+        whole = range(SEGMENT, own - SEGMENT + 1, SEGMENT)[-_CHECKPOINTS:]
+        for number in whole:
+            self._extend(made, number, after, target, SEGMENT)
+        if known is not None and own >= SEGMENT:
+            number = own // SEGMENT * SEGMENT
+            self._extend(made, number, after, target, own - number + 1)
+        for number in [number for number in made.checkpoints if whole and number < whole[0]]:
+            del made.checkpoints[number]
+        return {after[number - 1].decode_index: made.checkpoints[number] for number in whole}
+
+    def _extend(
+        self, made: _Target, number: int, after: list[TracedPicture], target: TracedPicture, parts: int
+    ) -> None:
+        """Have at least so many of a checkpoint's SEGMENT parts composed; `number` counts reference pictures."""
+        start = self._start(target.size_hw, _SIDE)
+        checkpoint = made.checkpoints.get(number)
+        if checkpoint is None:
+            gone = after[number - 1].decode_index - target.decode_index
+            checkpoint = made.checkpoints[number] = _Checkpoint(start, _kind(target.size_hw, gone))
+        if checkpoint.done >= parts:
+            return
+        earlier = range(SEGMENT, number - SEGMENT + 1, SEGMENT)[-_CHECKPOINTS:]
+        for each in earlier:
+            self._extend(made, each, after, target, SEGMENT)
+        found = {after[each - 1].decode_index: made.checkpoints[each] for each in earlier}
+        first, last = (start.x.size * part // SEGMENT for part in (checkpoint.done, parts))
+        at = self._follow(start, after[:number], target, found, slice(first, last))
+        table, gone = checkpoint.table[first:last], after[number - 1].decode_index - target.decode_index
+        table[:, 0], table[:, 1] = at[:, 0] - start.x[first:last], at[:, 1] - start.y[first:last]
+        table[:, 2], table[:, 3] = gone, (at[:, 2] != gone) | (at[:, 3] != 0)
+        checkpoint.done = parts
+
+    def _follow(
+        self,
+        start: GridPositions,
+        after: Sequence[TracedPicture],
+        target: TracedPicture,
+        checkpoints: Mapping[int, _Checkpoint],
+        part: slice,
+    ) -> NDArray[np.integer]:
+        """Where the positions in some `part` of a grid come to, (n, 4): x, y, by how many places in decoding order they
+        went back from the last picture `after` a target, and how often they were lost."""
+        gone = after[-1].decode_index - target.decode_index if after else 0
+        at = np.zeros((part.stop - part.start, 4), _kind(target.size_hw, gone))
+        at[:, 0], at[:, 1] = start.x[part], start.y[part]
+        for first in range(0, len(at) if after else 0, _CHUNK):
+            _walk(at[first : first + _CHUNK], after, len(after), target, checkpoints)
+        return at
+
+    def _start(self, size_hw: tuple[int, int], grid: Grid) -> GridPositions:
+        if grid not in self._grids:
+            self._grids[grid] = grid_positions(size_hw, grid)
+        return self._grids[grid]
 
 
-def _follow(
-    pictures: Sequence[TracedPicture], target: TracedPicture, x0: NDArray[np.int32], y0: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    cols = -(-target.size_hw[1] // BLOCK)
-    high_x, high_y = target.size_hw[1] * 4 - 2, target.size_hw[0] * 4 - 2
-    x, y, where = x0.copy(), y0.copy(), np.full(x0.shape, pictures[-1].decode_index, np.int32)
-    is_lost = np.zeros(x0.shape, np.bool_)
-    for picture in reversed(pictures):
-        if picture.decode_index <= target.decode_index:
-            break
-        if picture.shift is None or picture.back is None or picture.is_lost is None:
+class _Checkpoint:
+    """The motion of a picture to a target on a grid, of which some parts are `done`: `table` (cells, 4), as that of a
+    `TracedPicture` whose every cell refers to the target."""
+
+    def __init__(self, start: GridPositions, kind: type[np.integer]) -> None:
+        self.table = np.zeros((start.x.size, 4), kind)
+        self.columns = start.grid_hw[1]
+        self.done = 0
+
+
+class _Target:
+    """What was composed to one picture: checkpoints by the number of reference pictures after it."""
+
+    def __init__(self) -> None:
+        self.checkpoints: dict[int, _Checkpoint] = {}
+
+
+def _kind(size_hw: tuple[int, int], gone: int) -> type[np.integer]:
+    """What holds positions of pictures of a size in quarter pixels, and how many pictures they may have gone back."""
+    return np.int16 if max(4 * size_hw[0], 4 * size_hw[1], gone) <= np.iinfo(np.int16).max else np.int32
+
+
+def _walk(
+    at: NDArray[np.integer],
+    after: Sequence[TracedPicture],
+    number: int,
+    target: TracedPicture,
+    checkpoints: Mapping[int, _Checkpoint],
+) -> None:
+    """Have positions (n, 4) go on to `target` from those of the first `number` pictures `after` it on which they are;
+    see `Ways._follow`."""
+    last, columns = after[-1].decode_index, -(-target.size_hw[1] // BLOCK)
+    low, high = _edges(target.size_hw, at.dtype.char)
+    for picture in reversed(after[:number]):
+        number -= 1
+        checkpoint = checkpoints.get(picture.decode_index)
+        if checkpoint is not None:
+            table, shift, width = checkpoint.table, _SHIFT_TO_CHECKPOINT, checkpoint.columns
+        elif picture.table is not None:
+            table, shift, width = picture.table, _SHIFT, columns
+        else:
             continue
-        at = np.flatnonzero(where == picture.decode_index)
-        x_at, y_at = x[at], y[at]
-        cell = (y_at >> _SHIFT) * cols + (x_at >> _SHIFT)
-        shift = picture.shift[cell]
-        x[at] = (x_at + shift[:, 0]).clip(2, high_x)
-        y[at] = (y_at + shift[:, 1]).clip(2, high_y)
-        where[at] -= picture.back[cell]
-        is_lost[at] |= picture.is_lost[cell]
-    is_lost |= where != target.decode_index
-    return np.stack([x - x0, y - y0], 1) * np.float32(0.25), is_lost
+        there = np.flatnonzero(at[:, 2] == last - picture.decode_index)
+        own = at if len(there) == len(at) else at.take(there, axis=0)
+        cells = (own[:, 1] >> shift).astype(np.intp) * width + (own[:, 0] >> shift)
+        own += table.take(cells, axis=0)
+        np.maximum(own, low[: len(own)], out=own)
+        np.minimum(own, high[: len(own)], out=own)
+        if own is not at:
+            record = np.int64 if at.itemsize == 2 else np.complex128  # a row at a time
+            at.view(record)[there] = own.view(record)
+        if checkpoint is not None:
+            missed = np.flatnonzero(at[:, 2] < last - target.decode_index)
+            few = at.take(missed, axis=0)
+            if len(few):
+                _walk(few, after, number, target, checkpoints)
+                at[missed] = few
+            return
+
+
+@lru_cache(maxsize=4)
+def _edges(size_hw: tuple[int, int], kind: str) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """The least and the most that positions of pictures of a size may be, (_CHUNK, 4)."""
+    any_ = np.iinfo(kind)
+    low = np.array([2, 2, any_.min, any_.min], kind)
+    high = np.array([size_hw[1] * 4 - 2, size_hw[0] * 4 - 2, any_.max, any_.max], kind)
+    return np.tile(low, (_CHUNK, 1)), np.tile(high, (_CHUNK, 1))

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from ..bitstream import Hypothesis
 from ..frame import Frame, MotionVectors
-from .chain import Grid, grid_positions
-from .composition import TracedPicture, follow, trace
+from .chain import Grid
+from .composition import TracedPicture, Ways, trace
 from .field import BLOCK, MotionField
-from .following import GridPositions
 from .prediction import SubpixelPlanes
 from .reference_matching import block_grid, match
 
@@ -59,7 +58,7 @@ class FrameReferences:
     is_reference: bool
     keyframe: Frame | None = field(default=None, repr=False)
     pictures: tuple[TracedPicture, ...] = field(default=(), repr=False)
-    grids: dict[Grid, GridPositions] = field(default_factory=dict, repr=False)
+    ways: Ways = field(default_factory=Ways, repr=False)
 
     @property
     def index(self) -> int:
@@ -69,16 +68,17 @@ class FrameReferences:
     def cells(self) -> CellMotion | None:
         """What `compose` goes by in this frame's own step; None on a picture where ways end."""
         own = self.pictures[-1]
-        if own.shift is None or own.back is None or own.confidence is None:
+        if own.table is None or own.confidence is None:
             return None
+        back = own.table[:, 2]
         rows, cols = (-(-size // BLOCK) for size in own.size_hw)
-        picture = np.full(len(own.back), -1, np.int32)
+        picture = np.full(len(back), -1, np.int32)
         shown = {each.decode_index: each.index for each in self.pictures}
-        for back in np.flatnonzero(np.bincount(own.back)):
-            if back:
-                picture[own.back == back] = shown.get(own.decode_index - int(back), -1)
+        for places in np.flatnonzero(np.bincount(back)):
+            if places:
+                picture[back == places] = shown.get(own.decode_index - int(places), -1)
         return CellMotion(
-            own.shift.reshape(rows, cols, 2), picture.reshape(rows, cols), own.confidence.reshape(rows, cols)
+            own.table[:, :2].reshape(rows, cols, 2), picture.reshape(rows, cols), own.confidence.reshape(rows, cols)
         )
 
     def compose(self, grid: Grid = 4, to: int | None = None) -> MotionField:
@@ -86,7 +86,8 @@ class FrameReferences:
 
         Sampled at the centres of `grid`'s cells as in `MotionChain.compose`, but through whichever pictures the blocks
         refer to; blocks without reference move like the neighbour that fits best. `unreferenced` marks the cells
-        whose way met such a block, or does not lead over that picture. Raises ValueError where that picture is not
+        whose way met such a block, or does not lead over that picture. From the 16th reference picture after it on ways
+        end at checkpoints, as they do in a chain (see `Ways`). Raises ValueError where that picture is not
         among those before this frame in decoding order.
         """
         index = self.key_index if to is None else to
@@ -95,9 +96,7 @@ class FrameReferences:
             raise ValueError(
                 f"no motion leads to frame {index}; compose to a frame that was decoded before, as key_index"
             )
-        if grid not in self.grids:
-            self.grids[grid] = grid_positions(target.size_hw, grid)
-        return follow(self.pictures, target, self.grids[grid])
+        return self.ways.compose(self.pictures, target, grid)
 
 
 def with_references(frames: Iterable[Frame], is_needed: Callable[[], bool]) -> Iterator[Frame]:
@@ -144,7 +143,7 @@ class _Recovery:
         self._traced: dict[int, TracedPicture] = {}
         self._roots: dict[int, Frame] = {}
         self._anchors: deque[int] = deque(maxlen=2)
-        self._grids: dict[Grid, GridPositions] = {}
+        self._ways = Ways()
         self._size_hw: tuple[int, int] | None = None
 
     def step(self, frame: Frame) -> Frame:
@@ -152,7 +151,7 @@ class _Recovery:
             self._planes.clear()
             self._traced.clear()
             self._roots.clear()
-            self._grids = {}
+            self._ways = Ways()
             self._size_hw = frame.size_hw
         hypotheses, is_reference = self._hypotheses(frame)
         references = None
@@ -195,7 +194,7 @@ class _Recovery:
             self._roots[frame.decode_index] = frame
         count = 0 if frame.motion is None else len(frame.motion)
         unknown = np.full(count, -1, np.int32), np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
-        return FrameReferences(*unknown, frame.index, is_reference, None, (traced,), self._grids)
+        return FrameReferences(*unknown, frame.index, is_reference, None, (traced,), self._ways)
 
     def _refer(
         self, frame: Frame, motion: MotionVectors, hypotheses: tuple[Hypothesis, ...], is_reference: bool
@@ -219,5 +218,5 @@ class _Recovery:
         for picture in pictures:
             shown[matches.picture == picture.decode_index] = picture.index
         return FrameReferences(
-            shown, matches.confidence, matches.error, key.index, is_reference, key, pictures, self._grids
+            shown, matches.confidence, matches.error, key.index, is_reference, key, pictures, self._ways
         )
