@@ -21,8 +21,7 @@ _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays 
 _SHIFT = 5  # quarter pixels -> cells of 8 pixels
 _LOST = 40.0  # grey levels: what a cell counts whose way does not lead where those of the others do
 _FARTHEST = 32767  # pictures between a picture and its reference
-_SIDE = 2  # pixels of a checkpoint's cells
-_SHIFT_TO_CHECKPOINT = 3  # quarter pixels -> these
+_FEW_PIXELS = 420_000  # of pictures for whose checkpoints each pixel is followed, else cells of 2x2
 _CHECKPOINTS = 4  # that a way may end at: blocks that refer to pictures far back may miss some
 _TARGETS = 3  # pictures that are composed to, between which motion may go to and fro
 
@@ -169,12 +168,12 @@ class Ways:
     Each position goes by the vector of the 8x8 cell that it lies in to that cell's reference, and on from there, in
     quarter pixels; where it leaves the picture it stays on the border.
 
-    However long the way, time and memory are bounded. Of the reference pictures after a target every SEGMENT-th is a
-    checkpoint, whose motion to the target is composed on cells of 2x2 pixels, a part with each of the next reference
-    pictures. A way that comes to a checkpoint at least SEGMENT reference pictures back, one of the last few, goes on by
-    what was composed there for the cell that it lies in. Up to 2 * SEGMENT - 1 reference pictures the result is that of
-    following every field; it is never a matter of which frames were composed before. `bounded=False` follows every
-    field, to compare.
+    However long the way, time and memory are bounded. Of the reference pictures after a target every SEGMENT-th is
+    a checkpoint, whose motion to the target is composed on cells of 2x2 pixels (each pixel up to 480p), a part with
+    each of the next reference pictures. A way that comes to a checkpoint at least SEGMENT reference pictures back,
+    one of the last few, goes on by what was composed there for the cell that it lies in. Up to 2 * SEGMENT - 1
+    reference pictures the result is that of following every field; it is never a matter of which frames were
+    composed before. `bounded=False` follows every field, to compare.
     """
 
     def __init__(self, *, bounded: bool = True) -> None:
@@ -223,7 +222,7 @@ class Ways:
         self, made: _Target, number: int, after: list[TracedPicture], target: TracedPicture, parts: int
     ) -> None:
         """Have at least so many of a checkpoint's SEGMENT parts composed; `number` counts reference pictures."""
-        start = self._start(target.size_hw, _SIDE)
+        start = self._start(target.size_hw, _side(target.size_hw))
         checkpoint = made.checkpoints.get(number)
         if checkpoint is None:
             gone = after[number - 1].decode_index - target.decode_index
@@ -281,6 +280,11 @@ class _Target:
         self.checkpoints: dict[int, _Checkpoint] = {}
 
 
+def _side(size_hw: tuple[int, int]) -> int:
+    """Pixels of the cells, 1 or 2, of checkpoints of pictures of a size."""
+    return 1 if size_hw[0] * size_hw[1] <= _FEW_PIXELS else 2
+
+
 def _kind(size_hw: tuple[int, int], gone: int) -> type[np.integer]:
     """What holds positions of pictures of a size in quarter pixels, and how many pictures they may have gone back."""
     return np.int16 if max(4 * size_hw[0], 4 * size_hw[1], gone) <= np.iinfo(np.int16).max else np.int32
@@ -301,7 +305,7 @@ def _walk(
         number -= 1
         checkpoint = checkpoints.get(picture.decode_index)
         if checkpoint is not None:
-            table, shift, width = checkpoint.table, _SHIFT_TO_CHECKPOINT, checkpoint.columns
+            table, shift, width = checkpoint.table, _side(target.size_hw) + 1, checkpoint.columns
         elif picture.table is not None:
             table, shift, width = picture.table, _SHIFT, columns
         else:

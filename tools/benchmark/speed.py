@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import click
@@ -34,8 +34,18 @@ GOALS = {
 _DISTANCES = (1, 6, 11, 15, 23, 60, 120, 200)
 _CELL = 4
 
-Row = Callable[[], tuple[int, float]]
-"""Does the work of a row: the number of frames, and the seconds that it took."""
+
+class Took(NamedTuple):
+    """What a row took: a number of frames, the seconds for them, and milliseconds of processor time a frame, of all
+    threads."""
+
+    frames: int
+    seconds: float
+    cpu_ms: float
+
+
+Row = Callable[[], Took]
+"""Does the work of a row."""
 
 
 def measure_speed(video: Path, model: str, frames: int, repeats: int, as_json: bool) -> None:
@@ -48,16 +58,16 @@ def measure_speed(video: Path, model: str, frames: int, repeats: int, as_json: b
     composition: dict[int, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         rows: dict[str, Row] = {
-            "decoding": partial(_decode, video, frames, "SLICE"),
-            "decoding, frame threads": partial(_decode, video, frames, "AUTO"),
-            "transcoding": partial(_transcode, video, frames, Path(folder) / "plain.mp4"),
-            "reading": partial(_read, video, frames),
-            "metadata": partial(_read, video, frames, pixels=False),
+            "decoding": partial(_timed, partial(_decode, video, frames, "SLICE")),
+            "decoding, frame threads": partial(_timed, partial(_decode, video, frames, "AUTO")),
+            "transcoding": partial(_timed, partial(_transcode, video, frames, Path(folder) / "plain.mp4")),
+            "reading": partial(_timed, partial(_read, video, frames)),
+            "metadata": partial(_timed, partial(_read, video, frames, pixels=False)),
         }
         for kind in ("overlay", "labels"):
             stages[kind] = defaultdict(list)
             rows[kind] = partial(_segment, video, model, frames, kind, Path(folder), stages[kind])
-        rates = _in_turns(rows, repeats)
+        rates, cpu = _in_turns(rows, repeats)
     for _ in range(repeats):
         _compose(video, frames, composition)
     report = {
@@ -68,7 +78,9 @@ def measure_speed(video: Path, model: str, frames: int, repeats: int, as_json: b
         "repeats": repeats,
         "hardware": hardware(),
         "frames_per_second": {name: round(median(found), 1) for name, found in rates.items()},
+        "cpu_ms_per_frame": {name: round(median(found), 2) for name, found in cpu.items()},
         "ratios": _ratios(rates),
+        "ratios_by_cpu": _ratios({name: [1 / value for value in found] for name, found in cpu.items()}),
         "goals": GOALS,
         "composition_ms": {d: round(median(found), 3) for d, found in sorted(composition.items())},
         "stages_ms": {
@@ -79,17 +91,20 @@ def measure_speed(video: Path, model: str, frames: int, repeats: int, as_json: b
     click.echo(json.dumps(report, indent=2) if as_json else _table(report))
 
 
-def _in_turns(rows: Mapping[str, Row], repeats: int) -> dict[str, list[float]]:
-    """Frames a second of each row in every round but the first, which warms up; each round begins with another row."""
+def _in_turns(rows: Mapping[str, Row], repeats: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Frames a second, and milliseconds of processor time a frame, of each row in every round but the first, which
+    warms up; each round begins with another row."""
     rates: dict[str, list[float]] = {name: [] for name in rows}
+    cpu: dict[str, list[float]] = {name: [] for name in rows}
     names = list(rows)
     for number in range(repeats + 1):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            count, seconds = rows[name]()
+            took = rows[name]()
             if number:
-                rates[name].append(count / seconds)
-    return rates
+                rates[name].append(took.frames / took.seconds)
+                cpu[name].append(took.cpu_ms)
+    return rates, cpu
 
 
 def _ratios(rates: Mapping[str, list[float]]) -> dict[str, float]:
@@ -100,19 +115,23 @@ def _ratios(rates: Mapping[str, list[float]]) -> dict[str, float]:
     }
 
 
-def _decode(video: Path, frames: int, threads: str) -> tuple[int, float]:
-    begin = time.perf_counter()
+def _timed(work: Callable[[], int]) -> Took:
+    """What `work`, which returns its number of frames, takes."""
+    begin, cpu_begin = time.perf_counter(), time.process_time()
+    count = work()
+    return Took(count, time.perf_counter() - begin, (time.process_time() - cpu_begin) * 1e3 / max(1, count))
+
+
+def _decode(video: Path, frames: int, threads: str) -> int:
     with av.open(file_url(video)) as container:
         stream = container.streams.video[0]
         stream.thread_type = threads
         stream.codec_context.thread_count = 0
-        count = sum(1 for _ in islice(container.decode(stream), frames))
-    return count, time.perf_counter() - begin
+        return sum(1 for _ in islice(container.decode(stream), frames))
 
 
-def _transcode(video: Path, frames: int, target: Path) -> tuple[int, float]:
+def _transcode(video: Path, frames: int, target: Path) -> int:
     """What a user of PyAV would write: decode, encode by x264's fastest preset, write an MP4."""
-    begin = time.perf_counter()
     with av.open(file_url(video)) as reader, av.open(file_url(target), "w") as writer:
         stream = reader.streams.video[0]
         rate = Fraction(stream.average_rate or 25)
@@ -126,20 +145,17 @@ def _transcode(video: Path, frames: int, target: Path) -> tuple[int, float]:
             writer.mux(encoder.encode(picture))
             count += 1
         writer.mux(encoder.encode(None))
-    return count, time.perf_counter() - begin
+    return count
 
 
-def _read(video: Path, frames: int, *, pixels: bool = True) -> tuple[int, float]:
-    begin = time.perf_counter()
+def _read(video: Path, frames: int, *, pixels: bool = True) -> int:
     with open_video(video, pixels=pixels) as opened:
-        count = sum(1 for _ in islice(opened, frames))
-    return count, time.perf_counter() - begin
+        return sum(1 for _ in islice(opened, frames))
 
 
-def _segment(
-    video: Path, model: str, frames: int, kind: str, folder: Path, stages: dict[str, list[float]]
-) -> tuple[int, float]:
-    """`segment-stream --mode motion`, the network on keyframes only, and its own time left out with these frames."""
+def _segment(video: Path, model: str, frames: int, kind: str, folder: Path, stages: dict[str, list[float]]) -> Took:
+    """`segment-stream --mode motion`, the network on keyframes only, and its own time left out with these frames; of
+    processor time, all that was spent until the first frame was done is left out."""
     file = folder / f"{kind}.json"
     request = StreamRequest(
         source=str(video),
@@ -153,13 +169,16 @@ def _segment(
         existing=Existing.REPLACE,
         quiet=True,
     )
-    segment_stream(request)
+    cpu: list[float] = []
+    segment_stream(request, lambda: cpu.append(time.process_time()))
+    cpu.append(time.process_time())
     found: dict[str, Any] = json.loads(file.read_text())
     for stage, summary in found["stages_ms"].items():
         stages[stage].append(summary["median"])
     network = found["stages_ms"]["network"]
     seconds = found["wall_seconds"] - network["mean"] * network["frames"] / 1e3
-    return found["frames"] - found["network_frames"], seconds
+    cpu_ms = (cpu[-1] - cpu[0]) * 1e3 / max(1, len(cpu) - 2)
+    return Took(found["frames"] - found["network_frames"], seconds, cpu_ms)
 
 
 def _compose(video: Path, frames: int, found: Mapping[int, list[float]]) -> None:
@@ -185,11 +204,15 @@ def _table(report: Mapping[str, Any]) -> str:
         f"{report['source']}, {width}x{height}, {report['frames']} frames, {report['repeats']} rounds",
         report["hardware"],
         "",
-        *(f"{name:26}{rate:9.1f} frames/s" for name, rate in report["frames_per_second"].items()),
+        *(
+            f"{name:26}{rate:9.1f} frames/s{report['cpu_ms_per_frame'][name]:9.2f} ms of processor time"
+            for name, rate in report["frames_per_second"].items()
+        ),
         "",
     ]
     for name, ratio in report["ratios"].items():
-        lines.append(f"{name:26}{ratio:9.2f}   at least {report['goals'][name]:.2f}")
+        by_cpu, goal = report["ratios_by_cpu"][name], report["goals"][name]
+        lines.append(f"{name:26}{ratio:9.2f}   by processor time {by_cpu:.2f}   at least {goal:.2f}")
     lines += ["", *(f"composing at d = {d:<8}{value:10.2f} ms" for d, value in report["composition_ms"].items())]
     for kind, stages in report["stages_ms"].items():
         lines += [

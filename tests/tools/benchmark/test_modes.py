@@ -59,6 +59,9 @@ def test_speed_is_measured_beside_decoding_and_transcoding(clip, model_file):
     rates = report["frames_per_second"]
     assert {"decoding", "transcoding", "reading", "metadata", "overlay", "labels"} < set(rates)
     assert report["ratios"]["labels / decoding"] == pytest.approx(rates["labels"] / rates["decoding"], rel=0.02)
+    assert set(report["cpu_ms_per_frame"]) == set(rates)
+    assert all(value > 0 for value in report["cpu_ms_per_frame"].values())
+    assert set(report["ratios_by_cpu"]) == set(report["goals"])
     assert set(report["composition_ms"]) == {"1"}
     assert {"overlay", "encode", "labels"} <= set(report["stages_ms"]["overlay"])
     assert "encode" not in report["stages_ms"]["labels"]
