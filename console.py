@@ -19,7 +19,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from .errors import GopsegError, InputError
+from .errors import GopsegError
+from .packages import known_error
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
@@ -28,34 +29,6 @@ OTHER = "Other options"
 _DEBUG = "gopseg.debug"
 _EXISTING = "gopseg.existing"
 _OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
-_EXTRAS = {
-    "accelerate": "train",
-    "ffmpeg": "ffmpeg",
-    "matplotlib": "report",
-    "mvextractor": "mvextractor",
-    "nncf": "int8",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "onnxscript": "onnx",
-    "openvino": "openvino",
-    "ray": "ray",
-    "tensorboard": "train",
-    "transformers": "segformer",
-}
-"""Packages that not everybody needs, and the extra of ours that brings each."""
-_REQUIRED = {
-    "PIL": "pillow",
-    "av": "av",
-    "cv2": "opencv-python-headless",
-    "lazy_loader": "lazy-loader",
-    "numpy": "numpy",
-    "safetensors": "safetensors",
-    "skimage": "scikit-image",
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "tqdm": "tqdm",
-}
-"""Packages that gopseg needs, or that one option does (torchvision), and their names for pip."""
 
 
 class Option(click.Option):
@@ -144,24 +117,6 @@ def end(ctx: click.Context, error: Exception) -> NoReturn:
     known = known_error(error)
     click.echo(f"Error: {describe(known)}", err=True)
     ctx.exit(known.exit_status if isinstance(known, GopsegError) else 1)
-
-
-def known_error(error: BaseException) -> BaseException:
-    """The error, or, for an import that fails for a reason that a user can mend, an InputError that says how."""
-    if not isinstance(error, ImportError):
-        return error
-    package = (error.name or "").partition(".")[0]
-    if isinstance(error, ModuleNotFoundError) and package in _EXTRAS:
-        return InputError(f"{package} is not installed; install it by pip install 'gopseg[{_EXTRAS[package]}]'")
-    if isinstance(error, ModuleNotFoundError) and error.name in _REQUIRED:
-        return InputError(f"{package} is not installed; install it by pip install {_REQUIRED[package]}")
-    if "libGL" in str(error) or "libgthread" in str(error):
-        reason = " ".join(str(error).split())
-        return InputError(
-            f"OpenCV cannot be loaded ({reason}); on a machine without a screen take its build without windows: "
-            "pip uninstall opencv-python, then pip install --force-reinstall opencv-python-headless"
-        )
-    return error
 
 
 def describe(error: BaseException) -> str:

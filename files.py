@@ -88,6 +88,16 @@ def refuse_long_names(paths: Iterable[Path]) -> None:
             raise InputError(f"{path}: File name too long, {size} bytes of {_LONGEST_NAME}; give a shorter one by -o")
 
 
+def write_refusal(folder: Path) -> str | None:
+    """Why nothing can be written into a folder that is there, and what mends that; None where it can."""
+    if os.access(folder, os.W_OK | os.X_OK):
+        return None
+    is_read_only = hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    if is_read_only:
+        return "is on a disk that is mounted read-only; mount it otherwise"
+    return "no permission to write there; change its mode"
+
+
 def refuse_taken(paths: Iterable[Path]) -> None:
     """TargetExistsError where one of the paths exists."""
     for path in paths:

@@ -41,3 +41,23 @@ def test_names(name: str) -> None:
 
 def test_reading_a_video_needs_no_torch() -> None:
     assert fresh("import sys, gopseg; gopseg.open_video; print('torch' in sys.modules)") == "False\n"
+
+
+NO_WINDOWS = """
+import sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+sys.meta_path.insert(0, Finder())
+import gopseg, gopseg.codec, gopseg.data, gopseg.packages
+for face, name in ((gopseg, "segment"), (gopseg.codec, "open_video"), (gopseg.data, "Sample")):
+    try:
+        getattr(face, name)
+    except gopseg.packages.PackageError as error:
+        print(isinstance(error, gopseg.GopsegError), str(error).count(chr(10)), "opencv-python-headless" in str(error))
+"""
+
+
+def test_opencv_that_needs_a_screen_is_told_in_a_line() -> None:
+    assert fresh(NO_WINDOWS).splitlines() == ["True 0 True"] * 3

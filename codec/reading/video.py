@@ -144,7 +144,7 @@ class CompressedVideo(Iterator[Frame]):
             self._slices = SliceReader(self._stream.codec_context.extradata)
             self._length_size = nal_length_size(self._stream.codec_context.extradata)
             self._buffer = DecodedPictures() if references and self.codec_name == "h264" else None
-            self._pictures = self._settled()
+            self._pictures = self._settled(self._times.watch(self._source.container.demux(self._stream)))
             self._ahead = deque(islice(self._pictures, 1 if self._structure.announces_b else 2))
             if not self._ahead:
                 raise InvalidDataError(

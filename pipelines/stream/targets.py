@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...console import Existing
+from ...files import write_refusal
 from ..errors import StreamUsageError
 from ..inputs import is_live
 from ..outputs import ClassList, ColourImages, LabelImages, Output, OverlayVideo, Painter, RunLengths, Sound
@@ -30,8 +30,8 @@ def check_targets(request: StreamRequest, *, goes_on: bool) -> None:
             raise StreamUsageError(
                 f"'{target}' cannot be written: '{parent}' is no folder; make it or choose another -o"
             )
-        if not os.access(parent, os.W_OK):
-            raise StreamUsageError(f"'{target}' cannot be written: no permission in '{parent}'; choose another -o")
+        if refusal := write_refusal(parent):
+            raise StreamUsageError(f"'{target}' cannot be written: '{parent}': {refusal}, or choose another -o")
 
 
 def make_outputs(request: StreamRequest, session: Session, say: Callable[[str], None]) -> list[Output]:

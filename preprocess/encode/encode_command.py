@@ -79,12 +79,15 @@ def encode(
     bitrate is held within 5 % over ten seconds. Sound is dropped; timestamps stay exact.
     """
     from ...codec import EncodeSettings
-    from ..jobs import Execution, find_sources, run_planned
+    from ..jobs import Execution, check_can_be_read_again, find_sources, run_planned
     from .encode_job import EncodeJob
 
     engine = _engine(engine_name, encoder, ffmpeg)
     settings = EncodeSettings(gop=gop, bitrate_bps=bitrate, preset=preset)
-    planned = [EncodeJob(source, output, settings, fps, engine, stream) for source in find_sources(sources)]
+    found = find_sources(sources)
+    for source in found:
+        check_can_be_read_again(source.path)
+    planned = [EncodeJob(source, output, settings, fps, engine, stream) for source in found]
     execution = Execution(jobs, ray, retries, manifest)
     run_planned(planned, output, execution, existing, lambda outcome: _summary(outcome, verbose)).finish()
 

@@ -1,4 +1,5 @@
 from .batch import Outcome as Outcome
+from .checks import check_can_be_read_again as check_can_be_read_again
 from .checks import check_video as check_video
 from .checks import make_folder as make_folder
 from .execution import Execution as Execution

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ...codec import SourceError
+from ...files import write_refusal
 from ..errors import OutputError
 
 
@@ -16,8 +16,8 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         cause = "is a file" if folder.is_file() else f"cannot be made ({error.strerror})"
         raise OutputError(f"{folder}: {cause}; give another folder by -o") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder}: no permission to write there; change its mode, or give another folder by -o")
+    if refusal := write_refusal(folder):
+        raise OutputError(f"{folder}: {refusal}, or give another folder by -o")
 
 
 def check_video(source: str) -> None:
@@ -25,4 +25,12 @@ def check_video(source: str) -> None:
     if Path(source).is_dir():
         raise SourceError(
             f"{source}: is a folder, and still images carry no codec metadata; run `preprocess encode` on it first"
+        )
+
+
+def check_can_be_read_again(path: Path) -> None:
+    """SourceError for a pipe, whose bytes are gone once they are read."""
+    if path.is_fifo():
+        raise SourceError(
+            f"{path}: is a pipe, which can be read only once, and its hash is wanted too; write it to a file first"
         )

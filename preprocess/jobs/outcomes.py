@@ -9,9 +9,10 @@ from collections.abc import Callable
 import click
 from tqdm import tqdm
 
-from ...console import describe, is_debugging, known_error
+from ...console import describe, is_debugging
 from ...errors import InputError
 from ...files import TargetExistsError
+from ...packages import known_error
 from .batch import Outcome
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..network import SegmentationNetwork
 from .adapter import InputSize, as_segmentation_network
 
 HF_PREFIX = "hf:"
+_VOID = 255  # which many label lists name, and no model has a logit for
+_LOG = getLogger(__name__)
 ADVICE = "give a folder or a name on the hub that holds a semantic segmentation model and its preprocessor_config.json"
 
 
@@ -42,7 +45,16 @@ def load_hf(name_or_folder: str) -> SegmentationNetwork:
     processing = read_processing(processor, name_or_folder)
     with reading_foreign(f"model '{name}' cannot be loaded", ADVICE):
         module = AutoModelForSemanticSegmentation.from_pretrained(name_or_folder, config=config, dtype=torch.float32)
-    network = as_segmentation_network(module, classes=names_of(config.id2label), **processing)
+    names = names_of(config.id2label)
+    unheard = {id: text for id, text in config.id2label.items() if not 0 <= id < len(names) and id != _VOID}
+    if unheard:
+        _LOG.warning(
+            "model '%s': its id2label names %s, beyond its %d classes; these names are left out",
+            name,
+            ", ".join(f"{id} ('{text}')" for id, text in sorted(unheard.items())),
+            len(names),
+        )
+    network = as_segmentation_network(module, classes=names, **processing)
     if Path(name_or_folder).is_dir():
         network.weights_file = Path(name_or_folder)
     return network

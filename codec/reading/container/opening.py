@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,8 @@ from ...errors import InvalidDataError, SourceError
 
 Source = str | os.PathLike[str] | BinaryIO
 _OPEN_TIMEOUT_SECONDS = 20.0
+_PATIENCE_SECONDS = 1.0  # then a user is told what is waited for
+_LOG = logging.getLogger(__name__)
 
 
 def file_url(path: str | os.PathLike[str]) -> str:
@@ -44,7 +48,11 @@ class OpenSource:
             is_file = not is_address and format is None
             if is_file:
                 _check_file(Path(self.name))
-            self.container = self._open(file_url(self.name) if is_file else self.name, format, is_address)
+            if is_file and Path(self.name).is_fifo():
+                self._reader = _Reader(_opened_pipe(self.name))
+                self.container = self._open(self._reader, None, False)
+            else:
+                self.container = self._open(file_url(self.name) if is_file else self.name, format, is_address)
         else:
             file = sys.stdin.buffer if isinstance(source, str) else source
             if isinstance(file, os.PathLike) or not hasattr(file, "read"):
@@ -132,6 +140,21 @@ class _Reader:
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+def _opened_pipe(name: str) -> BinaryIO:
+    """A named pipe, once it has a writer; a log message tells whoever waits. Python's own `open` hears Ctrl-C."""
+
+    def tell() -> None:
+        _LOG.warning("%s: is a pipe that nobody writes to yet; waiting for that (Ctrl-C ends it)", name)
+
+    timer = threading.Timer(_PATIENCE_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        return open(name, "rb")
+    finally:
+        timer.cancel()
 
 
 def _check_file(path: Path) -> None:

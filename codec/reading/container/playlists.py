@@ -18,7 +18,9 @@ def source_files(path: Path) -> tuple[Path, ...]:
 
     A master playlist's are those of all its variants. What is not there, or is an address, is left out.
     """
-    found = [path] if path.is_file() else []
+    if not path.is_file():  # a pipe's bytes are gone once they are read
+        return ()
+    found = [path]
     _add(path, found, _MOST_DEEP)
     return tuple(found)
 

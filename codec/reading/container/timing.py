@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -86,6 +87,7 @@ class TimeLine:
         self._clock: int | None = None
         self._has_dts = False  # Matroska has none for the first packets, whose times of display lie ahead of them
         self._epoch = self._seen_epoch = 0
+        self._early: int | None = None  # pictures that came while the source was opened
         self._waited = 0.0
         self._offset = 0
         self._last: int | None = None
@@ -108,6 +110,26 @@ class TimeLine:
         """The rate that a stream's own headers give, for sources without times; None where it is none or nonsense."""
         rate = self._context.framerate
         return Fraction(rate) if rate and 1 <= rate <= MOST_FRAMES_A_SECOND else None
+
+    def watch(self, packets: Iterator[av.Packet[VideoStream]]) -> Iterator[av.Packet[VideoStream]]:
+        """All of them; where they get the times of their arrival, those that came while the source was opened are
+        counted first, so that these are handed out once one was waited for."""
+        first: list[av.Packet[VideoStream]] = []
+        failure: Exception | None = None
+        while self._by_arrival and self._early is None:
+            begin = time.monotonic()
+            try:
+                first.append(next(packets))
+            except (StopIteration, IndexError, av.FFmpegError) as error:
+                failure, self._early = error, len(first)
+            else:
+                if time.monotonic() - begin >= _BURST_SECONDS or len(first) > _KEPT:
+                    self._early = len(first) - 1
+        yield from first
+        if failure is None:
+            yield from packets
+        elif isinstance(failure, av.FFmpegError):
+            raise failure
 
     def see(self, index: int, packet: av.Packet[VideoStream], arrival: float, waited: float) -> None:
         """Take packet `index` in decoding order, that came at `arrival` by the clock after `waited` seconds."""
@@ -182,10 +204,12 @@ class TimeLine:
         return is_constant and self._context.has_b_frames > 0
 
     def _arrived(self, index: int, arrival: float) -> float:
-        """Seconds after the first picture; those that came while the source was opened share that time."""
+        """Seconds after the first picture; those that came while the source was opened share that time evenly, as it
+        was open when the last of them was there."""
         begin = self._ready if self._begin is None else self._begin
-        if arrival - self._ready < _BURST_SECONDS:
-            return (self._ready - begin) * index / (index + 1)
+        early = self._early or 1
+        if index < early:
+            return (self._ready - begin) * index / max(1, early - 1)
         return arrival - begin
 
     def _keep(self, packet: _Packet) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import av
 from tqdm import tqdm
 
-from ....console import Existing, describe, known_error
+from ....console import Existing, describe
 from ....errors import GopsegError, InputError
+from ....packages import known_error
 from ....processes import Ended, LostError, Queue, run_here, run_in_processes
 from ...errors import OutputError, StreamError, StreamUsageError
 from ..job import broken_off

@@ -262,6 +262,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def test_a_pipe_is_refused(tmp_path: Path, encode: Encode) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = encode(tmp_path / "pipe", "-o", tmp_path / "out")
+    assert (result.exit_code, "is a pipe, which can be read only once" in result.stderr) == (2, True)
+
+
 def test_full_disk(make: Any, tmp_path: Path, small_disk: Path, encode: Encode) -> None:
     source = make.folder(tmp_path / "noise", [make.moving(1, seed=seed)[0] for seed in range(40)])
     result = encode(source, "-o", small_disk, "--bitrate", "8M", "--preset", "ultrafast")

@@ -97,7 +97,7 @@ def test_a_read_only_disk(words: Callable[[str, Path], list[object]], kind: str,
     with mounted(tmp_path / "disk", "ro") as disk:
         result = run_command(*words(kind, disk))
         assert result.exit_code == 2, result.stderr
-        one_line(result, str(disk), "no permission to write there")
+        one_line(result, str(disk), "is on a disk that is mounted read-only")
         assert not list(disk.iterdir())
 
 

@@ -130,9 +130,11 @@ def saved_segformer(folder, labels):
 
 @needs_transformers
 @pytest.mark.parametrize("ids", [(0, 1, 255), (1, 2, 3)])
-def test_a_model_with_gaps_loads(tmp_path, ids):
+def test_a_model_with_gaps_loads(tmp_path, ids, caplog):
     saved_segformer(tmp_path, {index: f"name {index}" for index in ids})
     network = load_network(f"hf:{tmp_path}")
+    said = [] if 255 in ids else [f"model 'hf:{tmp_path}': its id2label names 3 ('name 3'), beyond its 3 classes"]
+    assert [message.partition(";")[0] for message in caplog.messages if "id2label" in message] == said
     assert network.classes == tuple(f"name {i}" if i in ids else f"class {i}" for i in range(3))
     assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 16, 16)
 

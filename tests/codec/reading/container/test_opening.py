@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,8 @@ import av
 import numpy as np
 import pytest
 
-from gopseg.codec import CodecError, InvalidDataError, SourceError, open_video
+from gopseg.codec import CodecError, InvalidDataError, SourceError, open_video, source_files
+from gopseg.codec.reading.container import opening
 
 COUNT = "from gopseg.codec import open_video\nv = open_video('-')\nprint(v.name, v.size_hw, sum(1 for _ in v))"
 
@@ -50,6 +52,39 @@ def test_a_colon_in_a_name_is_no_protocol(sliding_clip: Path, tmp_path: Path) ->
     path.write_bytes(sliding_clip.read_bytes())
     with open_video(path) as video:
         assert sum(1 for _ in video) == 24
+
+
+def test_a_pipe_waits_for_its_writer_and_says_so(
+    sliding_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(opening, "_PATIENCE_SECONDS", 0.05)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    stream = tmp_path / "x.ts"
+    with av.open(str(sliding_clip)) as source, av.open(str(stream), "w") as target:
+        track = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = track
+                target.mux(packet)
+    writer = threading.Timer(0.5, lambda: pipe.write_bytes(stream.read_bytes()))
+    writer.start()
+    with open_video(pipe) as video:
+        assert (video.name, sum(1 for _ in video)) == (str(pipe), 24)
+    writer.join()
+    assert caplog.messages == [f"{pipe}: is a pipe that nobody writes to yet; waiting for that (Ctrl-C ends it)"]
+    assert source_files(pipe) == ()
+
+
+def test_an_interrupt_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            open_video(tmp_path / "pipe")
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_standard_input_from_a_file_and_a_pipe(make: Any, sliding_clip: Path) -> None:
