@@ -22,6 +22,7 @@ from gopseg.pipelines import (
 )
 from gopseg.pipelines.router import Pace, Router, load_predictor
 from gopseg.pipelines.router.policy import QUALITY_PRICE
+from gopseg.pipelines.router.predictor import by_name
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,15 @@ def test_what_the_network_said_where_it_looked_again_counts(cut_clip: Path, runn
 
 def test_a_budget_is_kept(make_clip: Any, scene: Any, wide: Any, tmp_path: Path, runner: Any) -> None:
     clip = make_clip(tmp_path / "pan.mp4", scene(0, 80, 7), gop=250, options=wide | {"crf": "35"})
-    free, bound = (len(looks(run(clip, runner, quality=0.999, budget=budget))) for budget in (None, 0.05))
-    assert bound <= 8 < free
+    with open_video(clip) as video:
+        frames = list(video)
+    wary = Predictor(by_name({"one": -2, "distance": 1.5}))
+
+    def looks_within(budget: float | None) -> int:
+        pipeline = routed_pipeline(runner, MODES["auto"].parse({}), wary, Policy(0.999, budget))
+        return len(looks(list(pipeline.run(frames))))
+
+    assert looks_within(0.05) <= 8 < looks_within(None)
 
 
 def test_b_frames_are_carried_and_the_next_p_frame_is_seen(
