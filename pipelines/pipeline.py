@@ -117,17 +117,27 @@ class Pipeline(ABC):
         """Predictions of all frames, in order; the same labels as `step` by `step`.
 
         Labels are made in a thread of their own, at most LABELS_BEHIND frames behind, while the next frames are
-        followed.
+        followed. What fails on the way is raised after the predictions of all frames before.
         """
         waiting: deque[Future[Prediction]] = deque()
         labeller = ThreadPoolExecutor(1, thread_name_prefix="labels")
+        found, failure = self._unlabelled_of(frames), None
         try:
-            for each in self._unlabelled_of(frames):
-                waiting.append(labeller.submit(self._label, each))
+            while True:
+                try:
+                    one = next(found)
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failure = error
+                    break
+                waiting.append(labeller.submit(self._label, one))
                 while waiting and (waiting[0].done() or len(waiting) > LABELS_BEHIND):
                     yield self._known(waiting.popleft().result())
             while waiting:
                 yield self._known(waiting.popleft().result())
+            if failure is not None:
+                raise failure
         finally:
             labeller.shutdown(cancel_futures=True)
 

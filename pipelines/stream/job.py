@@ -43,7 +43,13 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
     interrupted = False
     broken: Exception | None = None
     stats = session.stats
-    writer: WriteBehind[Prediction] = WriteBehind(lambda item: outputs.write(item.frame, item), WRITE_BEHIND)
+
+    def write(item: Prediction) -> None:
+        write_begin = time.perf_counter()
+        outputs.write(item.frame, item)
+        stats.add("write", (time.perf_counter() - write_begin) * 1e3)
+
+    writer: WriteBehind[Prediction] = WriteBehind(write, WRITE_BEHIND)
     try:
         try:
             with closing(session.predictions(outputs.kept)) as predictions:

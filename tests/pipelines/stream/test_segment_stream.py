@@ -52,7 +52,7 @@ def test_every_output_at_once(stream, tmp_path, square_clip):
     stats = json.loads((tmp_path / "s.json").read_text())
     assert (stats["frames"], stats["mode"], stats["pict_types"]) == (12, "motion", {"I": 2, "P": 10})
     assert (stats["network_frames"], stats["reencoded"], stats["size_hw"]) == (2, False, [64, 96])
-    assert {"read", "motion", "network", "warp", "labels", "overlay", "encode"} <= set(stats["stages_ms"])
+    assert {"read", "motion", "network", "warp", "labels", "overlay", "encode", "write"} <= set(stats["stages_ms"])
     assert stats["stages_ms"]["network"]["frames"] == 2
     assert stats["fps"] > 0
 
