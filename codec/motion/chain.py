@@ -18,7 +18,7 @@ SEGMENT = 8
 """Frames from one checkpoint of a `MotionChain` to the next."""
 
 _SIDE = 2  # pixels of a checkpoint's cells
-_MOST_MOVED = 0.7  # of all positions: following some of them takes longer for each
+_MOST_MOVING = 0.5  # of all cells: following some positions takes longer for each
 
 
 class MotionChain:
@@ -99,9 +99,9 @@ class MotionChain:
         start, field = self._start(grid), self._last_field
         if before is not None and before.count == self._count - 1 and before.base is self._base and field is not None:
             moves = (field.displacement[..., 0] != 0) | (field.displacement[..., 1] != 0)
-            cells = self._cells_of(grid)
-            moved = np.flatnonzero(moves.reshape(-1).take(cells))
-            if len(moved) <= _MOST_MOVED * len(cells):
+            if np.count_nonzero(moves) <= _MOST_MOVING * moves.size:
+                cells = self._cells_of(grid)
+                moved = np.flatnonzero(moves.reshape(-1).take(cells))
                 displacement = before.motion.displacement.copy()
                 lost = before.motion.unreferenced | field.unreferenced.reshape(-1).take(cells).reshape(start.grid_hw)
                 some = self._follower.follow_some(start, moved, self._way())
