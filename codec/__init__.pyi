@@ -46,6 +46,7 @@ from .writing import EncodeSettings as EncodeSettings
 from .writing import H264Encoder as H264Encoder
 from .writing import PictureClock as PictureClock
 from .writing import Pictures as Pictures
+from .writing import RateClock as RateClock
 from .writing import Transcoded as Transcoded
 from .writing import declared_frames as declared_frames
 from .writing import disk_errors as disk_errors

@@ -4,6 +4,7 @@ from .pictures import Pictures as Pictures
 from .pictures import declared_frames as declared_frames
 from .pictures import pictures_of_images as pictures_of_images
 from .pictures import pictures_of_video as pictures_of_video
+from .rate_clock import RateClock as RateClock
 from .reencoding import LIVE_SETTINGS as LIVE_SETTINGS
 from .reencoding import reencode as reencode
 from .settings import PRESETS as PRESETS

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from ..reading import ColourTags
 from .encoder import H264Encoder, coded_stats
+from .rate_clock import RateClock
 from .settings import EncodeSettings
 
 _QUEUE_BYTES = 256 << 20
@@ -32,7 +33,7 @@ class InterleavedEncoder:
     """Encodes pictures with `settings.parallel` encoders side by side, GOP g in encoder g modulo their number.
 
     As GOPs are closed, the packets put back in order are one valid stream. Every encoder sees a shorter video at the
-    full bitrate, without its gaps (`EncodeSettings.longest_ticks`), its rate control depends on its own pictures only,
+    full bitrate, by a clock without gaps (`RateClock`), its rate control depends on its own pictures only,
     and so the bytes depend on nothing but pictures and settings (the whole file's, not the machine's: number of cores
     and load change the time only). Both hold the rate within the settings' buffer, which is shared out among them.
     """
@@ -48,7 +49,7 @@ class InterleavedEncoder:
         sample_aspect: Fraction | None,
         measure: bool,
     ) -> None:
-        self._gop, self._longest = settings.gop, settings.longest_ticks(frame_rate, time_base)
+        self._gop = settings.gop
         picture_bytes = size_hw[0] * size_hw[1] * 3 // 2
         places = max(2, min(settings.gop, _QUEUE_BYTES // picture_bytes))
         self._slots: list[_Slot] = []
@@ -63,7 +64,7 @@ class InterleavedEncoder:
                 measure=measure,
                 global_header=True,
             )
-            self._slots.append(_Slot(encoder, places))
+            self._slots.append(_Slot(encoder, places, RateClock(settings, frame_rate, time_base)))
 
     def run(self, pictures: Iterable[tuple[av.VideoFrame, int]]) -> Iterator[CodedPacket]:
         """Encode (picture, duration) pairs, durations in units of the time base; packets in display order."""
@@ -72,7 +73,7 @@ class InterleavedEncoder:
         for picture, duration in pictures:
             assert picture.pts is not None
             times.append((picture.pts, duration))
-            self._slots[given // self._gop % len(self._slots)].put(picture, min(duration, self._longest))
+            self._slots[given // self._gop % len(self._slots)].put(picture, duration)
             given += 1
             while packet := self._slots[taken // self._gop % len(self._slots)].take():
                 yield CodedPacket(packet, *times.popleft())
@@ -99,10 +100,10 @@ class InterleavedEncoder:
 
 
 class _Slot:
-    def __init__(self, encoder: H264Encoder, places: int) -> None:
+    def __init__(self, encoder: H264Encoder, places: int, clock: RateClock) -> None:
         self.encoder = encoder
         self.count = 0
-        self._time = 0
+        self._clock = clock
         self._pictures: queue.Queue[tuple[av.VideoFrame, int] | None] = queue.Queue(places)
         self._packets: queue.SimpleQueue[av.Packet[VideoStream] | None] = queue.SimpleQueue()
         self._error: BaseException | None = None
@@ -113,8 +114,7 @@ class _Slot:
 
     def put(self, picture: av.VideoFrame, duration: int) -> None:
         self._raise()
-        self._pictures.put((picture, self._time))
-        self._time += duration
+        self._pictures.put((picture, self._clock.place(duration)))
         self.count += 1
 
     def take(self, wait: bool = False) -> av.Packet[VideoStream] | None:

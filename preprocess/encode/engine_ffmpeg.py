@@ -21,6 +21,7 @@ from ...codec import (
     MotionAbsence,
     PictureClock,
     Pictures,
+    RateClock,
     SourceError,
     Transcoded,
     open_video,
@@ -187,7 +188,7 @@ class FfmpegEngine:
             self._filters,
             path,
             part if number == self.passes else None,
-            settings.longest_ticks(pictures.frame_rate, pictures.time_base),
+            RateClock(settings, pictures.frame_rate, pictures.time_base),
         )
         return process, PictureClock(settings, pictures.frame_rate, pictures.time_base)
 

@@ -16,7 +16,17 @@ from typing import IO, Any, NamedTuple
 import av
 from av.video.stream import VideoStream
 
-from ...codec import ColourTags, Comparison, EncodeError, Pictures, Transcoded, disk_errors, file_url, x264_version
+from ...codec import (
+    ColourTags,
+    Comparison,
+    EncodeError,
+    Pictures,
+    RateClock,
+    Transcoded,
+    disk_errors,
+    file_url,
+    x264_version,
+)
 
 
 class FfmpegProcess:
@@ -24,9 +34,8 @@ class FfmpegProcess:
 
     NUT carries both ways, as it holds raw pictures and any unit of time. Three threads keep the pipes moving: the
     caller's feeds by `put`, one muxes and compares each decoded picture with the one that was fed, one keeps ffmpeg's
-    messages. ffmpeg is told that a picture is shown for `longest` units of the time base at most, see
-    `EncodeSettings.longest_ticks`; the file has the true times. `part` is the file to write, None for a pass whose
-    output nobody wants; errors name `path`, the file that it will become. A context manager; leaving it without
+    messages. ffmpeg is told times of `clock`; the file has the true ones. `part` is the file to write, None for a pass
+    whose output nobody wants; errors name `path`, the file that it will become. A context manager; leaving it without
     `finish` ends the process.
     """
 
@@ -38,7 +47,7 @@ class FfmpegProcess:
         filters: Callable[[str], str],
         path: Path,
         part: Path | None,
-        longest: int,
+        clock: RateClock,
     ) -> None:
         import ffmpeg
 
@@ -53,7 +62,7 @@ class FfmpegProcess:
             cmd=command, pipe_stdin=True, pipe_stdout=True, pipe_stderr=True
         )
         self._fed: deque[_Fed] = deque()
-        self._longest, self._clock = longest, 0
+        self._clock = clock
         self._result = Transcoded(pictures.size_hw)
         self._error: BaseException | None = None
         self._messages: deque[str] = deque(maxlen=50)
@@ -87,11 +96,10 @@ class FfmpegProcess:
         """Feed one picture, shown for `duration` units of the time base; EncodeError where ffmpeg has ended."""
         if self._input is None:
             self._input, self._stream = self._open_input(picture)
-        fed = _Fed(picture, picture.pts or 0, duration, self._clock)
+        fed = _Fed(picture, picture.pts or 0, duration, self._clock.place(duration))
         if self._part is not None:
             self._fed.append(fed)
         picture.pts = fed.clock
-        self._clock += min(duration, self._longest)
         self._count += 1
         try:
             self._input.mux(self._stream.encode(picture))

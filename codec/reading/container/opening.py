@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlparse
 
 import av
+import av.logging
 from av.container import InputContainer
 
 from ...errors import InvalidDataError, SourceError
@@ -97,10 +99,16 @@ class OpenSource:
                     f"{self.name}: is a DASH manifest, which this FFmpeg cannot follow; give the address of one of the "
                     "files that it lists, or of an HLS playlist (.m3u8)"
                 ) from error
-            if "loading first segment" in str(error.log):
+            said = self._said(format)
+            if "loading first segment" in said:
                 raise InvalidDataError(
                     f"{self.name}: the first segment that it lists cannot be read; check that it is there. Keys of "
                     "encrypted ones are not read from files: ffmpeg -allowed_extensions ALL -i IN -c copy OUT.mp4"
+                ) from error
+            if "allowed_segment_extensions" in said:
+                raise InvalidDataError(
+                    f"{self.name}: lists a file that FFmpeg refuses by its name ({said.partition(' is not in')[0]}); "
+                    "rename it to .ts or .mp4, or ffmpeg -extension_picky 0 -i IN -c copy OUT.mp4"
                 ) from error
             raise InvalidDataError(f"{self.name}: FFmpeg finds no video in it; give a video file") from error
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -111,6 +119,19 @@ class OpenSource:
             ) from error
         self.raise_reader_failure()
         return container
+
+    def _said(self, format: str | None) -> str:
+        """What FFmpeg has to say of a local playlist that it cannot open, which it does on asking again."""
+        if "://" in self.name or Path(self.name).suffix.lower() not in (".m3u8", ".m3u"):
+            return ""
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.logging.Capture() as lines, suppress(av.FFmpegError):
+                av.open(file_url(self.name), format=format).close()
+        finally:
+            av.logging.set_level(level)
+        return " ".join(line[2].strip() for line in lines)
 
 
 class _Reader:

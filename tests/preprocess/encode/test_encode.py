@@ -134,15 +134,15 @@ def test_a_frame_far_below_the_others_is_told(tmp_path: Path, encode: Encode) ->
     )
 
 
-def with_a_pause(path: Path, images: list[np.ndarray], before: int, seconds: int) -> Path:
-    """25 a second, and so much longer before one frame."""
+def at_times(path: Path, images: list[np.ndarray], milliseconds: list[int]) -> Path:
+    """Frames at these times, declared as 25 a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "0", "crf": "10"})
         stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for index, image in enumerate(images):
+        for at, image in zip(milliseconds, images, strict=True):
             picture = av.VideoFrame.from_ndarray(image, "rgb24")
-            picture.pts, picture.time_base = 40 * index + 1000 * seconds * (index >= before), Fraction(1, 1000)
+            picture.pts, picture.time_base = at, Fraction(1, 1000)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path
@@ -157,7 +157,8 @@ def test_a_pause_costs_no_frame_its_quality(
     if engine == "ffmpeg" and shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg on PATH (apt-get install ffmpeg)")
     images = make.moving(24)
-    source = with_a_pause(tmp_path / "pause.mkv", images, before, 30)
+    at = [40 * index + 30_000 * (index >= before) for index in range(24)]
+    source = at_times(tmp_path / "pause.mkv", images, at)
     result = encode(source, "-o", tmp_path / "out", "--engine", engine, "--bitrate", "1M")
     assert result.exit_code == 0, result.stderr
     content = sidecar(tmp_path / "out" / "pause.json")
@@ -168,7 +169,24 @@ def test_a_pause_costs_no_frame_its_quality(
     assert "dB only" not in result.stderr
     with av.open(str(tmp_path / "out" / "pause.mp4")) as container:
         times = [packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size]
-    assert times == [Fraction(40 * index + 30_000 * (index >= before), 1000) for index in range(24)]
+    assert times == [Fraction(each, 1000) for each in at]
+
+
+@pytest.mark.parametrize("engine", ["av", "ffmpeg"])
+def test_frames_in_pairs_cost_none_its_quality(engine: str, tmp_path: Path, encode: Encode, make: Any) -> None:
+    """x264 would spend next to nothing on a frame that is followed at once."""
+    if engine == "ffmpeg" and shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg on PATH (apt-get install ffmpeg)")
+    at = [40 * index - 39 * (index % 2) for index in range(24)]
+    source = at_times(tmp_path / "pairs.mkv", make.moving(24), at)
+    result = encode(source, "-o", tmp_path / "out", "--engine", engine, "--bitrate", "1M")
+    assert result.exit_code == 0, result.stderr
+    content = sidecar(tmp_path / "out" / "pairs.json")
+    assert content["worst_frame"]["psnr_db"] > content["median_psnr_db"] - 12
+    assert content["worst_frame"]["psnr_db"] > 40
+    with av.open(str(tmp_path / "out" / "pairs.mp4")) as container:
+        times = [packet.pts * packet.time_base for packet in container.demux(video=0) if packet.size]
+    assert times == [Fraction(each, 1000) for each in at]
 
 
 @pytest.fixture

@@ -76,6 +76,28 @@ def test_a_pipe_waits_for_its_writer_and_says_so(
     assert source_files(pipe) == ()
 
 
+@pytest.mark.parametrize(
+    ("segment", "key", "text"),
+    [
+        ("x.ts.tmp", "", "lists a file that FFmpeg refuses by its name (URL "),
+        ("x.ts", '#EXT-X-KEY:METHOD=AES-128,URI="k.key"', "Keys of encrypted ones are not read from files: ffmpeg"),
+    ],
+)
+def test_what_a_playlist_lists_and_ffmpeg_refuses(
+    sliding_clip: Path, tmp_path: Path, segment: str, key: str, text: str
+) -> None:
+    (tmp_path / "k.key").write_bytes(bytes(16))
+    with av.open(str(sliding_clip)) as source, av.open(str(tmp_path / segment), "w", format="mpegts") as target:
+        track = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = track
+                target.mux(packet)
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", *([key] if key else []), "#EXTINF:0.96,", segment, "#EXT-X-ENDLIST"]
+    (tmp_path / "x.m3u8").write_text("\n".join(lines) + "\n")
+    assert text in str(error_of(tmp_path / "x.m3u8"))
+
+
 def test_an_interrupt_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
