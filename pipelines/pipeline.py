@@ -117,18 +117,19 @@ class Pipeline(ABC):
         """Predictions of all frames, in order; the same labels as `step` by `step`.
 
         Labels are made in a thread of their own, at most LABELS_BEHIND frames behind, while the next frames are
-        followed. What fails on the way is raised after the predictions of all frames before.
+        followed. What fails on the way, or Ctrl-C, is raised after the predictions of all frames before.
         """
         waiting: deque[Future[Prediction]] = deque()
         labeller = ThreadPoolExecutor(1, thread_name_prefix="labels")
-        found, failure = self._unlabelled_of(frames), None
+        found = self._unlabelled_of(frames)
+        failure: BaseException | None = None
         try:
             while True:
                 try:
                     one = next(found)
                 except StopIteration:
                     break
-                except Exception as error:
+                except (Exception, KeyboardInterrupt) as error:
                     failure = error
                     break
                 waiting.append(labeller.submit(self._label, one))
