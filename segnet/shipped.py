@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import ModelError
 
-DEFAULT_MODEL = "swiftnet18-camvid"
+DEFAULT_MODEL = "swiftnet-lite0-camvid"
 """The shipped network that commands take where none is named."""
 
 SUFFIX = ".safetensors"

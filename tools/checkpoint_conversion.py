@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from ..segnet import (
     save_propagation,
 )
 from .import_segnet import PROPAGATION
-from .provenance import sha256
+from .provenance import command_line, sha256
 
 CLASS_NAMES = {len(kind.classes): kind.classes for kind in map(dataset_type, dataset_names())}
 """The names of a published network's classes, which its checkpoint lacks, by their number."""
@@ -47,7 +46,7 @@ def convert(
         card = convert_network(file, arch, output, branch, lr_scale, compat, half)
     return card | {
         "source": {"file": file.name, "sha256": sha256(file.read_bytes())},
-        "command": " ".join(["import-segnet", *sys.argv[1:]]),
+        "command": command_line("import-segnet"),
         "versions": {"gopseg": __version__, "torch": torch.__version__},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }

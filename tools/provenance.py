@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,14 @@ def hardware() -> str:
     ]
     name = names[0] if names else platform.processor() or platform.machine()
     return f"{name}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def command_line(script: str) -> str:
+    """This process's command under its script's name, as in "train-segnet", also where `gopseg train` was called."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == [script.partition("-")[0]]:
+        arguments = arguments[1:]
+    return shlex.join([script, *arguments])
 
 
 def sha256(data: bytes) -> str:

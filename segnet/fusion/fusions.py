@@ -13,6 +13,8 @@ from .low_resolution import LowResolution, to_grid
 
 PARTS = 4
 """Each coarse cell's picture is compared in PARTS x PARTS places."""
+FIRST_WEIGHT = -2.0
+"""The LR branch starts with sigmoid(FIRST_WEIGHT) of the say, 12 %: at small distances the keyframe is nearly right."""
 FARTHEST = 12
 """Frames from the keyframe beyond which all distances are one to `EvidenceFusion`."""
 
@@ -65,11 +67,12 @@ class EvidenceFusion(Fusion):
     corrects their sum. It works on the grid of twice the network's stride, four finer cells at a time, and sees both
     opinions as probabilities, projections of the LR features and of the keyframe's features to `channels`, how the
     frame's picture differs from the warped keyframe's (in each of PARTS x PARTS parts of a cell, and in colour), the
-    cells that motion could not explain, and the distance. Weights start equal and the correction at zero. Unlike CReFF
-    (Hu et al., CVPR 2023) it does not attend to cells around: attention over the warped logits, 7 x 7 of these cells
-    wide, was tried, and was not worth a fifth of the branch's time. `light` makes both of its 3x3 convolutions
-    depthwise ones with a 1x1 convolution after each: a quarter of the operations, for networks that are light
-    themselves. Distances beyond FARTHEST frames count as that many: no GOP is longer to it than those it learned from.
+    cells that motion could not explain, and the distance. The correction starts at zero, and the keyframe with most of
+    the say (FIRST_WEIGHT). Unlike CReFF (Hu et al., CVPR 2023) it does not attend to cells around: attention over the
+    warped logits, 7 x 7 of these cells wide, was tried, and was not worth a fifth of the branch's time. `light` makes
+    both of its 3x3 convolutions depthwise ones with a 1x1 convolution after each: a quarter of the operations, for
+    networks that are light themselves. Distances beyond FARTHEST frames count as that many: no GOP is longer to it than
+    those it learned from.
     """
 
     def __init__(
@@ -90,6 +93,8 @@ class EvidenceFusion(Fusion):
         nn.init.zeros_(self.weigh.weight)
         assert self.weigh.bias is not None
         nn.init.zeros_(self.weigh.bias)
+        with torch.no_grad():
+            self.weigh.bias[:4] = FIRST_WEIGHT  # of the LR branch in each of the four finer cells
 
     def carry(self, network: SegmentationNetwork, images: Tensor, p: Tensor, logits: Tensor) -> Carried:  # noqa: ARG002
         """The logits on their own grid, the keys on that of twice the stride, the picture PARTS times as fine."""

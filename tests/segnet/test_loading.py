@@ -30,6 +30,14 @@ def test_no_part_file_stays(saved):
     assert [f.name for f in file.parent.iterdir()] == ["net.safetensors"]
 
 
+def test_others_may_read_what_they_may_read_of_other_files(saved):
+    """As any new file, by the user's umask."""
+    file = saved[1]
+    other = file.with_name("other")
+    other.touch()
+    assert file.stat().st_mode == other.stat().st_mode
+
+
 def test_errors_name_the_file_and_what_there_is(tmp_path):
     with pytest.raises(ModelError, match=r"unknown model 'nonsense'.*\.safetensors"):
         load_network("nonsense")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +38,7 @@ from ...segnet import (
     read_card,
     shipped_weights,
 )
-from ..provenance import sha256, weights_sha256
+from ..provenance import command_line, sha256, weights_sha256
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -136,7 +134,7 @@ def card_of(
         precision="int8" if record else "fp32",
         palette=[list(colour) for colour in known.get("palette", [])],
         calibration=record,
-        command=shlex.join(["export-segnet", *sys.argv[1:]]),
+        command=command_line("export-segnet"),
     )
 
 

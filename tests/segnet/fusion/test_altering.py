@@ -5,7 +5,7 @@ import torch
 
 from gopseg.segnet import AlteringResolution, LowResolution, Motion, SwiftNet, build_fusion
 from gopseg.segnet.fusion.files import FUSIONS
-from gopseg.segnet.fusion.fusions import quarters
+from gopseg.segnet.fusion.fusions import FIRST_WEIGHT, quarters
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +103,16 @@ def test_beyond_what_was_learned_distances_are_one(hr, light):
     assert not torch.allclose(near, far)
 
 
-def test_the_first_evidence_is_the_mean_of_both_opinions(hr):
-    """Before training: the LR branch's logits and the warped keyframe's count alike."""
+def test_the_first_evidence_is_mostly_the_keyframe(hr):
+    """Before training: a fixed mean of the LR branch's logits and the warped keyframe's."""
     ar = AlteringResolution(LowResolution(hr, 0.5), build_fusion("evidence", hr)).eval()
     image = torch.randn(1, 3, 64, 96)
+    share = torch.tensor(FIRST_WEIGHT).sigmoid()
     with torch.no_grad():
         logits, carried = ar.keyframe(hr, image)
         fused = ar(image, carried, still((16, 24)))
-        torch.testing.assert_close(fused, (ar.low(image) + logits) / 2, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(fused, share * ar.low(image) + (1 - share) * logits, atol=1e-4, rtol=1e-4)
+    assert share < 0.2
 
 
 @pytest.mark.parametrize("size", [(64, 96), (70, 101)])

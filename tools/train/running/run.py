@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from ....data import Dataset
 from ....errors import InputError
 from ....files import whole_file
 from ....segnet import ConfusionMatrix
-from ...provenance import hardware
+from ...provenance import command_line, hardware
 from ..loop import Trainer, is_main_process, part_processes, wait_for_all
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -96,7 +95,7 @@ def training_facts(
         "dataset": data.name,
         "palette": data.palette.colours.tolist(),
         "licence_note": data.licence,
-        "command": " ".join(["train-segnet", *sys.argv[1:]]),
+        "command": command_line("train-segnet"),
         "settings": trainer.all_settings(),
         "precision": precision | ({"seconds_a_step": trainer.timings} if trainer.timings else {}),
         "processes": trainer.accelerator.num_processes,
