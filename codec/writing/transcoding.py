@@ -150,12 +150,13 @@ def _kept(
 
 
 class PictureClock:
-    """Gives each picture its duration: until the next one, the last one as long as the one before it."""
+    """Gives each picture its duration: until the next one. The last one is as long as the one before it, or, where that
+    stayed longer than the encoder's buffer holds (a gap), as long as the frame rate has it."""
 
     def __init__(self, settings: EncodeSettings, frame_rate: Fraction, time_base: Fraction) -> None:
         self._time_base, self._longest = time_base, settings.longest_ticks(frame_rate, time_base)
         self._ticks = self._gap = 0
-        self._last = max(1, round(1 / (frame_rate * time_base)))
+        self._last = self._usual = max(1, round(1 / (frame_rate * time_base)))
 
     @property
     def seconds(self) -> float:
@@ -176,6 +177,8 @@ class PictureClock:
                 yield self._counted(before)
             before = picture
         if before is not None:
+            if self._last > self._longest:
+                self._last = self._usual
             yield self._counted(before)
 
     def _counted(self, picture: av.VideoFrame) -> tuple[av.VideoFrame, int]:

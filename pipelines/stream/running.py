@@ -119,7 +119,11 @@ def _start(request: StreamRequest, session: Session, say: Callable[[str], None],
     if not goes_on:
         discard(request.parts)
     outputs = OutputSet(made, progress, replace=goes_on or request.existing is Existing.REPLACE)
-    outputs.start(resume=goes_on)
+    try:
+        outputs.start(resume=goes_on)
+    except KeyboardInterrupt:
+        outputs.save()  # what an earlier run left stays, and nothing else
+        raise
     return outputs
 
 
@@ -141,7 +145,7 @@ def _tell(
         say(f"{source.name}: ends after {seen} of {expected} frames; it may be cut off")
     fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
     done = "interrupted after" if outcome.interrupted else "done:" if outcome.broken is None else "broken off after"
-    files = ", ".join(map(str, request.targets().values()))
+    files = ", ".join(map(str, request.targets().values())) if seen else "nothing is left"
     say(f"{done} {stats.frames} frames, mode {session.mode}, {stats.words()}, {fps:.1f} frames/s -> {files}")
 
 

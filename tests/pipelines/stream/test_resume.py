@@ -91,6 +91,18 @@ def test_after_an_interrupt_all_outputs_go_on(stream, tmp_path: Path, clip: Path
     assert (again.exit_code, "is finished and is left alone" in again.stderr) == (0, True)
 
 
+def test_stopped_while_the_outputs_are_opened_nothing_is_left(
+    stream, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ColourImages, "start", stop)
+    result = stream(clip, "--save", KINDS, "--mode", "motion", "-o", "x.mp4")
+    assert (result.exit_code, "nothing is left" in result.stderr) == (130, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_interrupted_twice(stream, tmp_path: Path, clip: Path, interrupt) -> None:
     common = (clip, "--save", KINDS, "--mode", "motion")
     assert stream(*common, "-o", "whole.mp4").exit_code == 0
