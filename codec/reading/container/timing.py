@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +20,8 @@ _LEAP_SECONDS = 10  # FFmpeg's dts_delta_threshold, for formats whose clock may 
 _LONGEST_GAP_SECONDS = 30 * 3600  # FFmpeg's dts_error_threshold, for all others
 _DEFAULT_RATE = Fraction(25)
 _ARRIVAL_UNIT = Fraction(1, 90000)
-_BURST_SECONDS = 0.02
+_WAITED_SECONDS = 0.005  # a packet that takes as long was not there yet
+_WAITED_AT_FIRST_SECONDS = 0.02
 _KEPT = 64  # more than the packets between decoding and display
 _GUESSED_TIMES = frozenset({"h264", "hevc"})  # in AVI, FFmpeg makes up presentation times for these
 _B = 3
@@ -67,7 +69,9 @@ class TimeLine:
         self._context = stream.codec_context
         self.is_untimed = is_untimed(container)
         """Whether the source has no times of its own."""
-        self._begin, self._ready = opened_at, time.monotonic()
+        self._begin = self._known = opened_at
+        self._is_first = True
+        self._arrivals: deque[tuple[av.Packet[VideoStream], float]] = deque()
         is_unknown = self.is_untimed and rate is None and self.stated_rate is None
         self._by_arrival = is_unknown and opened_at is not None
         self._rate = average_rate(stream) or _DEFAULT_RATE
@@ -87,7 +91,6 @@ class TimeLine:
         self._clock: int | None = None
         self._has_dts = False  # Matroska has none for the first packets, whose times of display lie ahead of them
         self._epoch = self._seen_epoch = 0
-        self._early: int | None = None  # pictures that came while the source was opened
         self._waited = 0.0
         self._offset = 0
         self._last: int | None = None
@@ -112,30 +115,46 @@ class TimeLine:
         return Fraction(rate) if rate and 1 <= rate <= MOST_FRAMES_A_SECOND else None
 
     def watch(self, packets: Iterator[av.Packet[VideoStream]]) -> Iterator[av.Packet[VideoStream]]:
-        """All of them; where they get the times of their arrival, those that came while the source was opened are
-        counted first, so that these are handed out once one was waited for."""
-        first: list[av.Packet[VideoStream]] = []
-        failure: Exception | None = None
-        while self._by_arrival and self._early is None:
-            begin = time.monotonic()
-            try:
-                first.append(next(packets))
-            except (StopIteration, IndexError, av.FFmpegError) as error:
-                failure, self._early = error, len(first)
-            else:
-                if time.monotonic() - begin >= _BURST_SECONDS or len(first) > _KEPT:
-                    self._early = len(first) - 1
-        yield from first
+        """All of them.
+
+        Where they get the times of their arrival, those that need not be waited for are taken together with the next
+        one that is, and handed out then: they came at unknown times since the last one of that kind (while the source
+        was opened, or whoever reads was busy), so they share that time evenly.
+        """
+        failure: BaseException | None = None
+        while self._by_arrival and failure is None:
+            burst: list[av.Packet[VideoStream]] = []
+            waited, enough = 0.0, _WAITED_AT_FIRST_SECONDS if self._is_first else _WAITED_SECONDS
+            while failure is None and waited < enough and len(burst) < _KEPT:
+                begin = time.monotonic()
+                try:
+                    burst.append(next(packets))
+                except (StopIteration, IndexError, av.FFmpegError) as error:
+                    failure = error
+                waited = time.monotonic() - begin
+            self._share_time(burst)
+            yield from burst
         if failure is None:
             yield from packets
         elif isinstance(failure, av.FFmpegError):
             raise failure
 
+    def _share_time(self, burst: list[av.Packet[VideoStream]]) -> None:
+        """Times of arrival for packets the last of which came now; the very first one came when opening began."""
+        now = time.monotonic()
+        since = now if self._known is None else self._known
+        is_first = self._is_first
+        for number, packet in enumerate(burst):
+            share = number / max(1, len(burst) - 1) if is_first else (number + 1) / len(burst)
+            self._arrivals.append((packet, since + (now - since) * share))
+        if burst:
+            self._known, self._is_first = now, False
+
     def see(self, index: int, packet: av.Packet[VideoStream], arrival: float, waited: float) -> None:
         """Take packet `index` in decoding order, that came at `arrival` by the clock after `waited` seconds."""
         if self.is_untimed:
             if self._by_arrival:
-                at = self._ticks(self._arrived(index, arrival))
+                at = self._ticks(self._arrived(packet, arrival))
                 self._keep(_Packet(index, at, at, 0))
                 self._expect(index, at)
             return
@@ -203,14 +222,14 @@ class TimeLine:
         is_constant = self._ignores_pts or self._by_arrival or len(self._differences) < 2
         return is_constant and self._context.has_b_frames > 0
 
-    def _arrived(self, index: int, arrival: float) -> float:
-        """Seconds after the first picture; those that came while the source was opened share that time evenly, as it
-        was open when the last of them was there."""
-        begin = self._ready if self._begin is None else self._begin
-        early = self._early or 1
-        if index < early:
-            return (self._ready - begin) * index / max(1, early - 1)
-        return arrival - begin
+    def _arrived(self, packet: av.Packet[VideoStream], arrival: float) -> float:
+        """When a packet came, in seconds after opening began."""
+        while self._arrivals:
+            known, at = self._arrivals.popleft()
+            if known is packet:
+                arrival = at
+                break
+        return arrival - (self._begin or 0.0)
 
     def _keep(self, packet: _Packet) -> None:
         self._packets[packet.index] = packet

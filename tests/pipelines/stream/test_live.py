@@ -432,6 +432,20 @@ def test_pictures_without_times_get_those_of_their_arrival(camera: str) -> None:
     assert all(b - a > 0.05 for a, b in pairwise(times)), "also those that came while it was opened"
 
 
+def test_a_reader_that_was_busy_does_not_squeeze_them(camera: str) -> None:
+    """As while the network is loaded after the first picture."""
+    times = []
+    with open_source(camera, motion=False) as source:
+        for frame in source:
+            assert frame.pts is not None
+            times.append(float(frame.pts * frame.time_base))
+            if len(times) in (1, 6):
+                time.sleep(0.7)
+    assert len(times) == 12
+    assert 1.7 < times[-1] < 4
+    assert all(b - a > 0.1 for a, b in pairwise(times)), times
+
+
 def test_a_rate_that_is_given_goes_before_the_clock(camera: str) -> None:
     with open_source(camera, motion=False, frame_rate=Fraction(4)) as source:
         assert [frame.pts * frame.time_base for frame in source] == [Fraction(index, 4) for index in range(12)]
