@@ -69,7 +69,7 @@ class TimeLine:
         self._context = stream.codec_context
         self.is_untimed = is_untimed(container)
         """Whether the source has no times of its own."""
-        self._begin = self._known = opened_at
+        self._begin = self._known = opened_at or 0.0
         self._is_first = True
         self._arrivals: deque[tuple[av.Packet[VideoStream], float]] = deque()
         is_unknown = self.is_untimed and rate is None and self.stated_rate is None
@@ -142,11 +142,9 @@ class TimeLine:
     def _share_time(self, burst: list[av.Packet[VideoStream]]) -> None:
         """Times of arrival for packets the last of which came now; the very first one came when opening began."""
         now = time.monotonic()
-        since = now if self._known is None else self._known
-        is_first = self._is_first
         for number, packet in enumerate(burst):
-            share = number / max(1, len(burst) - 1) if is_first else (number + 1) / len(burst)
-            self._arrivals.append((packet, since + (now - since) * share))
+            share = number / max(1, len(burst) - 1) if self._is_first else (number + 1) / len(burst)
+            self._arrivals.append((packet, self._known + (now - self._known) * share))
         if burst:
             self._known, self._is_first = now, False
 
@@ -229,7 +227,7 @@ class TimeLine:
             if known is packet:
                 arrival = at
                 break
-        return arrival - (self._begin or 0.0)
+        return arrival - self._begin
 
     def _keep(self, packet: _Packet) -> None:
         self._packets[packet.index] = packet

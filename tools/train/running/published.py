@@ -14,13 +14,11 @@ class PublishedLosses:
     """Cross-entropy without class weights at the size of the labels, and what is added to it.
 
     `deep` is the weight of the auxiliary heads together (PSPNet-18 on CamVid: of the binary cross-entropy of each class
-    being in the picture); `confidence` that of OHEM (`SegmentationLoss`); `fst` the weight of feature similarity, the
-    mean squared error itself.
+    being in the picture); `confidence` that of OHEM (`SegmentationLoss`).
     """
 
     deep: float
     confidence: float | None = None
-    fst: float = 1.0
 
 
 _BISENET = PublishedLosses(deep=2.0, confidence=0.7)  # 1 for each of two heads
@@ -56,8 +54,9 @@ def of_frames(architecture: str) -> dict[str, Any]:
 def of_fusion(architecture: str) -> dict[str, Any]:
     """Of an LR branch with its fusion: the options of `train-segnet ar` that they stand for.
 
-    The fused result alone is supervised, beside the auxiliary heads of the LR branch.
+    The fused result alone is supervised, beside the auxiliary heads of the LR branch. The mean squared error of its
+    features counts once.
     """
     losses = published_losses(architecture)
     frames = {**of_frames(architecture), "auxiliary": 0.0}
-    return {**frames, "deep": losses.deep, "fst": losses.fst}
+    return {**frames, "deep": losses.deep, "fst": 1.0}

@@ -208,14 +208,15 @@ class FusionTrainer(Trainer[FusionBatch, AlteringResolution]):
             loss = loss + own.auxiliary * self.criterion(low, batch.labels)
         loss = loss + own.deep * heads_loss(self.criterion, heads, batch.labels, head_step(own.published))
         similarity = own.fst if imitation.requires_grad else 0.0
+        scores = None
         if similarity or own.distillation:
             with torch.no_grad(), self.autocast():
                 target = self.hr.features(inputs)
-                scores = self.hr.classify(target)
+                scores = self.hr.classify(target) if own.distillation else None
         if similarity:
             imitation = to_grid(imitation.float(), (target.shape[-2], target.shape[-1]))
             loss = loss + similarity * feature_distance(imitation, target.float(), published=own.published)
-        if own.distillation:
+        if scores is not None:
             distance = single_frame_distillation(fused, scores)
             if own.low_lr:
                 alone = to_grid(low.float(), (scores.shape[-2], scores.shape[-1]))

@@ -187,10 +187,10 @@ class ImageTrainer(FrameTrainer[ImageBatch]):
         if self.teacher is not None and own.fst + own.distillation > 0:
             with torch.no_grad(), self.autocast():
                 target = self.teacher.features(inputs)
-                scores = self.teacher.classify(target)
+                scores = self.teacher.classify(target) if own.distillation else None
             if own.fst:
                 loss = loss + own.fst * feature_distance(p.float(), target.float(), published=own.published)
-            if own.distillation:
+            if scores is not None:
                 loss = loss + own.distillation * single_frame_distillation(outputs[0], scores)
         return loss
 
