@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH := 2.13.0
 PACKAGES := codec data pipelines preprocess segnet tools
-MODULES := __main__ cluster console errors files options packages processes
+MODULES := __main__ cluster compiled console errors files options packages processes
 
 .PHONY: demo test lint types format clean
 

@@ -104,8 +104,7 @@ class MotionChain:
                 moved = np.flatnonzero(moves.reshape(-1).take(cells))
                 displacement = before.motion.displacement.copy()
                 lost = before.motion.unreferenced | field.unreferenced.reshape(-1).take(cells).reshape(start.grid_hw)
-                some = self._follower.follow_some(start, moved, self._way())
-                displacement.reshape(-1, 2)[moved], lost.reshape(-1)[moved] = some
+                self._follower.follow_some(start, moved, self._way(), displacement, lost)
                 return MotionField(displacement, lost, self.size_hw, start.cell)
         displacement, lost = np.empty((*start.grid_hw, 2), np.float32), np.empty(start.grid_hw, np.bool_)
         self._follower.follow(start, self._way(), displacement, lost)

@@ -11,10 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compiled import Loops
+
 UNIT = 4  # positions are whole quarter pixels from the picture's corner, which is how the codecs write their vectors
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
 _WIDTH = 256  # of single positions that are followed together: OpenCV takes no rows longer than 32767
 _HIGHEST_PACKED, _WIDEST_PACKED = 4095, 8191
+_AT_ONCE = 1 << 11  # positions that a compiled loop moves at a time
+LOOPS = Loops(f"{__package__}.loops")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +71,14 @@ class Follower(ABC):
 
     @abstractmethod
     def follow_some(
-        self, start: GridPositions, at: NDArray[np.intp], steps: Sequence[Step | None]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """As `follow`, of the positions `at` (n,), flat indices: displacements (n, 2), and which are lost (n,)."""
+        self,
+        start: GridPositions,
+        at: NDArray[np.intp],
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+    ) -> None:
+        """As `follow`, of the positions `at` (n,), flat indices; the other values stay as they are."""
 
 
 def follower(size_hw: tuple[int, int]) -> Follower:
@@ -95,11 +104,14 @@ class PackedFollower(Follower):
         """See `Follower`."""
         rows, cols = lost.shape
         height, width = self.size_hw
-        table = np.empty((rows, 2, cols, 2), np.int16)
-        once = table[:, 0]
-        once[..., 0] = _quarters(displacement[..., 0], width)
-        np.bitwise_or(_quarters(displacement[..., 1], height) << 1, lost, out=once[..., 1], casting="unsafe")
-        table[:, 1] = once
+        table, loops = np.empty((rows, 2, cols, 2), np.int16), LOOPS.get()
+        if loops is not None and displacement.flags.c_contiguous and lost.flags.c_contiguous:
+            loops.fill_table(displacement, lost, height, width, table)
+        else:
+            once = table[:, 0]
+            once[..., 0] = _quarters(displacement[..., 0], width)
+            np.bitwise_or(_quarters(displacement[..., 1], height) << 1, lost, out=once[..., 1], casting="unsafe")
+            table[:, 1] = once
         return Step(table.reshape(2 * rows, cols * 2).view(np.float32), (side * UNIT).bit_length() - 1)
 
     def follow(
@@ -111,23 +123,35 @@ class PackedFollower(Follower):
         rows: slice = slice(None),
     ) -> None:
         """See `Follower`."""
-        positions = self._packed(start)[rows]
+        loops, positions = LOOPS.get(), self._packed(start)[rows]
         band = max(1, _CHUNK // positions.shape[1])
         for top in range(0, len(positions), band):
             part = slice(top, top + band)
-            self._walk.go(positions[part], steps, displacement[part], lost[part])
+            if loops is None:
+                self._walk.go(positions[part], steps, displacement[part], lost[part])
+            else:
+                self._walk.go_compiled(loops, positions[part], None, steps, displacement[part], lost[part])
 
     def follow_some(
-        self, start: GridPositions, at: NDArray[np.intp], steps: Sequence[Step | None]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        self,
+        start: GridPositions,
+        at: NDArray[np.intp],
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+    ) -> None:
         """See `Follower`."""
-        padded = np.resize(at, -(-len(at) // _WIDTH) * _WIDTH)
-        positions = self._packed(start).reshape(-1, 2).take(padded, axis=0).reshape(-1, _WIDTH, 2)
-        displacement, lost = np.empty(positions.shape, np.float32), np.empty(positions.shape[:2], np.bool_)
-        for top in range(0, len(positions), _CHUNK // _WIDTH):
-            part = slice(top, top + _CHUNK // _WIDTH)
-            self._walk.go(positions[part], steps, displacement[part], lost[part])
-        return displacement.reshape(-1, 2)[: len(at)], lost.reshape(-1)[: len(at)]
+        loops, positions = LOOPS.get(), self._packed(start).reshape(-1, 2)
+        flat, flat_lost = displacement.reshape(-1, 2), lost.reshape(-1)
+        for first in range(0, len(at), _CHUNK):
+            part = at[first : first + _CHUNK]
+            if loops is not None:
+                self._walk.go_compiled(loops, positions, part, steps, flat, flat_lost)
+                continue
+            padded = np.resize(part, (-(-len(part) // _WIDTH), _WIDTH))
+            some = np.empty((*padded.shape, 2), np.float32), np.empty(padded.shape, np.bool_)
+            self._walk.go(positions.take(padded, axis=0), steps, *some)
+            flat[part], flat_lost[part] = some[0].reshape(-1, 2)[: len(part)], some[1].reshape(-1)[: len(part)]
 
     def _packed(self, start: GridPositions) -> NDArray[np.int16]:
         """Positions (rows, cols, 2) in the units of a step."""
@@ -147,6 +171,7 @@ class _Walk:
         self._at, self._cells = np.empty(2 * _CHUNK, np.int16), np.empty(2 * _CHUNK, np.int16)
         self._moved, self._met = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint32)
         self._lost_bit = np.array([0, 1], np.int16).view(np.uint32)[0]
+        self._kept = np.tile(np.array([-1, -2], np.int16), _AT_ONCE)
 
     def go(
         self,
@@ -178,6 +203,33 @@ class _Walk:
         np.multiply(cells, pixels, out=displacement)
         np.bitwise_and(met, self._lost_bit, out=met)
         np.not_equal(met, 0, out=lost)
+
+    def go_compiled(
+        self,
+        loops: Any,
+        start: NDArray[np.int16],
+        at: NDArray[np.intp] | None,
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+    ) -> None:
+        """The same by compiled loops, of positions (..., 2), or only of those `at` (n,) flat places of all arrays."""
+        begin, pairs, scratch = start.reshape(-1).view(np.uint32), self._at, self._met[:_AT_ONCE]
+        positions, count = pairs.view(np.uint32), len(begin) if at is None else len(at)
+        if at is None:
+            positions[:count] = begin
+        else:
+            np.take(begin, at, out=positions[:count], mode="clip")
+        for step in steps:
+            if step is None:
+                pairs[1 : 2 * count : 2] |= 1
+                continue
+            columns, table = step.table.shape[1], step.table.view(np.uint32).reshape(-1)
+            loops.follow_step(positions, count, table, columns, step.shift, scratch, self._low, self._high, self._kept)
+        if at is None:
+            loops.write_displacement(positions, begin, count, displacement.reshape(-1), lost.reshape(-1))
+        else:
+            loops.write_some(positions, begin, at, displacement.reshape(-1), lost.reshape(-1))
 
 
 class PlainFollower(Follower):
@@ -214,14 +266,19 @@ class PlainFollower(Follower):
             self._go(steps, start.x[here], start.y[here], displacement[there].reshape(-1, 2), lost[there].reshape(-1))
 
     def follow_some(
-        self, start: GridPositions, at: NDArray[np.intp], steps: Sequence[Step | None]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        self,
+        start: GridPositions,
+        at: NDArray[np.intp],
+        steps: Sequence[Step | None],
+        displacement: NDArray[np.float32],
+        lost: NDArray[np.bool_],
+    ) -> None:
         """See `Follower`."""
-        displacement, lost = np.empty((len(at), 2), np.float32), np.empty(len(at), np.bool_)
         for first in range(0, len(at), _CHUNK):
-            part = slice(first, first + _CHUNK)
-            self._go(steps, start.x[at[part]], start.y[at[part]], displacement[part], lost[part])
-        return displacement, lost
+            part = at[first : first + _CHUNK]
+            some = np.empty((len(part), 2), np.float32), np.empty(len(part), np.bool_)
+            self._go(steps, start.x[part], start.y[part], *some)
+            displacement.reshape(-1, 2)[part], lost.reshape(-1)[part] = some
 
     def _go(
         self,

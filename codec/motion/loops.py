@@ -1,0 +1,106 @@
+"""Compiled loops of motion: positions followed through one field after the other. Import it through `Loops`.
+
+Numbers are unsigned where they index, for Numba would else look for negative ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compiled import compiled_loop
+
+
+@compiled_loop("void(float32[:, :, ::1], boolean[:, ::1], int64, int64, int16[:, :, :, ::1])")
+def fill_table(
+    displacement: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+    height: int,
+    width: int,
+    table: NDArray[np.int16],
+) -> None:
+    """Write the `table` (rows, 2, columns, 2) of a `PackedFollower`'s step, each row twice."""
+    rows, columns = lost.shape
+    most_x, most_y, four = np.float32(4 * width), np.float32(4 * height), np.float32(4)
+    for row in range(rows):
+        for column in range(columns):
+            x = np.rint(displacement[row, column, 0] * four)
+            y = np.rint(displacement[row, column, 1] * four)
+            right = np.int16(min(max(x, -most_x), most_x))
+            down = np.int16(2 * np.int32(min(max(y, -most_y), most_y)) + np.int32(lost[row, column]))
+            table[row, 0, column, 0] = table[row, 1, column, 0] = right
+            table[row, 0, column, 1] = table[row, 1, column, 1] = down
+
+
+@compiled_loop("void(uint32[::1], int64, uint32[::1], int64, int64, uint32[::1], int16[::1], int16[::1], int16[::1])")
+def follow_step(
+    positions: NDArray[np.uint32],
+    count: int,
+    table: NDArray[np.uint32],
+    columns: int,
+    shift: int,
+    scratch: NDArray[np.uint32],
+    low: NDArray[np.int16],
+    high: NDArray[np.int16],
+    kept: NDArray[np.int16],
+) -> None:
+    """Move the first `count` of some `positions` by a `PackedFollower`'s `table` (rows * 2 * columns,), in place.
+
+    A position is lost once it met a lost cell, and says so in its lowest bit of y, as cells do. `scratch` says how many
+    are moved at a time; `low` and `high` are the least and most of that many pairs, and `kept` masks their lost bits.
+    """
+    pairs, moves = positions.view(np.int16), scratch.view(np.int16)
+    by_row, by_column, in_row = np.uint32(17 + shift), np.uint32(shift), np.uint32(2 * columns)
+    lower_half = np.uint32(0xFFFF)
+    for first in range(0, count, scratch.size):
+        some = min(scratch.size, count - first)
+        begin = np.uintp(first)
+        for i in range(some):
+            at = positions[begin + np.uintp(i)]
+            cell = (at >> by_row) * in_row + ((at & lower_half) >> by_column)
+            scratch[np.uintp(i)] = table[np.uintp(cell)]
+        begin = np.uintp(2 * first)
+        for i in range(2 * some):
+            k = np.uintp(i)
+            at_, move = pairs[begin + k], moves[k]
+            lost = np.int16((at_ | move) & ~kept[k])
+            clean = np.int16(at_ & kept[k])
+            ahead = np.int16(high[k] - clean)  # no sum leaves 16 bits
+            clean = np.int16(clean + min(np.int16(move & kept[k]), ahead))
+            pairs[begin + k] = max(clean, low[k]) | lost
+
+
+@compiled_loop("void(uint32[::1], uint32[::1], int64, float32[::1], boolean[::1])")
+def write_displacement(
+    positions: NDArray[np.uint32],
+    start: NDArray[np.uint32],
+    count: int,
+    displacement: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+) -> None:
+    """Write how far the first `count` positions are from their `start`, in pixels, and which are lost."""
+    pairs, begin = positions.view(np.int16), start.view(np.int16)
+    for i in range(count):
+        k = np.uintp(2 * i)
+        x, y = pairs[k], pairs[k + np.uintp(1)]
+        displacement[k] = np.float32(x - begin[k]) * np.float32(0.25)
+        displacement[k + np.uintp(1)] = np.float32((y & ~1) - begin[k + np.uintp(1)]) * np.float32(0.125)
+        lost[np.uintp(i)] = (y & 1) != 0
+
+
+@compiled_loop("void(uint32[::1], uint32[::1], int64[::1], float32[::1], boolean[::1])")
+def write_some(
+    positions: NDArray[np.uint32],
+    start: NDArray[np.uint32],
+    at: NDArray[np.int64],
+    displacement: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+) -> None:
+    """The same, of the positions whose places are `at`; the others' values stay as they are."""
+    pairs, begin = positions.view(np.int16), start.view(np.int16)
+    for i in range(at.size):
+        k, place = np.uintp(2 * i), np.uintp(2 * at[i])
+        x, y = pairs[k], pairs[k + np.uintp(1)]
+        displacement[place] = np.float32(x - begin[place]) * np.float32(0.25)
+        displacement[place + np.uintp(1)] = np.float32((y & ~1) - begin[place + np.uintp(1)]) * np.float32(0.125)
+        lost[np.uintp(at[i])] = (y & 1) != 0

@@ -1,0 +1,93 @@
+"""Loops compiled by Numba where it is installed (extra `fast`), made ready in a thread while NumPy does their work."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+VARIABLE = "GOPSEG_COMPILED"
+"""The environment variable that says when compiled loops are used: `auto` (the default), `now` or `never`."""
+
+_PATIENCE = 16  # times that a short run asks without having to load Numba
+_log = logging.getLogger(__name__)
+
+
+class Loops:
+    """The compiled loops of one `module` (its full name), which defines them by `compiled_loop`.
+
+    The module is imported, which compiles its loops or loads them from Numba's cache, in a thread of its own once they
+    have been asked for some times; until then, without Numba, and where it fails, there are none, and the caller goes
+    NumPy's way. With the environment variable GOPSEG_COMPILED=now the first to ask waits for them, with `never` there
+    are none.
+    """
+
+    when: ClassVar[str] = os.environ.get(VARIABLE, "auto")
+    """What the environment variable says."""
+
+    def __init__(self, module: str) -> None:
+        self._name, self._asked = module, 0
+        self._lock = threading.Lock()
+        self._loader: threading.Thread | None = None
+        self._module: Any = None
+
+    def get(self) -> Any | None:
+        """The module, None while it is not there; in any thread."""
+        if self._module is not None and Loops.when != "never":
+            return self._module
+        self._asked += 1
+        if Loops.when == "now":
+            self.wait()
+            return self._module
+        if self._loader is None and Loops.when == "auto" and self._asked > _PATIENCE:
+            self._start()
+        return None
+
+    def wait(self) -> bool:
+        """Have them loaded, and tell whether they are there."""
+        self._start().join()
+        return self._module is not None
+
+    def _start(self) -> threading.Thread:
+        with self._lock:
+            if self._loader is None:
+                # no daemon: a process that ends in the middle of a compilation waits for it, and the next one has it
+                self._loader = threading.Thread(target=self._load, name="compiling")
+                self._loader.start()
+            return self._loader
+
+    def _load(self) -> None:
+        try:
+            self._module = importlib.import_module(self._name)
+        except ImportError as error:
+            _log.debug("%s: no compiled loops: %s", self._name, error)
+        except Exception as error:
+            _log.warning("%s: loops cannot be compiled, NumPy takes their place: %s", self._name, error)
+
+
+def compiled_loop(signature: str) -> Callable[[F], F]:
+    """Decorates a function of NumPy arrays and numbers, to be compiled for Numba's types of `signature` at once.
+
+    It runs without Python's lock and checks no bounds. Machine code is kept beside the source or, where that cannot be
+    written, in the user's cache folder (Numba's NUMBA_CACHE_DIR). Raises ImportError where Numba is not installed or
+    switched off.
+    """
+    import numba
+
+    logging.getLogger("numba").setLevel(logging.WARNING)
+    if numba.config.DISABLE_JIT:
+        raise ImportError("NUMBA_DISABLE_JIT is set")
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+    def decorate(function: F) -> F:
+        try:
+            compiled: F = numba.njit(signature, cache=True, **options)(function)
+        except RuntimeError:  # no folder for a cache
+            compiled = numba.njit(signature, **options)(function)
+        return compiled
+
+    return decorate
