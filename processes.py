@@ -25,6 +25,7 @@ RETRIES = 2
 _GRACE_SECONDS = 30.0
 _STOP = "stop"
 _MESSAGE, _VALUE, _ERROR = "message", "value", "error"
+_share: int | None = None
 
 
 class Talk(Protocol):
@@ -249,8 +250,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def shared_cores() -> int | None:
+    """The cores that are this process's where others work beside it; None where it has all to itself."""
+    return _share
+
+
 def limit_threads(count: int) -> None:
-    """Have numerical libraries that are loaded from now on use so many threads, unless the user's settings say else."""
+    """Have this process keep to so many of the cores, as others work beside it: `shared_cores`, and numerical libraries
+    that are loaded from now on use so many threads, unless the user's settings say else."""
+    global _share
+    _share = count
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, str(count))
 

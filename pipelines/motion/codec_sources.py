@@ -78,7 +78,11 @@ class RecoveredReferences(MotionSource):
         if self.is_other_stream(frame):
             self._begun = None
         keyframe, begun = frame.references.keyframe or frame, self._begun
-        is_later = begun is not None and keyframe.decode_index < begun.decode_index < frame.decode_index
+        is_later = (
+            begun is not None
+            and keyframe.decode_index < begun.decode_index < frame.decode_index
+            and not index_in_stream(begun) < index_in_stream(keyframe) < index_in_stream(frame)  # none refers over it
+        )
         self._reference = begun if begun is not None and is_later else keyframe
         return self._reference
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...codec import ColourTags, Frame, file_url
+from ...processes import shared_cores
 from ..errors import StreamUsageError
 from ..prediction import Prediction
 from .containers import CONTAINERS
@@ -167,7 +168,7 @@ class OverlayVideo(Output):
             self._matrix = planes.matrix
             self._range = ColorRange.JPEG if planes.full_range else ColorRange.MPEG
         context.gop_size = max(1, round(2 * self._frame_rate))
-        context.thread_count = 0
+        context.thread_count = shared_cores() or 0  # 0: as many as x264 likes for all cores
         context.colorspace, context.color_range = self._matrix, self._range
         context.color_primaries, context.color_trc = self._primaries, self._transfer
         if self._aspect is not None and self._aspect != 1:

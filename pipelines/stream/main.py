@@ -211,9 +211,9 @@ def _options() -> list[Any]:
             group=MANY,
             type=click.IntRange(1),
             metavar="N",
-            help="Processes that share the work, each with its share of the cores. Long files are cut at keyframes and "
-            "joined again, wherever that changes no label; docs/jobs.md says where not. Default: 1, and on a cluster "
-            "one a GPU, or a core.",
+            help="Processes that share the work, at most: each has its share of the cores, and fewer are started where "
+            "there is too little to do for so many. Long files are cut at keyframes and joined again, wherever that "
+            "changes no label; docs/jobs.md says where not. Default: 1, and on a cluster one a GPU, or a core.",
         ),
         option(
             "--ray",

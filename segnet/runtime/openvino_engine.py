@@ -54,6 +54,7 @@ class OpenVinoEngine(Engine):
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_PRECISION_HINT": kind,
+            "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
         }
         self._requests: dict[str, ov.InferRequest] = {}
         self._lock = threading.Lock()

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ from ..request import StreamRequest
 from ..stats import write_statistics
 from ..targets import check_targets
 from .cut_source import CutSource
-from .planning import NotCut, frames_of, plan
+from .planning import NotCut, frames_of, plan, workers_that_pay
 from .tasks import FRAMES, Result, Task, do_task, forget_networks
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where tasks are done: in so many processes of this machine, or on the Ray cluster at `ray`, with so many workers
-    (None: one a GPU, or a core, of the cluster)."""
+    """Where tasks are done: in up to so many processes of this machine, or on the Ray cluster at `ray`, with so many
+    workers (None: one a GPU, or a core, of the cluster)."""
 
     jobs: int | None = None
     ray: str | None = None
@@ -129,6 +129,7 @@ class _Batch:
             goes_on = existing is Existing.RESUME and request.notes.exists()
             check_targets(request, goes_on=goes_on or existing is Existing.KEEP)
         counts = {number: frames_of(request) or 0 for number, request in todo}
+        self._limit_workers([(request, counts[number]) for number, request in todo])
         share = max(1, sum(counts.values()) // self.places.workers)
         self.total = sum(counts.values())
         try:
@@ -142,6 +143,14 @@ class _Batch:
             for one in self.cut.values():
                 one.progress.close()
             raise
+
+    def _limit_workers(self, work: Sequence[tuple[StreamRequest, int]]) -> None:
+        """Start no more processes than pay; on a cluster they are there already."""
+        asked = self.places.workers
+        if self.places.ray is None and asked > 1 and work:
+            self.places = replace(self.places, jobs=workers_that_pay(work, asked))
+            if self.places.workers < asked:
+                self.say(f"--jobs {asked}: for so few frames {self.places.workers} is as fast, and is taken")
 
     def _check_stats_file(self, existing: Existing) -> None:
         """As `check_targets`, of the file for all; it is left alone where that is asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -11,7 +12,7 @@ from ....codec import CodecError, StartPoint, StartPoints, declared_frames, find
 from ....data import list_images
 from ....errors import GopsegError
 from ...inputs import is_live, is_stills, open_source, plan_reencode
-from ...modes import MODES, Options
+from ...modes import MODES, Options, option_names
 from ..request import InferenceRequest
 from ..resolving import codec_reads, resolve_mode
 from .part import Part
@@ -22,6 +23,11 @@ MOST_FRAMES = 3000
 """Frames that a part has at most, if keyframes allow: what the death of a worker costs."""
 LEAST_GOPS, LEAST_FRAMES = 4, 48
 """What a part has at least: each decodes a GOP before its own, for what modes remember of it."""
+FRAMES_A_WORKER, SEEN_A_WORKER = 240, 48
+"""Frames that pay for one more process, which starts for three seconds: carried ones, and those at which a network
+looks."""
+LEAD_SHARE = 0.35
+"""What a frame costs that is read ahead of a part, of what one costs that is labelled."""
 _LEAD_FRAMES = 16  # further back than any picture refers within a GOP (H.264, A.3.1)
 _TIME_RESOLUTION = 1_000_000
 
@@ -41,6 +47,19 @@ def frames_of(request: InferenceRequest) -> int | None:
     except (CodecError, OSError):
         return 0  # its own run will say why
     return min(count, request.max_frames) if count and request.max_frames else count
+
+
+def workers_that_pay(work: Iterable[tuple[InferenceRequest, int | None]], most: int) -> int:
+    """How many processes are worth starting, up to `most`, for requests with their numbers of frames (None or 0: not
+    known, which may be any number)."""
+    paid = 0.0
+    for request, frames in work:
+        if not frames:
+            return most
+        names = option_names(MODES[request.mode])
+        is_carried = "interval" in names and "lr_scale" not in names
+        paid += frames / (FRAMES_A_WORKER if is_carried else SEEN_A_WORKER)
+    return max(1, min(most, math.floor(paid)))
 
 
 @dataclass(frozen=True)
@@ -124,12 +143,14 @@ def bounds(request: InferenceRequest, points: StartPoints) -> tuple[int, int]:
 
 
 def cut(points: StartPoints, begin: int, end: int, count: int) -> tuple[Part, ...]:
-    """The frames from number `begin` to `end` (exclusive) in about `count` parts of one length."""
-    length = (end - begin) / count
-    starts = [begin]
+    """The frames from number `begin` to `end` (exclusive) in about `count` parts that take about as long, each but the
+    first with a GOP to be read ahead."""
     keys = [point.index for point in points.points if begin < point.index < end]
+    lead = LEAD_SHARE * max(_LEAD_FRAMES, (end - begin) / (len(keys) + 1))
+    length = max(1.0, (end - begin - lead) / count)
+    starts = [begin]
     for key, following in pairwise([*keys, end]):
-        is_nearest = 2 * (begin + length * len(starts)) <= key + following
+        is_nearest = 2 * (begin + lead + length * len(starts)) <= key + following
         if is_nearest and len(starts) < count:
             starts.append(key)
     ends = [*starts[1:], end]

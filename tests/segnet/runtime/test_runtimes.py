@@ -150,3 +150,10 @@ def test_nothing_is_sent_over_the_network():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "None"]
+
+
+@pytest.mark.parametrize("converted", ["openvino"], indirect=True)
+def test_no_thread_keeps_to_a_core(converted):
+    """Else the networks of several processes would all compute on the first cores; ONNX Runtime pins none."""
+    converted(torch.zeros(1, 3, 32, 48))
+    assert converted.engine._requests["logits"].get_compiled_model().get_property("ENABLE_CPU_PINNING") is False

@@ -11,7 +11,17 @@ import pytest
 
 from gopseg.codec import StartPoint, StartPoints
 from gopseg.pipelines import StreamRequest
-from gopseg.pipelines.stream.jobs.planning import MOST_FRAMES, NotCut, bounds, cut, part_count, plan
+from gopseg.pipelines.stream.jobs.planning import (
+    FRAMES_A_WORKER,
+    MOST_FRAMES,
+    SEEN_A_WORKER,
+    NotCut,
+    bounds,
+    cut,
+    part_count,
+    plan,
+    workers_that_pay,
+)
 
 
 def points(frames: int, gop: int) -> StartPoints:
@@ -50,6 +60,20 @@ def test_how_many_parts() -> None:
     assert part_count(500, 250, 4, 125) == 2, "no more than GOPs"
     assert part_count(100, 12, 2, 5000) == 1, "one of many files"
     assert part_count(30, 12, 2, 15) == 1, "too short"
+
+
+def test_the_first_part_reads_nothing_ahead_and_is_longer() -> None:
+    for frames, gop, lengths in ((1000, 200, [600, 400]), (1500, 300, [900, 600]), (957, 128, [512, 445])):
+        assert [part.frames for part in cut(points(frames, gop), 0, frames, 2)] == lengths
+
+
+def test_no_more_workers_than_pay() -> None:
+    carried, seen = StreamRequest(source="x"), StreamRequest(source="x", mode="ar")
+    assert workers_that_pay([(carried, 2 * FRAMES_A_WORKER - 1)], 4) == 1
+    assert workers_that_pay([(carried, 2 * FRAMES_A_WORKER)], 4) == 2
+    assert workers_that_pay([(seen, 2 * SEEN_A_WORKER), (carried, FRAMES_A_WORKER)], 8) == 3
+    assert workers_that_pay([(carried, 10**6)], 3) == 3
+    assert workers_that_pay([(carried, 10), (carried, 0)], 3) == 3, "who knows how long that is"
 
 
 @pytest.fixture(scope="module")
