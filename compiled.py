@@ -81,7 +81,7 @@ def compiled_loop(signature: str) -> Callable[[F], F]:
     logging.getLogger("numba").setLevel(logging.WARNING)
     if numba.config.DISABLE_JIT:
         raise ImportError("NUMBA_DISABLE_JIT is set")
-    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
 
     def decorate(function: F) -> F:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from ...codec import MotionField, mix_with_nearest, nearest_known
 from ..labels import LabelMap, best_of_entries, check_cover, largest_sum, range_of_quads, upsample_labels
 from ..motion import MOST_CHANNELS, positions_in_cells, warp_map
+from .compiled_cells import LOOPS, CompiledCells, can_compile
 
 Map = NDArray[np.float32]
 _UNSURE = 255
@@ -30,6 +33,7 @@ class ScoreMap:
         self.sure = low
         """(h + 1, w + 1) uint8: the label of everything between four entries that agree, else _UNSURE."""
         self._cells: _Cells | None = None
+        self._compiled: CompiledCells | None = None
 
     def cells(self, stride: int) -> _Cells:
         """What is carried, on cells of `stride` pixels."""
@@ -37,14 +41,20 @@ class ScoreMap:
             self._cells = _Cells(self, stride)
         return self._cells
 
+    def compiled_cells(self, loops: Any, stride: int) -> CompiledCells:
+        """The same, by compiled `loops`."""
+        if self._compiled is None or self._compiled.stride != stride:
+            self._compiled = CompiledCells(loops, self.scores, self.sure, self.most, stride)
+        return self._compiled
+
 
 class WarpedScores:
     """A reference's scores where `field`, on the same cells of `stride` pixels, says that each cell was.
 
     Between four entries that agree on a class every mixture has that class too, so most cells' labels are known without
     their scores. These are worked out (bilinearly, as by `warp_map`) only at boundaries: `labels` are those of
-    `upsample_labels(full(), ...)`, up to rounding between equal scores. With `mix_lost`, a cell whose way is lost is
-    mixed half and half with the nearest cell whose way is not.
+    `upsample_labels(full(), ...)`, up to rounding between equal scores; compiled loops make them where they are there.
+    With `mix_lost`, a cell whose way is lost is mixed half and half with the nearest cell whose way is not.
     """
 
     def __init__(self, carried: ScoreMap, field: MotionField, stride: int, *, mix_lost: bool) -> None:
@@ -61,6 +71,10 @@ class WarpedScores:
         check_cover((rows, columns, classes), self._stride, size_hw)
         if self._stride == 1 or classes > min(_UNSURE, MOST_CHANNELS):
             return upsample_labels(self.full(), self._stride, size_hw)
+        loops = LOOPS.get() if can_compile(self._stride) else None
+        if loops is not None:
+            compiled = self._from.compiled_cells(loops, self._stride)
+            return compiled.labels(self._field, size_hw, mix_lost=self._mix_lost)
         cells = self._from.cells(self._stride)
         cells.move(self._field, mix_lost=self._mix_lost)
         return cells.labels.cropped(size_hw)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gopseg.codec import MotionField
+from gopseg.compiled import Loops
 from gopseg.pipelines import upsample_labels
+from gopseg.pipelines.carriers.compiled_cells import LOOPS
 from gopseg.pipelines.carriers.warped_scores import ScoreMap, WarpedScores
 from gopseg.pipelines.labels import argmax_of_planes
+
+
+@pytest.fixture(scope="module", params=["never", "now"], autouse=True)
+def compiled(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Everything by NumPy and OpenCV, and by compiled loops."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "now" and not LOOPS.wait():
+            pytest.skip("numba is not installed (extra fast)")
+        patch.setattr(Loops, "when", request.param)
+        yield request.param
 
 
 def scores_of(rng: np.random.Generator, hw: tuple[int, int], classes: int, coarse: int) -> np.ndarray:
@@ -86,8 +100,18 @@ def test_what_is_worked_out_in_full(classes: int, stride: int) -> None:
     assert np.array_equal(warped.labels(size_hw), upsample_labels(warped.full(), stride, size_hw))
 
 
+@pytest.mark.parametrize(("stride", "is_taken"), [(4, True), (16, True), (6, False), (1, False)])
+def test_which_strides_are_compiled(stride: int, is_taken: bool, compiled: str) -> None:
+    carried = ScoreMap(scores_of(np.random.default_rng(3), (6, 7), 5, 4))
+    size_hw = 6 * stride, 7 * stride
+    still = MotionField(np.zeros((6, 7, 2), np.float32), np.zeros((6, 7), np.bool_), size_hw, (stride, stride))
+    WarpedScores(carried, still, stride, mix_lost=True).labels(size_hw)
+    assert (carried._compiled is not None) == (is_taken and compiled == "now")
+
+
 def test_only_boundaries_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two halves of a picture: of 400 cells a few columns are looked up."""
+    monkeypatch.setattr(Loops, "when", "never")
     scores = np.zeros((20, 20, 2), np.float32)
     scores[:, :10, 0], scores[:, 10:, 1] = 0.9, 0.9
     sampled = []
