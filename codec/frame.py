@@ -86,7 +86,9 @@ class Frame:
     why; it may also be set beside vectors that cannot be read as "to the previous frame". `corrupt` marks a frame
     that is damaged or predicted, however indirectly, from a damaged or lost one. `qp` is the (ceil(H/16), ceil(W/16))
     int8 map of macroblock quantisers, or None. `image`, (H, W, 3) uint8 RGB, is
-    converted when first asked for, and `luma`, (H, W) uint8, copied.
+    converted when first asked for, and `luma`, (H, W) uint8, copied. `has_plain_planes` tells whether the picture was
+    decoded as 8 bits of 4:2:0, with chroma at the even columns and halfway between the rows, and is displayed as coded,
+    so that its subsampled `planes` are what `image` is made of.
 
     `decode_index` is the place of its packet in decoding order, from 0, or -1 where no packet is known. `key_index` is
     the `index` of the keyframe to which its motion leads: the last one shown, unless references say otherwise. With
@@ -112,6 +114,7 @@ class Frame:
     load_image: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     load_luma: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     load_planes: Callable[[bool], Planes | None] | None = field(default=None, repr=False)
+    has_plain_planes: bool = False
     decode_index: int = -1
     key_index: int = -1
     coded: CodedPicture | None = field(default=None, repr=False)

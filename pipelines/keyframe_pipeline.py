@@ -47,6 +47,10 @@ class KeyframePipeline(Pipeline, Generic[P]):
         self._index = -1
         self._waiting: list[Passenger[P]] = []
 
+    def needs_image(self, frame: Frame) -> bool:
+        """See `Pipeline`."""
+        return self.motion.reads_images or super().needs_image(frame)
+
     def _observe(self, frame: Frame) -> None:
         self._since += 1
         self._index = index_in_stream(frame)
@@ -143,7 +147,7 @@ class KeyframePipeline(Pipeline, Generic[P]):
         index = index_in_stream(memory.reference)
         seen = memory.ahead.pop(index, None)
         if seen is None:
-            seen = self.carrier.see(self._picture(memory.reference), self._clock)
+            seen = self.carrier.see(memory.reference, self._clock)
             self.refresh.looked(memory.reference, seen.logits)
         if index > self._index:
             memory.ahead = {index: seen}

@@ -15,6 +15,4 @@ class PerFramePipeline(Pipeline):
         """Nothing is carried between frames."""
 
     def _segment(self, frame: Frame) -> Scored:
-        image = self._picture(frame)
-        with self._clock("network"):
-            return Scored(self.runner.scores(image))
+        return Scored(self.runner.scores(frame, self._clock))

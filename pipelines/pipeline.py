@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,16 +17,15 @@ from ..codec import Frame
 from .labels import upsample_labels
 from .prediction import Prediction
 from .runner import NetworkRunner
+from .timing import Clock as Clock
+from .timing import clocked
 
 LABELS_BEHIND = 4
 """Frames whose labels are being made while the next ones are followed."""
 
-Clock = Callable[[str], AbstractContextManager[None]]
-"""Adds the milliseconds of a `with` block to the frame's timing of a stage."""
-
 
 class LateScores(Protocol):
-    """Scores that are worked out as far as they are needed."""
+    """Scores that are worked out as far as they are needed, or that are on an accelerator."""
 
     def full(self) -> NDArray[np.float32]:
         """All of them, (h, w, classes)."""
@@ -37,6 +35,9 @@ class LateScores(Protocol):
 
 
 Scores = NDArray[np.float32] | LateScores
+
+Occluded = NDArray[np.bool_] | Callable[[], NDArray[np.bool_]]
+"""Where motion could not tell what is there, (h, w) bool, or what gives it when the labels are there."""
 
 
 def all_scores(scores: Scores) -> NDArray[np.float32]:
@@ -48,14 +49,14 @@ def all_scores(scores: Scores) -> NDArray[np.float32]:
 class Scored:
     """What is known of one frame: `scores` (h, w, classes), whose upsampled argmax is the labels.
 
-    `from_network` tells whether the network saw this very frame. `occluded` (h, w) bool is where motion could not tell
-    what is there. The scores are logits, or where `are_probabilities`, those. `expected` is the
+    `from_network` tells whether the network saw this very frame. `occluded` is where motion could not tell what is
+    there. The scores are logits, or where `are_probabilities`, those. `expected` is the
     share of pixels expected to have the network's own labels, None where nobody says.
     """
 
     scores: Scores
     from_network: bool = True
-    occluded: NDArray[np.bool_] | None = None
+    occluded: Occluded | None = None
     are_probabilities: bool = False
     expected: float | None = None
 
@@ -84,6 +85,11 @@ class Pipeline(ABC):
         self.runner = runner
         self.keep_logits = keep_logits
         self._timings: dict[str, float] = {}
+
+    def needs_image(self, frame: Frame) -> bool:
+        """Whether a frame's `image` is going to be looked at, as far as is known before: not where its planes go to an
+        accelerator instead."""
+        return (self.needs_pictures or frame.is_keyframe) and self.runner.needs_image(frame)
 
     @abstractmethod
     def _observe(self, frame: Frame) -> None:
@@ -163,7 +169,7 @@ class Pipeline(ABC):
     def _label(self, one: Unlabelled) -> Prediction:
         """A frame's labels from its scores. In `run` it is called in another thread, one frame after the other."""
         frame, scored, timings = one.frame, one.scored, one.timings
-        with _clock(timings, "labels"):
+        with clocked(timings, "labels"):
             scores = scored.scores
             if self.keep_logits:
                 scores = all_scores(scores)
@@ -174,12 +180,13 @@ class Pipeline(ABC):
                 logits = _logits(scores, scored.are_probabilities) if self.keep_logits else None
             else:
                 labels, logits = scores.labels(frame.size_hw), None
+            occluded = scored.occluded() if callable(scored.occluded) else scored.occluded
         return Prediction(
             frame=frame,
             labels=labels,
             classes=self.runner.classes,
             logits=logits,
-            occluded=None if scored.from_network else scored.occluded,
+            occluded=None if scored.from_network else occluded,
             from_network=scored.from_network,
             expected_agreement=scored.expected,
             timings=timings,
@@ -189,23 +196,9 @@ class Pipeline(ABC):
         """Take note of a prediction that is ready; returns it."""
         return prediction
 
-    def _picture(self, frame: Frame) -> NDArray[np.uint8]:
-        """The frame's picture, (H, W, 3) uint8 RGB; the stage `rgb` counts the conversion if it is still to be made."""
-        if frame.has_image:
-            return frame.image
-        with self._clock("rgb"):
-            return frame.image
-
     def _clock(self, stage: str) -> AbstractContextManager[None]:
         """Add the body's milliseconds to the frame's timing of `stage`."""
-        return _clock(self._timings, stage)
-
-
-@contextmanager
-def _clock(timings: dict[str, float], stage: str) -> Iterator[None]:
-    begin = time.perf_counter()
-    yield
-    timings[stage] = timings.get(stage, 0.0) + (time.perf_counter() - begin) * 1e3
+        return clocked(self._timings, stage)
 
 
 def _logits(scores: NDArray[np.float32], are_probabilities: bool) -> NDArray[np.float32]:

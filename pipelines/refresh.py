@@ -6,10 +6,10 @@ from abc import ABC
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..codec import Frame, MotionField
 from .carriers import Carrier
+from .pipeline import Scores
 
 P = TypeVar("P")
 
@@ -46,7 +46,7 @@ class Refresh(ABC, Generic[P]):
     def refer_to(self, reference: Frame) -> None:
         """Motion leads to this frame from now on, until told otherwise."""
 
-    def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
+    def looked(self, frame: Frame, logits: Scores) -> None:
         """The network has run on this frame, the present reference, and gave these logits (h, w, classes)."""
 
     def took(self, milliseconds: float, from_network: bool) -> None:
@@ -148,7 +148,7 @@ class AnyOf(Refresh[P]):
         for rule in self.rules:
             rule.refer_to(reference)
 
-    def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
+    def looked(self, frame: Frame, logits: Scores) -> None:
         """See `Refresh`."""
         for rule in self.rules:
             rule.looked(frame, logits)

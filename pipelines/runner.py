@@ -15,8 +15,9 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from ..codec import Frame
 from ..segnet import (
     ModelError,
     Runtime,
@@ -28,10 +29,11 @@ from ..segnet import (
     placed,
     quantised_graph,
 )
-from .device_scores import DeviceScores
 from .devices import find_device, half_of, probe_size, seconds_of
 from .errors import StreamUsageError
+from .on_device import DeviceScores, can_send_planes, sent_picture
 from .precision import Precision
+from .timing import Clock, image_of
 
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
@@ -77,6 +79,7 @@ class NetworkRunner:
         self.classes = network.classes
         self.stride = network.feature_stride
         self._companions: dict[Companion[Any], Any] = {}
+        self._last_picture: tuple[Frame, Tensor] | None = None
         self._fallback = ""
         try:
             self._place(precision, size_hw)
@@ -134,34 +137,77 @@ class NetworkRunner:
         """Take `made` for what `what` would make."""
         self._companions[what] = made
 
+    @property
+    def stays_on_device(self) -> bool:
+        """Whether what the network says is left where it is computed, on an accelerator, and only labels come back."""
+        return self.device.type != "cpu"
+
+    def needs_image(self, frame: Frame) -> bool:
+        """Whether `picture` and `scores` make RGB of a frame on the CPU, and do not send its planes to the device."""
+        return not (self.stays_on_device and can_send_planes(frame))
+
+    def picture(self, frame: Frame, clock: Clock) -> Tensor:
+        """A frame's picture as it is shown, (1, H, W, 3) uint8 RGB, on the device. The last one is remembered."""
+        if self.device.type == "cpu":
+            return torch.from_numpy(image_of(frame, clock))[None]
+        last = self._last_picture
+        if last is None or last[0] is not frame:
+            if self.needs_image(frame):
+                image_of(frame, clock)
+            with clock("upload"):
+                last = frame, sent_picture(frame, self.device)
+            self._last_picture = last
+        return last[1]
+
+    def scores(self, frame: Frame, clock: Clock) -> NDArray[np.float32] | DeviceScores:
+        """What the network says of a frame: logits (h, w, classes), or where they stay on the device, those."""
+        if self.stays_on_device:
+            picture = self.picture(frame, clock)
+            with clock("network"):
+                return self.kept(self.logit_maps(picture), frame.size_hw)
+        image = image_of(frame, clock)
+        with clock("network"):
+            return self.logits(image)
+
+    def kept(
+        self, maps: Tensor, size_hw: tuple[int, int], *, mask: Tensor | None = None
+    ) -> NDArray[np.float32] | DeviceScores:
+        """Scores (1, classes, h, w) of a picture of `size_hw`, for its labels: as an array (h, w, classes), or where
+        they stay on the device, there, with the `mask` that `DeviceScores` may have."""
+        return DeviceScores(maps, self.stride, size_hw, mask=mask) if self.stays_on_device else _channels_last(maps)
+
     def logits(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(H, W, 3) uint8 RGB to (ceil(H / s), ceil(W / s), classes) float32 logits at the network's stride s."""
-        with torch.inference_mode():
-            images = self.network.normalise(torch.from_numpy(image).to(self.device)[None])
-            with self.autocast():
-                return _channels_last(self.network(images))
-
-    def scores(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | DeviceScores:
-        """`logits`, left on the device where that is no CPU."""
-        if self.device.type == "cpu":
-            return self.logits(image)
-        with torch.inference_mode():
-            images = self.network.normalise(torch.from_numpy(image).to(self.device)[None])
-            with self.autocast():
-                return DeviceScores(self.network(images), self.stride)
+        return _channels_last(self.logit_maps(torch.from_numpy(image)[None]))
 
     def features_and_logits(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(H, W, 3) uint8 RGB to what the network classifies, (h, w, channels), and its logits (h, w, classes)."""
-        with torch.inference_mode(), self.autocast():
-            p = self.network.features(self.network.normalise(torch.from_numpy(image).to(self.device)[None]))
-            return _channels_last(p), _channels_last(self.network.classify(p))
+        features, logits = self.feature_and_logit_maps(torch.from_numpy(image)[None])
+        return _channels_last(features), _channels_last(logits)
 
     def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features (h, w, channels) to logits (h, w, classes)."""
+        return _channels_last(self.classified(torch.from_numpy(features).to(self.device).permute(2, 0, 1)[None]))
+
+    def logit_maps(self, pictures: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 RGB to logits (N, classes, h, w), on the device."""
+        with torch.inference_mode():
+            images = self.network.normalise(pictures.to(self.device))
+            with self.autocast():
+                logits: Tensor = self.network(images)
+                return logits
+
+    def feature_and_logit_maps(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, H, W, 3) uint8 RGB to features (N, channels, h, w) and logits (N, classes, h, w), on the device."""
         with torch.inference_mode(), self.autocast():
-            return _channels_last(
-                self.network.classify(torch.from_numpy(features).to(self.device).permute(2, 0, 1)[None])
-            )
+            p = self.network.features(self.network.normalise(pictures.to(self.device)))
+            return p, self.network.classify(p)
+
+    def classified(self, features: Tensor) -> Tensor:
+        """Features (N, channels, h, w) on the device to logits (N, classes, h, w)."""
+        with torch.inference_mode(), self.autocast():
+            logits: Tensor = self.network.classify(features)
+            return logits
 
     def warm_up(self, size_hw: tuple[int, int]) -> None:
         """Run once on a black picture, so that one-time preparations are not counted with the first frame."""

@@ -118,6 +118,8 @@ from .shipped import read_card as read_card
 from .shipped import shipped_models as shipped_models
 from .shipped import shipped_weights as shipped_weights
 from .supervision import Supervised as Supervised
+from .warp import mixed_with as mixed_with
 from .warp import motion_on_grid as motion_on_grid
+from .warp import warp_features as warp_features
 from .weight_files import load_tensors as load_tensors
 from .weight_files import save_model as save_model

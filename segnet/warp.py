@@ -32,15 +32,11 @@ def warp_features(
     height, width = size_hw
     rows, columns = (torch.arange(size, device=displacement.device) for size in size_hw)
     at = displacement.float() + torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
-    if is_exporting():  # which take a tensor of sizes for a constant
-        x, y = at.unbind(-1)
-        if compat:
-            grid = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1)
-        else:
-            grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
+    x, y = at.unbind(-1)  # by numbers: a tensor of the sizes would have to be copied to the device, and waited for
+    if compat:
+        grid = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1)
     else:
-        size = at.new_tensor([width, height])
-        grid = 2 * at / (size - 1) - 1 if compat else (2 * at + 1) / size - 1
+        grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
     outside = "zeros" if compat else padding
     warped = functional.grid_sample(features.float(), grid, "bilinear", outside, align_corners=False)
     return warped.to(features.dtype)
@@ -55,21 +51,18 @@ def motion_on_grid(
     of cells (`align_corners=False`). `compat` is the published AR-Seg: both components by the ratio of heights, resized
     with `align_corners=True`.
     """
-    field = displacement.float().permute(0, 3, 1, 2)
+    field = displacement.float()
     down, across = grid_hw[0] / image_hw[0], grid_hw[1] / image_hw[1]
-    if is_exporting():
-        return _resized_and_scaled(field, down if compat else across, down, grid_hw, compat=compat)
-    field = field * field.new_tensor([down if compat else across, down]).view(1, 2, 1, 1)
-    if compat:
-        field = resize_aligned(field, grid_hw)
-    elif tuple(field.shape[-2:]) != tuple(grid_hw):
-        field = functional.interpolate(field, size=grid_hw, mode="bilinear", align_corners=False)
-    return field.permute(0, 2, 3, 1)
+    scaled = torch.stack([field[..., 0] * (down if compat else across), field[..., 1] * down], -1).permute(0, 3, 1, 2)
+    if compat and not is_exporting():
+        scaled = resize_aligned(scaled, grid_hw)
+    elif is_exporting() or tuple(scaled.shape[-2:]) != tuple(grid_hw):  # exporters take a comparison for a constant
+        scaled = functional.interpolate(scaled, size=grid_hw, mode="bilinear", align_corners=compat)
+    return scaled.permute(0, 2, 3, 1)
 
 
-def _resized_and_scaled(field: Tensor, across: float, down: float, grid_hw: tuple[int, int], *, compat: bool) -> Tensor:
-    """What `motion_on_grid` does to (N, 2, h, w), with factors that may be tensors or symbols, in a form for exporters,
-    which take a comparison of sizes for a constant."""
-    scaled = torch.stack([field[:, 0] * across, field[:, 1] * down], 1)
-    resized = functional.interpolate(scaled, size=grid_hw, mode="bilinear", align_corners=compat)
-    return resized.permute(0, 2, 3, 1)
+def mixed_with(values: Tensor, nearest: Tensor) -> Tensor:
+    """Half of each cell of (N, C, h, w) and half of another, whose flat index `nearest` (N, h, w) says: cells whose
+    motion is not known with the nearest whose is, the others with themselves."""
+    others = values.flatten(2).gather(2, nearest.flatten(1)[:, None].expand(-1, values.shape[1], -1))
+    return (values + others.view_as(values)) / 2

@@ -71,9 +71,10 @@ class KnowingRunner(NetworkRunner):
         logits = super().logits(image)
         return self._known.add(image, logits, time.perf_counter() - began + self.saved_seconds - saved)
 
-    def scores(self, image: NDArray[np.uint8]) -> Any:
-        """See `NetworkRunner`; from the folder on every device."""
-        return super().scores(image) if self._known is None else self.logits(image)
+    @property
+    def stays_on_device(self) -> bool:
+        """See `NetworkRunner`; what is known is on the CPU."""
+        return self._known is None and super().stays_on_device
 
     @property
     def _may_remember(self) -> bool:

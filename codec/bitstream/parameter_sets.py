@@ -10,6 +10,7 @@ _SPS_TYPE = 7
 _MOST_MACROBLOCKS = 1055  # along one side (A.3.1)
 _MOST_REFERENCES = _MOST_BITS = 16
 _SLICE_TYPES = frozenset({1, 2, 5})
+_EXTENDED_ASPECT = 255
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 
@@ -22,7 +23,8 @@ class SequenceParameters:
     left out on purpose (temporal layers). The rest is what slice headers are read by: `chroma` is ChromaArrayType,
     `order_type` pic_order_cnt_type, `order_bits` the width of pic_order_cnt_lsb; `has_order_deltas`
     is false where delta_pic_order_always_zero_flag is set, `order_offset` is offset_for_non_ref_pic and `order_cycle`
-    offset_for_ref_frame.
+    offset_for_ref_frame. `chroma_location` is chroma_sample_loc_type_top_field of the VUI (E.2.1; 0, left, where none
+    is stated).
     """
 
     profile: int
@@ -40,6 +42,7 @@ class SequenceParameters:
     has_order_deltas: bool = False
     order_offset: int = 0
     order_cycle: tuple[int, ...] = ()
+    chroma_location: int = 0
 
 
 def split_nal_units(data: bytes, length_size: int | None) -> Iterator[memoryview]:
@@ -178,6 +181,7 @@ def _parse(bits: Bits) -> SequenceParameters:
     )
     if not is_sound:
         raise EOFError
+    chroma_location = _chroma_location(bits)
     return SequenceParameters(
         profile=profile,
         max_references=references,
@@ -194,7 +198,26 @@ def _parse(bits: Bits) -> SequenceParameters:
         has_order_deltas=order_type == 1 and not always_zero,
         order_offset=order_offset,
         order_cycle=tuple(cycle),
+        chroma_location=chroma_location,
     )
+
+
+def _chroma_location(bits: Bits) -> int:
+    """What the VUI says of where chroma lies (E.1.1), from vui_parameters_present_flag on."""
+    try:
+        if not bits.u(1):
+            return 0
+        if bits.u(1) and bits.u(8) == _EXTENDED_ASPECT:
+            bits.u(32)
+        if bits.u(1):
+            bits.u(1)  # overscan_appropriate_flag
+        if bits.u(1):
+            bits.u(4)  # video_format, video_full_range_flag
+            if bits.u(1):
+                bits.u(24)  # colour_primaries, transfer_characteristics, matrix_coefficients
+        return bits.ue() if bits.u(1) else 0
+    except EOFError:
+        return 0
 
 
 def _skip_scaling_list(bits: Bits, count: int) -> None:

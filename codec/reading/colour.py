@@ -141,6 +141,11 @@ class LazyPixels:
         self._image: NDArray[np.uint8] | None = None
         self._luma: NDArray[np.uint8] | None = None
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether it was decoded as 4:2:0 of 8 bits and is displayed as coded."""
+        return self._orientation.is_identity and self._picture.format.name in _AS_THEY_ARE[True]
+
     def image(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB as displayed."""
         if self._image is None:

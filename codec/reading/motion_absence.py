@@ -32,6 +32,7 @@ class StructureWatcher:
         self._interlaced = context.field_order in _INTERLACED_ORDERS
         self._references = 1
         self.crop_xy = (0, 0)
+        self._chroma_location = 0
         if self._is_h264:
             self._apply(parameters_of_extradata(context.extradata))
 
@@ -50,6 +51,10 @@ class StructureWatcher:
     def references(self) -> int | None:
         """The most reference frames that headers so far allow; None for codecs other than H.264."""
         return self._references if self._is_h264 else None
+
+    def chroma_is_left(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture's chroma, if it is 4:2:0, is known to lie at the even columns, halfway between the rows."""
+        return self._is_h264 and self._chroma_location == 0 and not picture.interlaced_frame
 
     def see_packet(self, data: bytes, is_keyframe: bool) -> None:
         """Look for parameter sets inside a keyframe's packet, and for pictures that later ones cannot refer to.
@@ -72,4 +77,5 @@ class StructureWatcher:
         if parameters is not None:
             self._references = max(self._references, parameters.max_references)
             self._interlaced |= not parameters.is_frames_only
+            self._chroma_location = parameters.chroma_location
             self.crop_xy = (parameters.crop_left, parameters.crop_top)

@@ -446,6 +446,7 @@ class CompressedVideo(Iterator[Frame]):
             load_image=pixels.image if pixels else None,
             load_luma=pixels.luma if pixels else None,
             load_planes=pixels.planes if pixels else None,
+            has_plain_planes=pixels is not None and pixels.are_plain and self._structure.chroma_is_left(picture),
             time_jump=tag.time_jump.seconds if tag.time_jump else None,
         )
         self._index += 1

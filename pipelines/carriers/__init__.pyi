@@ -4,6 +4,8 @@ from .carrier import Carried as Carried
 from .carrier import Carrier as Carrier
 from .carrier import Passenger as Passenger
 from .carrier import Seen as Seen
+from .device_maps import DeviceFeatures as DeviceFeatures
+from .device_maps import DeviceProbabilities as DeviceProbabilities
 from .fusion import BATCH as BATCH
 from .fusion import LowResolutionFusion as LowResolutionFusion
 from .guided_head import GuidedHead as GuidedHead

@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...codec import Frame, MotionField
-from ..pipeline import Clock, Scores
+from ..pipeline import Clock, Occluded, Scores
 
 P = TypeVar("P")
 
 
 @dataclass(frozen=True, eq=False)
 class Seen(Generic[P]):
-    """What a look at a reference frame gave: its `logits` (h, w, classes), and the `payload` for later frames."""
+    """What a look at a reference frame gave: its `logits`, and the `payload` for later frames."""
 
-    logits: NDArray[np.float32]
+    logits: Scores
     payload: P
 
 
@@ -45,11 +42,12 @@ class Passenger(Generic[P]):
 @dataclass(frozen=True, eq=False)
 class Carried:
     """What was brought to one frame: `scores` (h, w, classes), logits or where `are_probabilities`, those; `occluded`
-    (h, w) bool is where they are not to be trusted, on cells that span the picture. `left_wrong` is the part of the
+    (h, w) bool is where they are not to be trusted, on cells that span the picture, or gives that once the labels are
+    there. `left_wrong` is the part of the
     wrong pixels expected by a refresh rule which is left, about, because more was known than the rule could know."""
 
     scores: Scores
-    occluded: NDArray[np.bool_]
+    occluded: Occluded
     are_probabilities: bool = False
     left_wrong: float = 1.0
 
@@ -65,8 +63,8 @@ class Carrier(ABC, Generic[P]):
     reads_pictures: ClassVar[bool] = False
 
     @abstractmethod
-    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[P]:
-        """Look at a reference frame's picture, (H, W, 3) uint8 RGB."""
+    def see(self, frame: Frame, clock: Clock) -> Seen[P]:
+        """Look at a reference frame's picture."""
 
     @abstractmethod
     def carry(self, passengers: Sequence[Passenger[P]], clock: Clock) -> list[Carried]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ...codec import Frame
 from ...segnet import Carried as Maps
 from ..pipeline import Clock
 from .altering_runner import AlteringRunner
@@ -25,18 +23,25 @@ class LowResolutionFusion(Carrier[Maps]):
     def __init__(self, altering: AlteringRunner) -> None:
         self.altering = altering
 
-    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[Maps]:
+    def see(self, frame: Frame, clock: Clock) -> Seen[Maps]:
         """See `Carrier`."""
+        picture = self.altering.runner.picture(frame, clock)
         with clock("network"):
-            return Seen(*self.altering.keyframe(image))
+            logits, carried = self.altering.keyframe(picture)
+            return Seen(self.altering.runner.kept(logits, frame.size_hw), carried)
 
     def carry(self, passengers: Sequence[Passenger[Maps]], clock: Clock) -> list[Carried]:
         """See `Carrier`."""
+        runner = self.altering.runner
+        pictures = [runner.picture(one.frame, clock) for one in passengers]
         with clock("fusion"):
-            scores = self.altering.fused(
-                [one.frame.image for one in passengers],
+            logits = self.altering.fused(
+                pictures,
                 passengers[0].payload,
                 [one.motion for one in passengers],
                 [one.frame.distance for one in passengers],
             )
-        return [Carried(own, one.motion.unreferenced) for one, own in zip(passengers, scores, strict=True)]
+            return [
+                Carried(runner.kept(own[None], one.frame.size_hw), one.motion.unreferenced)
+                for one, own in zip(passengers, logits, strict=True)
+            ]

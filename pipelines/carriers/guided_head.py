@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from ...codec import Frame, MotionChain, MotionField
 from ...segnet import PropagationFrame, PropagationModel, PropagationSettings, PropagationStep, motion_on_grid
 from ..motion import OpticalFlow, head_motion, last_step, motion_cell
-from ..pipeline import Clock
+from ..on_device import DeviceScores, sent
+from ..pipeline import Clock, Occluded
 from ..runner import NetworkRunner
+from ..timing import image_of, unclocked
 from .carrier import Carried, Carrier, Passenger, Seen
 from .key_network import KeyNetwork
 
@@ -59,17 +59,14 @@ class GuidedHead(Carrier[HeadState]):
         self._state: HeadState | None = None
         self._steps: list[HeadStep] = []
 
-    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[HeadState]:
+    def see(self, frame: Frame, clock: Clock) -> Seen[HeadState]:
         """The network's logits, by way of the head's grid in the published form, and the head's first state."""
-        with clock("network"):
-            logits = self._network.logits(image)
+        logits = self._logits(frame, clock)
         with clock("head"), torch.inference_mode():
-            planes = torch.from_numpy(logits).to(self.runner.device).permute(2, 0, 1)[None]
-            size_hw = image.shape[0], image.shape[1]
-            scores = self.model.start(planes, size_hw)
+            scores, said = self.model.start(logits, frame.size_hw), logits
             if not self.model.settings.native_keyframes:
-                logits = self._on_cells(scores, size_hw)
-            return Seen(logits, HeadState(scores, self._prepare(image)))
+                said = self._on_cells(scores, frame.size_hw)
+            return Seen(self.runner.kept(said, frame.size_hw), HeadState(scores, self._prepare(frame, clock)))
 
     def begin(self) -> None:
         """See `Carrier`."""
@@ -88,10 +85,22 @@ class GuidedHead(Carrier[HeadState]):
         size_hw = passenger.frame.size_hw
         with clock("head"), torch.inference_mode(), self.runner.autocast():
             step = self._propagate(passenger.frame, passenger.motion, passenger.payload)
-            occluded = passenger.motion.unreferenced
-            if step.validity is not None:
-                occluded = self._on_cells(step.validity, size_hw)[..., 0] < DOUBTFUL
-            return Carried(self._on_cells(step.scores, size_hw), occluded, self.model.settings.probabilities)
+            doubtful = None if step.validity is None else self._on_cells(step.validity, size_hw) < DOUBTFUL
+            scores = self.runner.kept(self._on_cells(step.scores, size_hw), size_hw, mask=doubtful)
+            occluded: Occluded = passenger.motion.unreferenced
+            if doubtful is not None:
+                occluded = scores.masked if isinstance(scores, DeviceScores) else doubtful[0, 0].cpu().numpy()
+            return Carried(scores, occluded, self.model.settings.probabilities)
+
+    def _logits(self, frame: Frame, clock: Clock) -> Tensor:
+        """What the network says of a frame, (1, C, h, w) on the device."""
+        if self.runner.stays_on_device:
+            picture = self.runner.picture(frame, clock)
+            with clock("network"):
+                return self._network.logit_maps(picture)
+        image = image_of(frame, clock)
+        with clock("network"):
+            return torch.from_numpy(self._network.logits(image)).to(self.runner.device).permute(2, 0, 1)[None]
 
     def _propagate(self, frame: Frame, field: MotionField, start: HeadState) -> PropagationStep:
         """The head's step to a frame; `field` is its motion to the reference, `start` that one's state."""
@@ -117,7 +126,7 @@ class GuidedHead(Carrier[HeadState]):
             return HeadStep(self._now(frame), {"displacement": step})
         chain = MotionChain(frame.size_hw)
         chain.push(last_step(frame))
-        return HeadStep(self._prepare(frame.image), self._on_grid(chain.compose(motion_cell(self.model.settings))))
+        return HeadStep(self._prepare(frame), self._on_grid(chain.compose(motion_cell(self.model.settings))))
 
     @property
     def _shares_frames(self) -> bool:
@@ -128,24 +137,25 @@ class GuidedHead(Carrier[HeadState]):
         """The frame that was observed last, for the head."""
         if self.flow is not None and self._shares_frames:
             return self.flow.current
-        return self._prepare(frame.image)
+        return self._prepare(frame)
 
     def _in_cells(self, field: MotionField) -> Tensor:
-        pixels = torch.from_numpy(field.displacement)[None].to(self.runner.device)
+        pixels = sent(field.displacement[None], self.runner.device)
         return motion_on_grid(pixels, field.size_hw, self.model.settings.grid_hw(field.size_hw))
 
     def _on_grid(self, field: MotionField) -> dict[str, Any]:
         motion = head_motion(field.displacement[None], field.unreferenced[None], field.size_hw, self.model.settings)
-        return {name: value.to(self.runner.device) for name, value in motion._asdict().items()}
+        nearest = sent(motion.nearest.int(), self.runner.device).long()
+        there = (sent(value, self.runner.device) for value in (motion.displacement, motion.validity))
+        return dict(zip(motion._fields, (*there, nearest), strict=True))
 
-    def _prepare(self, image: NDArray[np.uint8]) -> PropagationFrame:
+    def _prepare(self, frame: Frame, clock: Clock = unclocked) -> PropagationFrame:
+        picture = self.runner.picture(frame, clock)
         with torch.inference_mode():
-            return self.model.prepare(torch.from_numpy(image).to(self.runner.device)[None])
+            return self.model.prepare(picture)
 
-    def _on_cells(self, scores: Tensor, size_hw: tuple[int, int]) -> NDArray[np.float32]:
-        values = sample_cells(scores.float(), size_hw, self.runner.stride, self.model.settings)
-        array: NDArray[np.float32] = values[0].permute(1, 2, 0).cpu().contiguous().numpy()
-        return array
+    def _on_cells(self, scores: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        return sample_cells(scores.float(), size_hw, self.runner.stride, self.model.settings)
 
 
 def sample_cells(scores: Tensor, size_hw: tuple[int, int], stride: int, settings: PropagationSettings) -> Tensor:

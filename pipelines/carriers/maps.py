@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...codec import MotionField, mix_with_nearest
+from ...codec import Frame, MotionField, mix_with_nearest
 from ..motion import warp_map
 from ..pipeline import Clock
 from ..runner import NetworkRunner
+from ..timing import image_of
 from .carrier import Carried, Carrier, Passenger, Seen
 from .key_network import KeyNetwork
 from .warped_scores import ScoreMap, WarpedScores
@@ -32,8 +33,9 @@ class Probabilities(Carrier[Map]):
         self._network = KeyNetwork(runner, key_scale)
         self._carried: list[ScoreMap] = []
 
-    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[Map]:
+    def see(self, frame: Frame, clock: Clock) -> Seen[Map]:
         """See `Carrier`."""
+        image = image_of(frame, clock)
         with clock("network"):
             logits = self._network.logits(image)
         with clock("warp"):
@@ -43,6 +45,13 @@ class Probabilities(Carrier[Map]):
         """See `Carrier`; scores are sampled with the labels, where they depend on them."""
         with clock("warp"):
             return [Carried(self._warped(one), one.motion.unreferenced, True) for one in passengers]
+
+    def carry_mixed(self, passenger: Passenger[Map], back: MotionField, payload: Map, part: Map) -> Map:
+        """See `MixesTwo`."""
+        own = self._warped(passenger).full()
+        other = warp_map(payload, back.displacement, self.runner.stride)
+        mixed: Map = own + part[..., None] * (other - own)
+        return mixed
 
     def _warped(self, passenger: Passenger[Map]) -> WarpedScores:
         carried = next((each for each in self._carried if each.scores is passenger.payload), None)
@@ -59,8 +68,9 @@ class Features(Carrier[Map]):
         self.runner, self.mix_lost = runner, mix_lost
         self._network = KeyNetwork(runner, key_scale)
 
-    def see(self, image: NDArray[np.uint8], clock: Clock) -> Seen[Map]:
+    def see(self, frame: Frame, clock: Clock) -> Seen[Map]:
         """See `Carrier`."""
+        image = image_of(frame, clock)
         with clock("network"):
             features, logits = self._network.features_and_logits(image)
             return Seen(logits, features)

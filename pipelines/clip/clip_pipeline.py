@@ -13,6 +13,7 @@ from ...segnet import MRCFA, Encoded, Tokens
 from ..errors import StreamUsageError
 from ..pipeline import Pipeline, Scored
 from ..runner import NetworkRunner
+from ..timing import unclocked
 from .references import CHOICES, Moment
 
 MOST_KEPT = 64
@@ -71,7 +72,7 @@ class ClipPipeline(Pipeline):
     def _segment(self, frame: Frame) -> Scored:
         assert self._now is not None
         places = self.choice.choose([kept.moment for kept in self._kept], self._now.moment)
-        self._picture(frame)
+        self.runner.picture(frame, self._clock)
         with self._clock("network"), torch.inference_mode(), self.runner.autocast():
             target = self._encode(frame)
             self._now.keep(target.tokens)
@@ -79,11 +80,10 @@ class ClipPipeline(Pipeline):
             if not references and not self.choice.alone_per_frame:
                 references = [target.tokens]
             logits = self.network.segment(target, references, frame.size_hw)[0]
-            return Scored(logits.permute(1, 2, 0).float().cpu().contiguous().numpy())
+            return Scored(self.runner.kept(logits[None], frame.size_hw))
 
     def _encode(self, frame: Frame) -> Encoded:
-        images = torch.from_numpy(frame.image).to(self.runner.device)[None]
-        return self.network.encode(self.network.normalise(images))
+        return self.network.encode(self.network.normalise(self.runner.picture(frame, unclocked)))
 
     def _tokens(self, kept: _Kept) -> Tokens:
         if kept.tokens is None:

@@ -32,6 +32,11 @@ class OpticalFlow(MotionSource):
         self._reference: Frame | None = None
 
     @property
+    def reads_images(self) -> bool:
+        """See `MotionSource`."""
+        return self._chain.on_cpu
+
+    @property
     def current(self) -> PropagationFrame:
         """The frame that was observed last, as the model takes it."""
         assert self._chain.current is not None
@@ -48,12 +53,12 @@ class OpticalFlow(MotionSource):
         if anew or self._reference is None or self._reference.size_hw != frame.size_hw:
             self.begin_at(frame)
             return frame
-        self._chain.advance(frame.image)
+        self._chain.advance(frame)
         return self._reference
 
     def begin_at(self, frame: Frame) -> None:
         """See `MotionSource`."""
-        self._chain.restart(frame.image)
+        self._chain.restart(frame)
         self._reference = frame
 
     def field(self, frame: Frame) -> MotionField:  # noqa: ARG002
@@ -71,7 +76,7 @@ class FlowModel(Companion[PropagationModel]):
     source: str
 
     def make(self, runner: NetworkRunner) -> PropagationModel:
-        """The model, on the runner's device."""
+        """The model: on the runner's device, but on the CPU without weights, as OpenCV's flow is computed there."""
         name, _, file = self.source.partition(":")
         if name not in FLOW_SOURCES or (name in UNTRAINED) == bool(file):
             trained = ", ".join(f"{name}:FILE" for name in FLOW_SOURCES if name not in UNTRAINED)
@@ -81,4 +86,4 @@ class FlowModel(Companion[PropagationModel]):
         if file:
             return load_propagation(Path(file), runner.device, flow=name)
         settings = PropagationSettings(classes=runner.classes, flow=name, stride=runner.stride)
-        return PropagationModel(settings).eval().to(runner.device)
+        return PropagationModel(settings).eval()

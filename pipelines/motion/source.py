@@ -23,6 +23,11 @@ class MotionSource(ABC):
         """Whether the frame begins another stream, as after a lost connection: nothing leads back beyond it."""
         return False
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether it looks at every frame's image on the CPU."""
+        return False
+
     @abstractmethod
     def observe(self, frame: Frame, *, anew: bool) -> Frame:
         """Follow the next frame. Returns the reference that it leads to, the frame itself where motion begins at it:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import Frame, MotionField
+from ..on_device import DeviceScores
+from ..pipeline import Scores, all_scores
 
 Cells = NDArray[np.float32]
 """A number for each cell, (h, w) float32."""
@@ -114,20 +116,26 @@ class Look:
     """Luma, doubt, and where a class ends, (h, w, 3), which are carried together."""
 
     @classmethod
-    def of(cls, sight: Sight, logits: NDArray[np.float32], grid: RouterGrid) -> Look:
+    def of(cls, sight: Sight, logits: Scores, grid: RouterGrid) -> Look:
         """From logits (h, w, classes) at the network's stride."""
-        values = np.asarray(grid.of_network(logits), np.float32)
-        labels = values.argmax(2).astype(np.uint8)
-        powers = np.exp(values - values.max(2, keepdims=True))
-        powers /= powers.sum(2, keepdims=True)
-        if powers.shape[2] > 1:
-            second = np.partition(powers, powers.shape[2] - 2, axis=2)[..., -2]
-            doubt = 1 - (powers.max(2) - second)
+        if isinstance(logits, DeviceScores):
+            labels, lead = logits.certainty(grid.step)
         else:
-            doubt = np.zeros(labels.shape, np.float32)
+            labels, lead = _certainty(np.asarray(grid.of_network(all_scores(logits)), np.float32))
+        doubt = 1 - lead
         around = np.ones((3, 3), np.uint8)
         edge = (cv2.dilate(labels, around) != cv2.erode(labels, around)).astype(np.float32)
         return cls(sight, labels, doubt, np.stack([sight.luma, doubt, edge], 2))
+
+
+def _certainty(logits: NDArray[np.float32]) -> tuple[NDArray[np.uint8], Cells]:
+    """Of logits (h, w, classes): the best classes, and by how much their probabilities are above the second's."""
+    powers = np.exp(logits - logits.max(2, keepdims=True))
+    powers /= powers.sum(2, keepdims=True)
+    lead = np.ones(logits.shape[:2], np.float32)
+    if powers.shape[2] > 1:
+        lead = powers.max(2) - np.partition(powers, powers.shape[2] - 2, axis=2)[..., -2]
+    return logits.argmax(2).astype(np.uint8), lead
 
 
 @dataclass(frozen=True, eq=False)

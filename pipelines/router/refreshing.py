@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...codec import Frame, MotionField
 from ..carriers import Carrier
 from ..motion import index_in_stream
+from ..pipeline import Scores
 from ..refresh import Refresh, leads_on, may_be_bridged
 from .evidence import Look, RouterGrid, Sight, Way, cell_features, news_share
 from .policy import Policy
@@ -114,7 +115,7 @@ class Router(Refresh[P]):
         self._expected = 1 - likely
         return carrier
 
-    def looked(self, frame: Frame, logits: NDArray[np.float32]) -> None:
+    def looked(self, frame: Frame, logits: Scores) -> None:
         """See `Refresh`."""
         index = index_in_stream(frame)
         grid = RouterGrid.of(frame.size_hw, self._stride)

@@ -176,7 +176,7 @@ class Session:
         So it is done beside the network's work, and a damaged image ends the frames. A stage `rgb` counts it.
         """
         is_still = isinstance(self.source, FrameFolder)
-        is_seen = self.request.live == "all" and (self.pipeline.needs_pictures or frame.is_keyframe)
+        is_seen = self.request.live == "all" and self.pipeline.needs_image(frame)
         if frame.has_image or not (is_still or is_seen):
             return
         begin = time.perf_counter()

@@ -167,11 +167,12 @@ def reach(window: int, like: Tensor) -> Tensor:
     radius = window // 2
     within = []
     for side in TILE_HW:
-        offset = torch.arange(side + 2 * radius).unsqueeze(0) - torch.arange(side).unsqueeze(1)
+        around, own = (torch.arange(count, device=like.device) for count in (side + 2 * radius, side))
+        offset = around.unsqueeze(0) - own.unsqueeze(1)
         within.append((offset >= 0) & (offset < window))
     rows, columns = within
     mask = (rows[:, None, :, None] & columns[None, :, None, :]).reshape(tile_size(0), tile_size(radius))
-    return torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf).to(like)
+    return like.new_zeros(mask.shape).masked_fill_(~mask, -torch.inf)
 
 
 class TiledAttention(torch.autograd.Function):

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..warp import warp_features
+from ..warp import mixed_with, warp_features
 from .edges import score_edges
 from .guided_filtering import GuidingNetwork, IdealDelays, IntraNetwork, guided_filter, normalise_kernels
 from .settings import PropagationSettings
@@ -102,8 +102,7 @@ class PropagationHead(nn.Module):
         """
         warped = warp_features(scores, displacement, padding=self.settings.border)
         if nearest is not None:
-            others = warped.flatten(2).gather(2, nearest.flatten(1)[:, None].expand(-1, warped.shape[1], -1))
-            warped = (warped + others.view_as(warped)) / 2
+            warped = mixed_with(warped, nearest)
         return self.repair(warped, frame, validity)
 
     def repair(self, warped: Tensor, frame: Tensor, validity: Tensor | None = None) -> PropagationStep:

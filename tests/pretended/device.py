@@ -3,13 +3,17 @@
 Nothing here has a GPU, so code that would mix devices on one fails here instead: an operation that is given tensors of
 both devices raises, as it does on CUDA; 0-dimensional CPU tensors are let through, and copies between the devices are
 the only way across. Results are the CPU's own, bit by bit. `pretend_device()` sets the backend up, once a process.
+
+Copies are noted (`copies`), and whether the processor waits for them: it does unless they are `non_blocking` and the
+processor's side is `pinned`. Such a copy from the device is made when its event is waited for, and not before; until
+then there is noise. `waits` are the other things that are waited for: events, and values that Python asks for.
 Importing this before gopseg puts `no_grad` in the place of inference mode, in which torch refuses such tensors.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._pytree import tree_map
@@ -19,8 +23,47 @@ torch.inference_mode = torch.no_grad
 
 NAME = "pretend"
 ACROSS = {torch.ops.aten._to_copy, torch.ops.aten.copy_, torch.ops.aten._copy_from, torch.ops.aten.set_}
-copies: list[tuple[str, tuple[int, ...]]] = []
-"""Every copy between the devices since it was last cleared: "to" or "from" the device, and the shape."""
+SCALARS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "is_nonzero", "equal")
+
+
+class Copy(NamedTuple):
+    """A copy "to" or "from" the device: what it copies, and whether the processor waits for it."""
+
+    direction: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    waited: bool
+
+
+copies: list[Copy] = []
+"""Every copy between the devices since it was last cleared."""
+waits: list[str] = []
+"""What else was waited for since it was last cleared: "event", or an operation's name."""
+_queue: list[tuple[torch.Tensor, torch.Tensor]] = []
+"""Copies from the device that are not made yet: targets and values."""
+
+
+def pinned(size: Any, dtype: torch.dtype) -> torch.Tensor:
+    """What `on_device.transfers.pinned` is here."""
+    made = torch.empty(tuple(size), dtype=dtype)
+    made.is_pinned_here = True  # type: ignore[attr-defined]
+    return made
+
+
+class Event:
+    """As `torch.cuda.Event`: once waited for, what was queued before it was recorded is done."""
+
+    def __init__(self, blocking: bool = False) -> None:
+        self._before: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def record(self, stream: Any = None) -> None:
+        self._before, _queue[:] = list(_queue), []
+
+    def synchronize(self) -> None:
+        waits.append("event")
+        for target, values in self._before:
+            target.copy_(values)
 
 
 class MixedDevicesError(RuntimeError):
@@ -69,6 +112,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     packet = getattr(func, "overloadpacket", func)
     pretended = [isinstance(tensor, PretendedTensor) for tensor in tensors]
     device = kwargs.get("device")
+    if any(pretended) and getattr(packet, "__name__", "") in SCALARS:
+        waits.append(packet.__name__)
     if packet in ACROSS:
         return _copy(func, packet, args, kwargs, tensors)
     if any(pretended):
@@ -104,23 +149,41 @@ def _copy(func: Any, packet: Any, args: Any, kwargs: dict[str, Any], tensors: li
         source = args[0]
         device = kwargs.get("device")
         target = NAME if device is None and isinstance(source, PretendedTensor) else torch.device(device or "cpu").type
-        _note(isinstance(source, PretendedTensor), target == NAME, source)
+        _note(isinstance(source, PretendedTensor), target == NAME, source, None, bool(kwargs.get("non_blocking")))
         held_kwargs = {**held_kwargs, "device": torch.device("cpu"), "non_blocking": False}
         copied = func(*held_args, **held_kwargs)
         return PretendedTensor(copied) if target == NAME else copied
     if packet is torch.ops.aten._copy_from:
-        source, target_tensor = args[0], args[1]
-        _note(isinstance(source, PretendedTensor), isinstance(target_tensor, PretendedTensor), source)
-        _held(target_tensor).copy_(_held(source))
-        return target_tensor
-    _note(len(tensors) > 1 and isinstance(tensors[1], PretendedTensor), isinstance(args[0], PretendedTensor), args[0])
+        return _across(args[0], args[1], bool(args[2]) if len(args) > 2 else False)
+    if len(tensors) > 1:
+        non_blocking = kwargs.get("non_blocking", args[2] if len(args) > 2 else False)
+        return _across(tensors[1], args[0], bool(non_blocking))
     func(*held_args, **held_kwargs)
     return args[0]
 
 
-def _note(from_device: bool, to_device: bool, tensor: torch.Tensor) -> None:
+def _across(source: torch.Tensor, target: torch.Tensor, non_blocking: bool) -> torch.Tensor:
+    waited = _note(
+        isinstance(source, PretendedTensor), isinstance(target, PretendedTensor), source, target, non_blocking
+    )
+    if isinstance(source, PretendedTensor) and not isinstance(target, PretendedTensor) and not waited:
+        target.view(torch.uint8).random_(0, 256)
+        _queue.append((target, _held(source).clone()))
+    else:
+        _held(target).copy_(_held(source))
+    return target
+
+
+def _note(
+    from_device: bool, to_device: bool, source: torch.Tensor, target: torch.Tensor | None, non_blocking: bool
+) -> bool:
+    """Whether the processor waits for a copy; copies between the devices are noted."""
+    on_cpu = source if to_device else target
+    waited = not (non_blocking and getattr(on_cpu, "is_pinned_here", False))
     if from_device != to_device:
-        copies.append(("to" if to_device else "from", tuple(tensor.shape)))
+        direction = "to" if to_device else "from"
+        copies.append(Copy(direction, tuple(source.shape), str(source.dtype), source.nbytes, waited))
+    return waited
 
 
 def _held(x: Any) -> Any:
@@ -132,8 +195,13 @@ def _held(x: Any) -> Any:
 class _Module(_DummyBackendModule):
     """What torch asks a backend."""
 
+    Event = Event
+
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
+
+    def current_stream(self, device: Any = None) -> None:
+        return None
 
 
 @cache
@@ -160,9 +228,7 @@ def pretend_device() -> torch.device:
         return PretendedTensor(torch.empty_strided(size, stride, dtype=dtype))
 
     def copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
-        _note(isinstance(source, PretendedTensor), isinstance(target, PretendedTensor), source)
-        _held(target).copy_(_held(source))
-        return target
+        return _across(source, target, non_blocking)
 
     def factory(func: Any) -> Any:
         def make(*args: Any, device: Any = None, pin_memory: Any = None, layout: Any = None, **kwargs: Any) -> Any:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ...carriers import BothWays, Carrier, Features, GuidedHead, LowResolutionFusion, Map, Probabilities
+from ...carriers import (
+    BothWays,
+    Carrier,
+    DeviceFeatures,
+    DeviceProbabilities,
+    Features,
+    GuidedHead,
+    LowResolutionFusion,
+    Probabilities,
+)
 from ...clip import ClipPipeline
 from ...keyframe_pipeline import KeyframePipeline
 from ...motion import CODEC, CodecMotion, FlowModel, MotionSource, OpticalFlow, motion_cell
@@ -37,8 +46,7 @@ def build_lr(runner: NetworkRunner, options: LowResolution) -> Pipeline:
 def build_maps(runner: NetworkRunner, options: MotionOptions) -> Pipeline:
     """Modes `motion` and `flow`."""
     motion = motion_source(runner, options.flow_source)
-    kind = Features if options.carry == CARRY_FEATURES else Probabilities
-    carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
+    carrier = map_carrier(runner, motion, options, both_ways=False)
     return KeyframePipeline(runner, motion, carrier, refresh(motion, options.interval, options.refresh_above))
 
 
@@ -51,15 +59,13 @@ def build_auto(runner: NetworkRunner, options: AutoOptions) -> Pipeline:
 
 def routed_pipeline(
     runner: NetworkRunner, options: AutoOptions, predictor: Predictor, policy: Policy
-) -> KeyframePipeline[Map]:
+) -> KeyframePipeline[Any]:
     """A pipeline as mode `auto` has it, with this predictor and this policy."""
     bridges = options.at_keyframes == BRIDGE and options.flow_source == CODEC
     motion = CodecMotion(runner.stride, bridges=True) if bridges else motion_source(runner, options.flow_source)
-    scores = BothWays if motion.reads_codec else Probabilities
-    kind = Features if options.carry == CARRY_FEATURES else scores
-    carrier: Carrier[Map] = kind(runner, mix_lost=motion.mixes_lost, key_scale=options.key_scale)
-    keyframes: Refresh[Map] = refresh(motion, options.interval, options.refresh_above, spares_bridged=bridges)
-    router: Router[Map] = Router(runner.stride, predictor, policy, are_bridged=bridges)
+    carrier = map_carrier(runner, motion, options, both_ways=motion.reads_codec)
+    keyframes: Refresh[Any] = refresh(motion, options.interval, options.refresh_above, spares_bridged=bridges)
+    router: Router[Any] = Router(runner.stride, predictor, policy, are_bridged=bridges)
     return KeyframePipeline(runner, motion, carrier, AnyOf(keyframes, router))
 
 
@@ -88,6 +94,20 @@ def build_guided(runner: NetworkRunner, options: GuidedOptions) -> Pipeline:
 def build_clip(runner: NetworkRunner, options: ClipOptions) -> Pipeline:
     """Mode `clip`."""
     return ClipPipeline(runner, references=options.references)
+
+
+def map_carrier(
+    runner: NetworkRunner, motion: MotionSource, options: MotionOptions, *, both_ways: bool
+) -> Carrier[Any]:
+    """What carries the network's maps, on its device: features, or probabilities, which a later look may mend."""
+    settings: dict[str, Any] = {"mix_lost": motion.mixes_lost, "key_scale": options.key_scale}
+    if options.carry == CARRY_FEATURES:
+        return DeviceFeatures(runner, **settings) if runner.stays_on_device else Features(runner, **settings)
+    if runner.stays_on_device:
+        on_device = DeviceProbabilities(runner, **settings)
+        return BothWays(on_device) if both_ways else on_device
+    probabilities = Probabilities(runner, **settings)
+    return BothWays(probabilities) if both_ways else probabilities
 
 
 def motion_source(runner: NetworkRunner, name: str) -> MotionSource:

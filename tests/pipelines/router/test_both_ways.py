@@ -50,10 +50,10 @@ def test_motion_to_a_later_frame_leads_to_what_is_seen(pan: Path) -> None:
         assert np.mean(off <= 1) > 0.8, "what is seen moves left"
 
 
-def wrong(pan: Path, runner: Any, carrier: type[Probabilities]) -> list[float]:
+def wrong(pan: Path, runner: Any, carrier: Carrier[Map]) -> list[float]:
     with open_video(pan, references=True) as video:
         frames = list(video)
-    made: KeyframePipeline[Map] = KeyframePipeline(runner, CodecMotion(4), carrier(runner, mix_lost=True), At(9))
+    made: KeyframePipeline[Map] = KeyframePipeline(runner, CodecMotion(4), carrier, At(9))
     found = list(made.run(frames))
     assert [each.index for each in found] == list(range(19))
     assert [each.index for each in found if each.from_network] == [0, 9]
@@ -62,6 +62,7 @@ def wrong(pan: Path, runner: Any, carrier: type[Probabilities]) -> list[float]:
 
 
 def test_two_looks_know_more_than_one(pan: Path, runner: Any) -> None:
-    once, twice = (np.array(wrong(pan, runner, carrier)) for carrier in (Probabilities, BothWays))
+    one_way = Probabilities(runner, mix_lost=True)
+    once, twice = (np.array(wrong(pan, runner, carrier)) for carrier in (one_way, BothWays(one_way)))
     assert np.array_equal(once[[0, *range(9, 19)]], twice[[0, *range(9, 19)]])
     assert twice[1:9].mean() < 0.8 * once[1:9].mean()
