@@ -43,6 +43,7 @@ from .labelled_video import KeyedSample as KeyedSample
 from .labelled_video import LabelledVideo as LabelledVideo
 from .labelled_video import LabelledVideoFrames as LabelledVideoFrames
 from .labelled_video import find_labelled_videos as find_labelled_videos
+from .labelled_video import find_videos as find_videos
 from .named_palettes import load_palette as load_palette
 from .palettes import Palette as Palette
 from .palettes import PaletteError as PaletteError

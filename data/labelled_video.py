@@ -64,7 +64,7 @@ class LabelledVideo:
         with open_video(self.video, motion=False, qp=False) as frames:
             for frame in frames:
                 if frame.index in positions:
-                    labels = self._labels(frame.index, frame.size_hw)
+                    labels = self.sample_labels(frame.index, frame.size_hw)
                     found[frame.index] = Sample(f"{self.name}:{frame.index}", frame.image, labels)
                 if len(found) == len(set(positions)):
                     return [found[index] for index in positions]
@@ -98,7 +98,7 @@ class LabelledVideo:
                         f"{self.video.stem}:{frame.index}",
                         frame.image,
                         key_image,
-                        self._labels(frame.index, frame.size_hw),
+                        self.sample_labels(frame.index, frame.size_hw),
                         motion.displacement,
                         motion.unreferenced,
                         frame.distance,
@@ -106,7 +106,8 @@ class LabelledVideo:
                 if frame.index == last:
                     return
 
-    def _labels(self, index: int, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    def sample_labels(self, index: int, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        """The labels of frame `index`, void where it has none; DatasetError where they are not `size_hw`."""
         file = self.label_files[index]
         if file is None:
             return np.full(size_hw, VOID, np.uint8)
@@ -118,20 +119,35 @@ class LabelledVideo:
 
 def find_labelled_videos(folder: str | Path) -> list[LabelledVideo]:
     """The labelled videos of a folder, by name. DatasetError where there is none."""
-    found = []
-    for video in sorted(Path(folder).glob("*.mp4")):
-        labels = tuple(sorted((video.parent / f"{video.stem}_labels").glob("*.png")))
-        if labels:
-            card = video.with_suffix(".json")
-            facts = json.loads(card.read_text()) if card.is_file() else {}
-            found.append(
-                LabelledVideo(video, labels, facts.get("still_frame"), facts.get("settings", {}).get("gop", 0))
-            )
+    found = [_read(video, labels) for video in sorted(Path(folder).glob("*.mp4")) if (labels := _label_files(video))]
     if not found:
         raise DatasetError(
             f"'{folder}' holds no labelled videos (NAME.mp4 beside NAME_labels/); make some with `preprocess stills`"
         )
     return found
+
+
+def find_videos(folder: str | Path) -> list[LabelledVideo]:
+    """The videos of a folder, by name, with labels or without. DatasetError where there is none."""
+    found = [_read(video, _label_files(video) or _no_labels(video)) for video in sorted(Path(folder).glob("*.mp4"))]
+    if not found:
+        raise DatasetError(f"'{folder}' holds no videos NAME.mp4; make some with `preprocess encode`")
+    return found
+
+
+def _label_files(video: Path) -> tuple[Path | None, ...]:
+    return tuple(sorted((video.parent / f"{video.stem}_labels").glob("*.png")))
+
+
+def _no_labels(video: Path) -> tuple[Path | None, ...]:
+    with open_video(video, pixels=False, qp=False) as frames:
+        return (None,) * sum(1 for _ in frames)
+
+
+def _read(video: Path, labels: tuple[Path | None, ...]) -> LabelledVideo:
+    card = video.with_suffix(".json")
+    facts = json.loads(card.read_text()) if card.is_file() else {}
+    return LabelledVideo(video, labels, facts.get("still_frame"), facts.get("settings", {}).get("gop", 0))
 
 
 class LabelledVideoFrames(Sequence[Sample]):

@@ -50,7 +50,7 @@ def read_group(video: LabelledVideo, index: int, gap: int) -> FrameGroup:
             if frame.index == index:
                 image, motion = frame.image, chain.compose(CELL)
             if frame.index == index + gap:
-                labels = video.labels(index)
+                labels = video.sample_labels(index, image.shape[:2])
                 return FrameGroup(image, previous, frame.image, labels, motion.displacement, ~motion.unreferenced)
     raise DatasetError(f"'{video.video}' ends before frame {index + gap}; make it again")
 

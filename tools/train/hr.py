@@ -11,7 +11,7 @@ from ...console import add_options, command, option
 from ...errors import InputError
 from ...segnet import architecture_names
 from .loss_options import WEIGHT, loss_options
-from .options import STOPPED, F, image_options, need_extra, run_options
+from .options import FOLDER, STOPPED, F, image_options, need_extra, run_options
 
 if TYPE_CHECKING:
     from ...segnet import SegmentationNetwork
@@ -31,7 +31,7 @@ def temporal_options(function: F) -> F:
             default=0.0,
             show_default=True,
             group=TEMPORAL,
-            help="Weight of the motion loss between neighbouring frames of --clips; ETC: 0.1, of logits.",
+            help="Weight of the motion loss between neighbouring frames of videos; ETC: 0.1, of logits.",
         ),
         option(
             "--temporal-form",
@@ -56,6 +56,14 @@ def temporal_options(function: F) -> F:
             show_default=True,
             group=TEMPORAL,
             help="Largest distance between neighbours, in frames.",
+        ),
+        option(
+            "--temporal-clips",
+            type=FOLDER,
+            multiple=True,
+            group=TEMPORAL,
+            help="Where the neighbouring frames come from: videos with or without labels; repeatable, each folder as "
+            "often. Without it: --clips.",
         ),
         option(
             "--temporal-groups",
@@ -85,7 +93,7 @@ def temporal_options(function: F) -> F:
             default=(1.0, 0.1, 0.1),
             show_default=True,
             group=TEMPORAL,
-            help="Weights of the distillation from single frames, pairs and triplets; the last two need --clips.",
+            help="Weights of the distillation from single frames, pairs and triplets; the last two need videos.",
         ),
         option("--distill-flip", is_flag=True, group=TEMPORAL, help="Also show the teachers mirrored frames."),
     ]
@@ -99,8 +107,9 @@ def temporal_options(function: F) -> F:
 @option(
     "--init",
     metavar="MODEL",
+    multiple=True,
     help="Start from these weights: the name of shipped ones, a file (ours, or ImageNet's of ResNet-18), hf:NAME, or "
-    "'imagenet'.",
+    "'imagenet'; of a list, whatever fits, later ones over earlier ones.",
 )
 @run_options
 @image_options
@@ -111,12 +120,13 @@ def hr(
     val_frames: int | None,
     arch: str,
     output: Path,
-    init: str | None,
+    init: tuple[str, ...],
     resume: bool,
     temporal_loss: float,
     temporal_form: Any,
     temporal_flow: str,
     temporal_gap: int,
+    temporal_clips: tuple[Path, ...],
     temporal_groups: int,
     group_labels: bool,
     distill: tuple[str, ...],
@@ -132,7 +142,7 @@ def hr(
     need_extra()
     import torch
 
-    from ...data import LabelledVideo, find_labelled_videos
+    from ...data import LabelledVideo, find_videos
     from ...segnet import build_network, load_network, save_model
     from .running import FrameRun, initialise, of_frames, origin_of, prepare_folder, run_trainer, weights_of
     from .samples import check_network, check_videos
@@ -149,34 +159,36 @@ def hr(
         distillation=distillation,
         flip=distill_flip,
     )
-    clips = options["clips"]
-    if temporal_loss and clips is None:
-        raise InputError("--temporal-loss needs videos; give --clips DIR, as `preprocess stills` makes it")
+    folders = temporal_clips or tuple(filter(None, [options["clips"]]))
+    if temporal_loss and not folders:
+        raise InputError("--temporal-loss needs videos; give --temporal-clips DIR, or --clips DIR")
     chosen = loss_options(options, lambda: of_frames(arch))
     run = FrameRun.of(dataset, root, val_frames, chosen)
     torch.manual_seed(run.settings.seed)
     network = build_network(arch, run.data.classes)
-    if init is not None and not checkpoint.exists():
-        click.echo(f"took {initialise(network, init)} tensors from {init}", err=True)
+    for source in () if checkpoint.exists() else init:
+        click.echo(f"took {initialise(network, source)} tensors from {source}", err=True)
     weights = run.class_weights()
     extra, data_facts = run.mixed_in(output)
     teachers = [load_network(name) for name in distill]
     for name, teacher in zip(distill, teachers, strict=True):
         check_network(teacher, name, run.data, "--distill")
-    videos: list[LabelledVideo] = []
-    if clips is not None and (temporal_loss or (distill and any(distillation[1:]))):
-        videos = find_labelled_videos(clips)
-        check_videos(videos, run.data)
+    videos: list[list[LabelledVideo]] = []
+    if temporal_loss or (distill and (temporal_clips or any(distillation[1:]))):
+        videos = [find_videos(folder) for folder in folders]
+    for corpus in videos:
+        check_videos(corpus, run.data)
     facts: dict[str, Any] = {"architecture": arch, **data_facts}
-    if init is not None:
-        facts["origin"] = origin_of(init)
+    if init:
+        facts["origin"] = origin_of(*init)
     arguments = (network, run.train, run.val, run.settings, run.own, output)
     trainer: ImageTrainer | TemporalTrainer
     if videos or teachers:
         trainer = TemporalTrainer(
             *arguments, weights=weights, extra=extra, temporal=temporal, videos=videos, teachers=teachers
         )
-        facts["temporal"] = trainer.own_settings()["temporal"]
+        corpora = [f"{len(corpus)} videos of {f.name}" for f, corpus in zip(folders, videos, strict=False)]
+        facts["temporal"] = trainer.own_settings()["temporal"] | {"videos": corpora}
         facts["teachers"] = [weights_of(teacher, name) for teacher, name in zip(teachers, distill, strict=True)]
     else:
         trainer = ImageTrainer(*arguments, weights=weights, extra=extra)

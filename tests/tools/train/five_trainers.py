@@ -93,7 +93,7 @@ def trainers(data: CamVid, output: Path, batch: int) -> dict[str, Trainer[Any, A
         image,
         output,
         temporal=TemporalSettings(weight=1.0, group_labels=True, groups=batch),
-        videos=find_labelled_videos(gops),
+        videos=[find_labelled_videos(gops)],
         teachers=[build_network("swiftnet18", data.classes)],
     )
     branch = LowResolution(network(), 0.5)

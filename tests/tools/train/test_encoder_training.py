@@ -75,3 +75,6 @@ def samples():
 def test_the_card_says_what_the_weights_grew_from():
     assert origin_of("imagenet")["licence"].startswith("Apache-2.0")
     assert origin_of("mine.safetensors") == {"init": "mine.safetensors"}
+    both = origin_of("mine.safetensors", "imagenet")
+    assert both["init"] == "mine.safetensors, imagenet"
+    assert both["licence"].startswith("Apache-2.0")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import sys
 from fractions import Fraction
 from types import ModuleType
@@ -17,8 +18,8 @@ from gopseg.codec.writing.pictures import pictures_of_images
 from gopseg.codec.writing.transcoding import transcode
 from gopseg.data.augment.frame_groups import CELL, draw_group, read_group, vary_group
 from gopseg.data.datasets.camvid import CamVid
-from gopseg.data.labelled_video import LabelledVideo, find_labelled_videos
-from gopseg.data.sample import DatasetError
+from gopseg.data.labelled_video import LabelledVideo, find_labelled_videos, find_videos
+from gopseg.data.sample import VOID, DatasetError
 from gopseg.segnet import ModelError, build_network, load_network, save_model
 from gopseg.segnet.flow.dense import FLOWS, RaftFlow, consistent_motion, grey_flow
 from gopseg.tools.train.loop.settings import TrainSettings
@@ -191,6 +192,22 @@ def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arg
     assert load_network(tmp_path / "run" / "best.safetensors").classes[3] == "road"
 
 
+def test_neighbours_need_no_labels(camvid, clips, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(clips / "clip.mp4", bare)
+    [video] = find_videos(bare)
+    group = draw_group(video, 2, np.random.default_rng(0))
+    assert (len(video), group.labels.shape, set(group.labels.ravel())) == (12, SIZE, {VOID})
+    with pytest.raises(DatasetError, match="holds no videos NAME.mp4"):
+        find_videos(tmp_path)
+    folders = ["--temporal-clips", bare, "--temporal-clips", clips]
+    result = call(camvid, tmp_path / "run", "--temporal-loss", "0.1", "--group-labels", *folders)
+    assert result.exit_code == 0, result.output
+    card = json.loads((tmp_path / "run" / "best.json").read_text())
+    assert card["temporal"]["videos"] == ["1 videos of bare", f"1 videos of {clips.name}"]
+
+
 def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
     data = list(CamVid(camvid).stills("train"))
     settings = TrainSettings(batch=1, precision="fp32")
@@ -201,7 +218,7 @@ def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):
         torch.manual_seed(0)
         network = build_network("swiftnet18", CamVid.classes)
         temporal = TemporalSettings(group_labels=labelled)
-        made = TemporalTrainer(network, data, data, settings, own, tmp_path, temporal=temporal, videos=videos)
+        made = TemporalTrainer(network, data, data, settings, own, tmp_path, temporal=temporal, videos=[videos])
         batch = made.batch(0)
         labels = (batch.groups.labels + 1) % CLASSES
         other = batch._replace(groups=batch.groups._replace(labels=labels))

@@ -11,11 +11,12 @@ from ....segnet import initialise as initialise_from_weights
 IMAGENET = "imagenet"
 
 
-def origin_of(source: str) -> dict[str, str]:
-    """What a card says of the weights that a run grew from: `source`, and the licence of ImageNet's."""
-    if source != IMAGENET:
-        return {"init": source}
-    return {"init": source, "licence": "Apache-2.0 (EfficientNet-Lite's ImageNet weights; see NOTICE)"}
+def origin_of(*sources: str) -> dict[str, str]:
+    """What a card says of the weights that a run grew from: `sources`, and the licence of ImageNet's."""
+    init = ", ".join(sources)
+    if IMAGENET not in sources:
+        return {"init": init}
+    return {"init": init, "licence": "Apache-2.0 (EfficientNet-Lite's ImageNet weights; see NOTICE)"}
 
 
 def initialise(network: SegmentationNetwork, source: str) -> int:

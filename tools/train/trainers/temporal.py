@@ -80,8 +80,9 @@ class TemporalBatch(NamedTuple):
 
 
 class TemporalTrainer(FrameTrainer[TemporalBatch]):
-    """Trains a network on labelled frames, on groups of neighbouring frames of `videos`, and by frozen `teachers`.
+    """Trains a network on labelled frames, on groups of neighbouring frames, and by frozen `teachers`.
 
+    Groups come from each corpus of `videos` alike often, and their frames need no labels.
     SF is taken on the training frames and on the groups' middle ones, from the mean of the teachers' probabilities; PF
     on logits and MF on the features of the first teacher. Without videos there is SF only.
     """
@@ -90,7 +91,7 @@ class TemporalTrainer(FrameTrainer[TemporalBatch]):
         self,
         *arguments: Any,
         temporal: TemporalSettings,
-        videos: Sequence[LabelledVideo] = (),
+        videos: Sequence[Sequence[LabelledVideo]] = (),
         teachers: Sequence[SegmentationNetwork] = (),
         **options: Any,
     ) -> None:
@@ -116,7 +117,8 @@ class TemporalTrainer(FrameTrainer[TemporalBatch]):
     def group(self, step: int, number: int, crop_hw: tuple[int, int]) -> FrameGroup:
         """A random view of neighbouring frames."""
         rng = np.random.default_rng([self.settings.seed, 1 << 41, step, number])
-        video = self.videos[int(rng.integers(len(self.videos)))]
+        corpus = self.videos[int(rng.integers(len(self.videos)))]
+        video = corpus[int(rng.integers(len(corpus)))]
         group = draw_group(video, self.temporal.gap, rng)
         check_labels(group.labels, video.name, len(self.network.classes))
         return vary_group(group, crop_hw, self.own.augmentation.scale, rng)
