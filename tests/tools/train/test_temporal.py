@@ -199,7 +199,7 @@ def test_neighbours_need_no_labels(camvid, clips, tmp_path):
     [video] = find_videos(bare)
     group = draw_group(video, 2, np.random.default_rng(0))
     assert (len(video), group.labels.shape, set(group.labels.ravel())) == (12, SIZE, {VOID})
-    with pytest.raises(DatasetError, match="holds no videos NAME.mp4"):
+    with pytest.raises(DatasetError, match=r"holds no videos NAME\.mp4"):
         find_videos(tmp_path)
     folders = ["--temporal-clips", bare, "--temporal-clips", clips]
     result = call(camvid, tmp_path / "run", "--temporal-loss", "0.1", "--group-labels", *folders)
