@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ...codec import BLOCK, Frame, MotionField, grid_positions
+from ...codec import BLOCK, Frame, MotionField, grid_positions, nearest_known
 from .codec_sources import last_step
+from .map_warp import positions_in_cells
 from .source import index_in_stream
+
+REACH = 12
+"""Pixels over which a cell whose way is not known goes like the nearest one whose way is."""
+
+ENOUGH = 0.1
+"""Share of unknown cells at which no further way is looked for."""
+
+_DETOURS = 2  # reference pictures by way of which a frame is led on, at most
 
 
 def ways_to_later(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, MotionField]]:
     """For the frames before the last of `frames`, last first: each with its motion to that last frame.
 
     `frames` follow one another, without a keyframe among them. Motion is on cells of `cell` pixels; `unreferenced` are
-    those of which it is not known. Frames of which nothing is known are left out.
+    those of which it is not known, which are further than REACH from any of which it is. Frames of which nothing is
+    known are left out.
     """
-    if frames[-1].references is None:
-        return _by_vectors(frames, cell)
-    return _by_references(frames, cell)
+    ways = _by_vectors if frames[-1].references is None else _by_references
+    for frame, way in ways(frames, cell):
+        yield frame, spread(way, REACH)
 
 
 def _by_vectors(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, MotionField]]:
@@ -39,30 +49,53 @@ def _by_vectors(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, Mot
         x, y = x + moved[:, 0], y + moved[:, 1]
         is_lost |= step.unreferenced.ravel()[where] | (x < 0) | (y < 0) | (x >= 4 * width) | (y >= 4 * height)
         x, y = x.clip(2, 4 * width - 2), y.clip(2, 4 * height - 2)
-        way = np.stack([x - start.x, y - start.y], 1).reshape(*start.grid_hw, 2) * np.float32(0.25)
+        way = (np.stack([x - start.x, y - start.y], 1) * 0.25).astype(np.float32).reshape(*start.grid_hw, 2)
         yield frames[place - 1], turned_round(MotionField(way, is_lost.reshape(start.grid_hw), size_hw, start.cell))
 
 
 def _by_references(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, MotionField]]:
-    """A frame's own way to the last frame, the last frame's way to it turned round, or its way to one between and on
-    from there, whichever there is."""
+    """A frame's own way to the last frame, the last frame's way to it turned round, and where both know nothing its way
+    to another picture and on from there."""
     last = frames[-1]
-    between: list[tuple[Frame, MotionField]] = []
-    for frame in reversed(frames[:-1]):
-        if frame.references is None:
-            return
-        way = _way(frame, last, cell)
-        if way is None:
-            back = _way(last, frame, cell)
-            way = None if back is None else turned_round(back)
-        if way is None:
-            ways = ((_way(frame, other, cell), onward) for other, onward in reversed(between))
-            way = next((joined(first, onward) for first, onward in ways if first is not None), None)
-        if way is None:
-            continue
-        if frame.references.is_reference:
-            between.append((frame, way))
-        yield frame, way
+    first = next((place for place in range(len(frames), 0, -1) if frames[place - 1].references is None), 0)
+    earlier = frames[first:-1]
+    pictures: dict[int, tuple[Frame, MotionField]] = {}
+    found: dict[int, tuple[Frame, MotionField]] = {}
+    # what others lead on by comes first, the last of it first
+    for frame in sorted(earlier, key=lambda one: (not _is_reference(one), -one.index)):
+        near = sorted(pictures.values(), key=lambda one: abs(one[0].index - frame.index))[:_DETOURS]
+        onward = merged(_direct_and_by_way_of(frame, last, near, cell))
+        if onward is not None:
+            found[frame.index] = frame, onward
+            if _is_reference(frame):
+                pictures[frame.index] = frame, onward
+    for index in sorted(found, reverse=True):
+        yield found[index]
+
+
+def _is_reference(frame: Frame) -> bool:
+    return frame.references is not None and frame.references.is_reference
+
+
+def _direct_and_by_way_of(
+    frame: Frame, last: Frame, pictures: Sequence[tuple[Frame, MotionField]], cell: int
+) -> Iterator[MotionField]:
+    """All ways from a frame to the last one: directly, and by way of `pictures` whose motion to the last is given."""
+    yield from _between(frame, last, cell)
+    for picture, onward in pictures:
+        for way in _between(frame, picture, cell):
+            yield joined(way, onward)
+
+
+def _between(frame: Frame, other: Frame, cell: int) -> Iterator[MotionField]:
+    """What is known of a frame's motion to another: its own way, and the other's way to it, turned round."""
+    own = _way(frame, other, cell)
+    if own is not None:
+        yield own
+    if _is_reference(frame):
+        back = _way(other, frame, cell)
+        if back is not None:
+            yield turned_round(back)
 
 
 def _way(frame: Frame, to: Frame, cell: int) -> MotionField | None:
@@ -76,37 +109,58 @@ def _way(frame: Frame, to: Frame, cell: int) -> MotionField | None:
 
 
 def turned_round(field: MotionField) -> MotionField:
-    """Motion from one picture to another as motion from the other to the one, on the same cells.
+    """Motion from one picture to another as motion from the other to the one, on the same square cells.
 
     A cell takes the way of the last cell that arrives in it; where none arrives it is `unreferenced`.
     """
+    known = np.flatnonzero(~field.unreferenced)
+    places = np.rint(positions_in_cells(field.displacement, round(field.cell[0]))).astype(np.intp)
     rows, columns = field.unreferenced.shape
-    to, at = _arrivals(field)
-    displacement, unreferenced = np.zeros((rows * columns, 2), np.float32), np.ones(rows * columns, np.bool_)
-    displacement[to] = -field.displacement.reshape(-1, 2)[at]
+    to = (places[..., 1].clip(0, rows - 1) * columns + places[..., 0].clip(0, columns - 1)).reshape(-1).take(known)
+    unreferenced = np.ones(rows * columns, np.bool_)
     unreferenced[to] = False
-    return MotionField(
-        displacement.reshape(rows, columns, 2), unreferenced.reshape(rows, columns), field.size_hw, field.cell
-    )
+    moved = np.zeros(rows * columns, np.complex64)  # x and y in one
+    moved[to] = -np.ascontiguousarray(field.displacement).view(np.complex64).reshape(-1).take(known)
+    displacement = moved.view(np.float32).reshape(rows, columns, 2)
+    return MotionField(displacement, unreferenced.reshape(rows, columns), field.size_hw, field.cell)
+
+
+def merged(ways: Iterable[MotionField]) -> MotionField | None:
+    """Each cell by the first of the `ways`, on the same cells, that knows it; None if there are none.
+
+    No further ones are asked for where no more than ENOUGH of the cells are unknown.
+    """
+    result: MotionField | None = None
+    for way in ways:
+        if result is None:
+            result = way
+        else:
+            missing = result.unreferenced & ~way.unreferenced
+            displacement = np.where(missing[..., None], way.displacement, result.displacement)
+            result = MotionField(displacement, result.unreferenced & ~missing, way.size_hw, way.cell)
+        if np.count_nonzero(result.unreferenced) <= ENOUGH * result.unreferenced.size:
+            break
+    return result
+
+
+def spread(field: MotionField, reach: float) -> MotionField:
+    """A field whose unknown cells move like the nearest that is known, if that is not further than `reach` pixels."""
+    unknown = field.unreferenced
+    if not unknown.any() or unknown.all():
+        return field
+    away = cv2.distanceTransform(unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    reached = unknown & (away * max(field.cell) <= reach)
+    at = np.flatnonzero(reached)
+    displacement = field.displacement.reshape(-1, 2).copy()
+    displacement[at] = displacement[nearest_known(unknown)[at]]
+    return MotionField(displacement.reshape(field.displacement.shape), unknown & ~reached, field.size_hw, field.cell)
 
 
 def joined(first: MotionField, onward: MotionField) -> MotionField:
-    """Motion along `first` and then along `onward`, on the same cells; `unreferenced` where either is."""
-    rows, columns = first.unreferenced.shape
-    to, at = _arrivals(first)
-    displacement, unreferenced = np.zeros((rows * columns, 2), np.float32), np.ones(rows * columns, np.bool_)
-    displacement[at] = first.displacement.reshape(-1, 2)[at] + onward.displacement.reshape(-1, 2)[to]
-    unreferenced[at] = onward.unreferenced.ravel()[to]
-    return MotionField(
-        displacement.reshape(rows, columns, 2), unreferenced.reshape(rows, columns), first.size_hw, first.cell
-    )
-
-
-def _arrivals(field: MotionField) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The cells in which the cells whose way is known arrive, and those cells: flat indices, (n,) each."""
-    rows, columns = field.unreferenced.shape
-    at = np.flatnonzero(~field.unreferenced)
-    moved = field.displacement.reshape(-1, 2)[at]
-    x = np.floor(at % columns + 0.5 + moved[:, 0] / np.float32(field.cell[1])).astype(np.intp)
-    y = np.floor(at // columns + 0.5 + moved[:, 1] / np.float32(field.cell[0])).astype(np.intp)
-    return y.clip(0, rows - 1) * columns + x.clip(0, columns - 1), at
+    """Motion along `first` and then along `onward`, on the same square cells; `unreferenced` where either is."""
+    places = positions_in_cells(first.displacement, round(first.cell[0]))
+    edge = cv2.BORDER_REPLICATE
+    moved = cv2.remap(onward.displacement, places, None, cv2.INTER_NEAREST, borderMode=edge)
+    lost = cv2.remap(onward.unreferenced.view(np.uint8), places, None, cv2.INTER_NEAREST, borderMode=edge)
+    displacement = np.asarray(first.displacement + moved, np.float32)
+    return MotionField(displacement, first.unreferenced | (lost != 0), first.size_hw, first.cell)
