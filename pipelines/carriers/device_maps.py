@@ -43,12 +43,21 @@ class SentMotion:
         return warped if self.nearest is None else mixed_with(warped, self.nearest)
 
 
-class DeviceProbabilities(Carrier[Tensor]):
-    """`Probabilities` on a device: the payload is (1, classes, h, w)."""
+class _DeviceMaps(Carrier[Tensor]):
+    """Carries maps (1, C, h, w) on the runner's device."""
 
     def __init__(self, runner: NetworkRunner, *, mix_lost: bool, key_scale: float = 1.0) -> None:
         self.runner, self.mix_lost = runner, mix_lost
         self._network = KeyNetwork(runner, key_scale)
+
+    def _moved(self, one: Passenger[Tensor]) -> Tensor:
+        with torch.inference_mode():
+            motion = SentMotion.of(one.motion, self.runner.stride, self.runner.device, mix_lost=self.mix_lost)
+            return motion.moved(one.payload)
+
+
+class DeviceProbabilities(_DeviceMaps):
+    """`Probabilities` on a device: the payload is (1, classes, h, w)."""
 
     def see(self, frame: Frame, clock: Clock) -> Seen[Tensor]:
         """See `Carrier`."""
@@ -77,18 +86,9 @@ class DeviceProbabilities(Carrier[Tensor]):
             mixed = torch.lerp(self._moved(passenger), other, sent(part[None, None], device))
             return self.runner.kept(mixed, passenger.frame.size_hw)
 
-    def _moved(self, one: Passenger[Tensor]) -> Tensor:
-        with torch.inference_mode():
-            motion = SentMotion.of(one.motion, self.runner.stride, self.runner.device, mix_lost=self.mix_lost)
-            return motion.moved(one.payload)
 
-
-class DeviceFeatures(Carrier[Tensor]):
+class DeviceFeatures(_DeviceMaps):
     """`Features` on a device: the payload is (1, channels, h, w)."""
-
-    def __init__(self, runner: NetworkRunner, *, mix_lost: bool, key_scale: float = 1.0) -> None:
-        self.runner, self.mix_lost = runner, mix_lost
-        self._network = KeyNetwork(runner, key_scale)
 
     def see(self, frame: Frame, clock: Clock) -> Seen[Tensor]:
         """See `Carrier`."""
@@ -99,18 +99,9 @@ class DeviceFeatures(Carrier[Tensor]):
 
     def carry(self, passengers: Sequence[Passenger[Tensor]], clock: Clock) -> list[Carried]:
         """See `Carrier`."""
-        with clock("warp"), torch.inference_mode():
+        with clock("warp"):
+            logits = [self.runner.classified(self._moved(one)) for one in passengers]
             return [
-                Carried(
-                    self.runner.kept(
-                        self.runner.classified(
-                            SentMotion.of(
-                                one.motion, self.runner.stride, self.runner.device, mix_lost=self.mix_lost
-                            ).moved(one.payload)
-                        ),
-                        one.frame.size_hw,
-                    ),
-                    one.motion.unreferenced,
-                )
-                for one in passengers
+                Carried(self.runner.kept(own, one.frame.size_hw), one.motion.unreferenced)
+                for one, own in zip(passengers, logits, strict=True)
             ]

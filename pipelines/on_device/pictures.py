@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ...codec import Frame, Planes
-from .transfers import sent
+from .transfers import sent, sent_together
 
 _INVERSE = {
     1: (117489, 138438, 13975, 34925),
@@ -35,8 +34,7 @@ def sent_picture(frame: Frame, device: torch.device) -> Tensor:
     if planes is None:
         return sent(frame.image, device)[None]
     with torch.inference_mode():
-        flat = np.concatenate([part.reshape(-1) for part in (planes.y, planes.u, planes.v)])
-        return rgb_of(sent(flat, device), planes)[None]
+        return rgb_of(sent_together((planes.y, planes.u, planes.v), device), planes)[None]
 
 
 def can_send_planes(frame: Frame) -> bool:
