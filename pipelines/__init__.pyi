@@ -33,6 +33,7 @@ from .router import Predictor as Predictor
 from .runner import NetworkRunner as NetworkRunner
 from .stream import InferenceRequest as InferenceRequest
 from .stream import Places as Places
+from .stream import Runners as Runners
 from .stream import StreamRequest as StreamRequest
 from .stream import Summary as Summary
 from .stream import segment as segment

@@ -1,4 +1,5 @@
 from .jobs import Places as Places
+from .jobs import Runners as Runners
 from .jobs import Summary as Summary
 from .jobs import segment_many as segment_many
 from .request import InferenceRequest as InferenceRequest

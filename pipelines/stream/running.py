@@ -34,8 +34,10 @@ class Report:
     statistics: dict[str, Any] | None = None
 
 
-def segment_stream(request: StreamRequest, on_frame: Callable[[], object] = lambda: None) -> Outcome:
-    """Do what is asked; `on_frame` is called after each frame.
+def segment_stream(
+    request: StreamRequest, on_frame: Callable[[], object] = lambda: None, runners: SharesNetworks | None = None
+) -> Outcome:
+    """Do what is asked; `on_frame` is called after each frame. `runners` holds networks that several calls share.
 
     Raises StreamUsageError, or codec's, data's or segnet's errors, before any work where the request or its input
     cannot work, and StreamError where something fails on the way before there is a frame; else the outcome has that
@@ -46,7 +48,7 @@ def segment_stream(request: StreamRequest, on_frame: Callable[[], object] = lamb
         if not request.quiet:
             sys.stderr.write(f"{text}\n")
 
-    return run_request(request, say, lambda session: _bar(request, session, on_frame)).outcome
+    return run_request(request, say, lambda session: _bar(request, session, on_frame), runners).outcome
 
 
 Watch = Callable[[Session], AbstractContextManager[Callable[[], object]]]

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from ...codec import PRESETS
 from ...console import command, option
 from ...options import Numbers, Size
+from ...pipelines import Precision
 from ...segnet import DEFAULT_MODEL, RUNTIMES
 
-
-@command("modes")
-@click.argument("video", type=click.Path(path_type=Path, exists=True))
-@option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
-@option("--modes", "names", default="frame,motion", show_default=True, help="The first is what others are held to.")
-@option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs every mode once.")
-@option("--max-frames", type=click.IntRange(1), help="Most frames per run.")
-@option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Precision of the networks.",
-)
-def modes(
-    video: Path, model: str, names: str, repeats: int, max_frames: int | None, device: str, precision: Any
-) -> None:
-    """Frames per second of each mode on VIDEO, everything included (decoding, overlay, encoding).
-
-    The modes take turns, `--repeats` times; medians are given. `cpu_ms_per_frame` is processor time over all cores,
-    which other programs disturb less than the wall clock.
-    """
-    from .modes import compare_modes
-
-    compare_modes(video, model, names, repeats, max_frames, device, precision)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+SIZES = ((480, 360), (1280, 720), (1920, 1080))
 
 
 @command("network")
@@ -99,21 +76,61 @@ def threads(
 
 
 @command("speed")
-@click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=FILE)
+@option(
+    "--size",
+    "sizes",
+    type=Size("WxH", example="1280x720"),
+    multiple=True,
+    help="Scale each VIDEO to this size and encode it anew; repeatable. Default: 480x360, 1280x720 and 1920x1080.",
+)
+@option("--as-is", is_flag=True, help="Measure each VIDEO as it is.")
 @option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name or .safetensors file.")
-@option("--frames", type=click.IntRange(2), default=200, show_default=True, help="Most frames per run.")
-@option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Rounds; each runs every row once.")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def speed(video: Path, model: str, frames: int, repeats: int, as_json: bool) -> None:
-    """Frames per second of reading VIDEO and of mode motion, beside plain decoding and transcoding by PyAV.
+@option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@option("--precision", type=click.Choice(get_args(Precision)), default="auto", show_default=True, help="Of networks.")
+@option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="What computes the network.")
+@option("--rows", help="Some of the rows only, comma-separated, by how their names begin, as in decoding,mode auto.")
+@option("--frames", type=click.IntRange(2), default=48, show_default=True, help="Most frames per run.")
+@option("--gop", type=click.IntRange(1), default=48, show_default=True, help="Keyframe distance when encoding anew.")
+@option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs every row once.")
+@option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="About how long a run is to take: slow rows do fewer frames, but some.",
+)
+@option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures to this file.")
+@option("--markdown", is_flag=True, help="Print tables for Markdown, with the stages.")
+def speed(
+    videos: tuple[Path, ...],
+    sizes: tuple[tuple[int, int], ...],
+    as_is: bool,
+    rows: str | None,
+    file: Path | None,
+    markdown: bool,
+    **options: Any,
+) -> None:
+    """Every way of reading VIDEO and every mode, beside decoding and transcoding, and peers, in one run.
 
-    The rows take turns, `--repeats` times; medians are given, and ratios are of runs of the same round. Time and frames
-    of the network are left out, so it is what a frame between keyframes costs. Best on an H.264 film with one reference
-    and few keyframes.
+    The peers are a plain loop around a network, in torch (fp32, eager) and OpenVINO, mvextractor, and AR-Seg written
+    down plainly. What is not installed, or has no weights, is left out, and the reason given.
+
+    Rows take turns; each round begins with another one, after one that warms up. Medians over the rounds are given, and
+    ratios are of runs of the same round. Rows "between keyframes" leave out the network's time and frames. The last
+    column says what bounds a row: its busiest thread, and that one's longest stage.
     """
-    from .speed import measure_speed
+    from ...errors import InputError
+    from .speed import Choices, measure_speed
 
-    measure_speed(video, model, frames, repeats, as_json)
+    if as_is and sizes:
+        raise InputError("--as-is and --size contradict each other; leave one out")
+    chosen = Choices(
+        sizes_hw=() if as_is else tuple((height, width) for width, height in sizes or SIZES),
+        rows=() if rows is None else tuple(row.strip() for row in rows.split(",")),
+        **options,
+    )
+    measure_speed(videos, chosen, file, markdown=markdown)
 
 
 @command("memory")
@@ -127,7 +144,7 @@ def memory(model: str, mode: str, short: int, long_: int) -> None:
     The stream (160x120, a keyframe every 48 frames) is encoded on the fly. Exit status 1 if the long run needs over
     10 % more.
     """
-    from .modes import measure_memory
+    from .memory import measure_memory
 
     measure_memory(model, mode, short, long_)
 

@@ -22,7 +22,7 @@ from ...errors import GopsegError
 from ...pipelines import StreamRequest, segment_stream
 from ..provenance import hardware
 from .looping import loop
-from .modes import LOOP_FRAMES, encode_pan
+from .memory import LOOP_FRAMES, encode_pan
 
 _TENTHS = 10
 _ALLOWED_GROWTH = 0.10

@@ -6,12 +6,11 @@ from ...console import group
 
 _HERE = "gopseg.tools.benchmark"
 _SEGNET = {
-    "modes": (f"{_HERE}.commands:modes", "Frames per second of each mode on a video."),
     "network": (f"{_HERE}.commands:network", "Time of one picture on each runtime: torch, OpenVINO, ONNX Runtime."),
     "threads": (f"{_HERE}.commands:threads", "Frames per second with one and more threads for the network."),
     "endurance": (f"{_HERE}.commands:endurance", "Rate and memory of an hour-long run by tenths."),
     "jobs": (f"{_HERE}.commands:jobs", "Frames per second of several workers against one."),
-    "speed": (f"{_HERE}.commands:speed", "Mode motion beside plain decoding and transcoding."),
+    "speed": (f"{_HERE}.commands:speed", "All reading and all modes, beside decoding and transcoding, and peers."),
     "memory": (f"{_HERE}.commands:memory", "Peak memory of a long run against a short one."),
 }
 _CODEC = {

@@ -1,17 +1,15 @@
-"""`benchmark-segnet modes` and `memory`: speed of the modes side by side, and memory over long runs."""
+"""`benchmark-segnet memory`: memory over long runs."""
 
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import av
 import click
@@ -19,73 +17,14 @@ import numpy as np
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
-from ...console import Existing
 from ...errors import GopsegError, InputError
-from ...pipelines import MODES, StreamRequest, segment_stream
+from ...pipelines import MODES
 from ..provenance import hardware
 
 LOOP_FRAMES = 48
 """Frames of the pan until it begins again."""
 _SIZE_HW = (120, 160)
 _ALLOWED_GROWTH = 0.10
-
-
-def compare_modes(
-    video: Path, model: str, names: str, repeats: int, max_frames: int | None, device: str, precision: Any
-) -> None:
-    """Measure and print; the arguments are those of `benchmark-segnet modes`."""
-    chosen = names.split(",")
-    unknown = [name for name in chosen if name not in MODES]
-    if unknown:
-        raise InputError(f"--modes: unknown mode '{unknown[0]}'; there are: {', '.join(MODES)}")
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(repeats):
-            for name in chosen:
-                runs[name].append(_run(Path(folder), video, name, model, max_frames, device, precision))
-    figures = {name: _summary(reports) for name, reports in runs.items()}
-    for name in chosen[1:]:
-        figures[name][f"times_{chosen[0]}"] = round(figures[name]["fps"] / figures[chosen[0]]["fps"], 2)
-    first = runs[chosen[0]][0]
-    common = {key: first[key] for key in ("source", "size_hw", "model", "device", "precision", "runtime", "frames")}
-    click.echo(json.dumps({**common, "hardware": hardware(), "repeats": repeats, "modes": figures}, indent=2))
-
-
-def _run(
-    folder: Path, video: Path, mode: str, model: str, max_frames: int | None, device: str, precision: Any
-) -> dict[str, Any]:
-    """The statistics of one run of `segment-stream`."""
-    stats = folder / "stats.json"
-    request = StreamRequest(
-        source=str(video),
-        output=folder / "out.mp4",
-        mode=mode,
-        model=model,
-        max_frames=max_frames,
-        device=device,
-        precision=precision,
-        stats_file=stats,
-        existing=Existing.REPLACE,
-        quiet=True,
-    )
-    segment_stream(request)
-    report: dict[str, Any] = json.loads(stats.read_text())
-    return report
-
-
-def _summary(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Medians over runs."""
-    stages = {
-        stage: round(statistics.median(report["stages_ms"][stage]["median"] for report in reports), 2)
-        for stage in reports[0]["stages_ms"]
-    }
-    return {
-        "fps": round(statistics.median(report["fps"] for report in reports), 2),
-        "fps_of_runs": [report["fps"] for report in reports],
-        "cpu_ms_per_frame": round(statistics.median(report["cpu_ms_per_frame"] for report in reports), 2),
-        "network_frames": reports[0]["network_frames"],
-        "stages_ms": stages,
-    }
 
 
 def measure_memory(model: str, mode: str, short: int, long_: int) -> None:

@@ -1,0 +1,2 @@
+from .measuring import Choices as Choices
+from .measuring import measure_speed as measure_speed
