@@ -62,12 +62,14 @@ def network(models: tuple[str, ...], size: tuple[int, int], repeats: int, rows: 
 def threads(
     video: Path, model: str, mode: str, runtime: str, threads: str, repeats: int, max_frames: int | None
 ) -> None:
-    """Frames per second of `segment-stream` on VIDEO, in fp32, with each number of threads for the network.
+    """How VIDEO is labelled fastest: by how many threads of the network, and how many pictures at a time, in fp32.
 
-    The reader and the writer have threads of their own. Runs take turns; medians are given as JSON.
+    Frames per second of `segment-stream` with each number of threads for the network, where the reader, the labels and
+    the writer have threads of their own; and of the network alone with as many threads for a picture, and with as many
+    pictures at a time on one thread each. Runs take turns; medians are given as JSON.
     """
     from ...errors import InputError
-    from .networks import compare_threads
+    from .threads import compare_threads
 
     counts = [int(part) for part in threads.split(",") if part.strip().isdecimal() and int(part)]
     if not counts or len(counts) != len(threads.split(",")):

@@ -7,7 +7,7 @@ from ...console import group
 _HERE = "gopseg.tools.benchmark"
 _SEGNET = {
     "network": (f"{_HERE}.commands:network", "Time of one picture on each runtime: torch, OpenVINO, ONNX Runtime."),
-    "threads": (f"{_HERE}.commands:threads", "Frames per second with one and more threads for the network."),
+    "threads": (f"{_HERE}.commands:threads", "How many threads for the network, and pictures at a time."),
     "endurance": (f"{_HERE}.commands:endurance", "Rate and memory of an hour-long run by tenths."),
     "jobs": (f"{_HERE}.commands:jobs", "Frames per second of several workers against one."),
     "speed": (f"{_HERE}.commands:speed", "All reading and all modes, beside decoding and transcoding, and peers."),

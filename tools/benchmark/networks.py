@@ -1,16 +1,11 @@
-"""`benchmark-segnet network` and `threads`: one network on several runtimes, and a stream with several threads."""
+"""`benchmark-segnet network`: one network on several runtimes."""
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...errors import GopsegError
 from ...pipelines import NetworkRunner
 from ...segnet import ModelError, load_network
 from ..provenance import hardware
@@ -101,43 +95,3 @@ def table(timed: Mapping[str, Mapping[str, float]], missing: Mapping[str, str]) 
         for name, row in timed.items()
     ]
     return "\n".join(lines + [f"{name:{width}}  left out: {reason}" for name, reason in missing.items()])
-
-
-def compare_threads(
-    video: Path, model: str, mode: str, runtime: str, threads: Sequence[int], repeats: int, max_frames: int | None
-) -> None:
-    """Measure and print; the arguments are those of `benchmark-segnet threads`."""
-    runs: dict[int, list[dict[str, Any]]] = {count: [] for count in threads}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(repeats):
-            for count in threads:
-                runs[count].append(_run(Path(folder), video, model, mode, runtime, count, max_frames))
-    figures = {
-        count: {
-            "fps": round(statistics.median(each["fps"] for each in reports), 2),
-            "fps_of_runs": [each["fps"] for each in reports],
-            "cpu_ms_per_frame": round(statistics.median(each["cpu_ms_per_frame"] for each in reports), 2),
-        }
-        for count, reports in runs.items()
-    }
-    first = runs[threads[0]][0]
-    common = {key: first[key] for key in ("source", "size_hw", "model", "mode", "runtime", "precision", "frames")}
-    report = {**common, "cores": os.cpu_count(), "hardware": hardware(), "repeats": repeats, "threads": figures}
-    click.echo(json.dumps(report, indent=2))
-
-
-def _run(
-    folder: Path, video: Path, model: str, mode: str, runtime: str, threads: int, max_frames: int | None
-) -> dict[str, Any]:
-    """The statistics of one run of `segment-stream` whose network has so many threads."""
-    stats = folder / "stats.json"
-    command = [sys.executable, "-m", "gopseg", "segment", str(video), "--model", model, "--mode", mode, "-y", "-q"]
-    command += ["--runtime", runtime, "--precision", "fp32", "-o", str(folder / "out.mp4"), "--stats", str(stats)]
-    command += [] if max_frames is None else ["--max-frames", str(max_frames)]
-    done = subprocess.run(
-        command, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stderr=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        raise GopsegError(f"segment-stream ended with status {done.returncode}: {done.stderr.strip()}")
-    report: dict[str, Any] = json.loads(stats.read_text())
-    return report

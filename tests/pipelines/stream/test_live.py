@@ -8,11 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from gopseg.codec import Frame, SourceError, open_video
 from gopseg.pipelines import MODES
 from gopseg.pipelines.inputs import LiveVideo, open_source, reencoded
 from gopseg.pipelines.stream.live_queue import LatestAhead
+from tests.pipelines.stream.serving import Server, send
 
 GOP = 6
 
@@ -36,43 +36,26 @@ def transport(tmp_path, make_clip, square_images) -> bytes:
     return make_clip(tmp_path / "x.ts", square_images * 4, container="mpegts").read_bytes()
 
 
-class Server:
+class Planned(Server):
     """Answers each connection by the next of `plan`: the bytes to send, and seconds to hold on for afterwards."""
 
     def __init__(self) -> None:
+        super().__init__(self._answer)
         self.plan: list[tuple[bytes, float]] = []
-        self.released = threading.Event()
-        outer = self
+        self.address += "/live.ts"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if not outer.plan:
-                    return self.send_error(503)
-                data, hold = outer.plan.pop(0)
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(data)
-                self.wfile.flush()
-                outer.released.wait(hold)
-                return None
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_port}/live.ts"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        if not self.plan:
+            return request.send_error(503)
+        data, hold = self.plan.pop(0)
+        send(request, data)
+        self.released.wait(hold)
+        return None
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server() -> Iterator[Planned]:
+    server = Planned()
     yield server
     server.close()
 
@@ -87,7 +70,7 @@ def cut(data: bytes, share: float) -> bytes:
     return data[: round(len(data) * share) // 188 * 188]
 
 
-def test_a_drop_is_connected_again_at_a_keyframe(server: Server, transport: bytes) -> None:
+def test_a_drop_is_connected_again_at_a_keyframe(server: Planned, transport: bytes) -> None:
     late = transport[len(cut(transport, 0.55)) :]  # begins inside a GOP
     server.plan = [(cut(transport, 0.4), 0), (transport[:376] + late, 0)]
     told = []
@@ -112,7 +95,7 @@ def test_a_drop_is_connected_again_at_a_keyframe(server: Server, transport: byte
     assert all(step == pytest.approx(0.04, abs=1e-3) for step in steps)
 
 
-def test_attempts_are_counted_and_end(server: Server, transport: bytes) -> None:
+def test_attempts_are_counted_and_end(server: Planned, transport: bytes) -> None:
     server.plan = [(cut(transport, 0.5), 0), (b"no video", 0), (transport, 0)]
     with live(server.address, reconnect=2) as source:
         frames = []
@@ -123,7 +106,7 @@ def test_attempts_are_counted_and_end(server: Server, transport: bytes) -> None:
     assert len(frames) - source.gaps[0].after_frames == 48
 
 
-def test_a_stall_times_out(server: Server, transport: bytes) -> None:
+def test_a_stall_times_out(server: Planned, transport: bytes) -> None:
     server.plan = [(cut(transport, 0.5), 60), (transport, 60)]
     with live(server.address, reconnect=1, timeout=0.8) as source:
         frames = []
@@ -135,7 +118,7 @@ def test_a_stall_times_out(server: Server, transport: bytes) -> None:
     assert len(frames) > 48
 
 
-def test_without_reconnect_an_end_is_an_end(server: Server, transport: bytes) -> None:
+def test_without_reconnect_an_end_is_an_end(server: Planned, transport: bytes) -> None:
     server.plan = [(transport, 0)]
     with live(server.address, reconnect=0) as source:
         assert [frame.index for frame in reads(source)] == list(range(48))
@@ -150,7 +133,7 @@ def reads(source: LiveVideo) -> Iterator[Frame]:
         return
 
 
-def test_another_size_is_no_return(server: Server, transport: bytes, tmp_path, make_clip) -> None:
+def test_another_size_is_no_return(server: Planned, transport: bytes, tmp_path, make_clip) -> None:
     other = make_clip(tmp_path / "o.ts", [np.zeros((48, 80, 3), np.uint8)] * 12, container="mpegts").read_bytes()
     server.plan = [(cut(transport, 0.5), 0), (other, 0)]
     with (
@@ -160,7 +143,7 @@ def test_another_size_is_no_return(server: Server, transport: bytes, tmp_path, m
         list(source)
 
 
-def test_re_encoding_starts_a_gop_with_each_connection(server: Server, transport: bytes) -> None:
+def test_re_encoding_starts_a_gop_with_each_connection(server: Planned, transport: bytes) -> None:
     server.plan = [(cut(transport, 0.5), 0), (transport, 0)]
     with live(server.address, reconnect=1) as source:
         frames = []
@@ -169,7 +152,7 @@ def test_re_encoding_starts_a_gop_with_each_connection(server: Server, transport
     assert [frame.index for frame in frames if frame.is_keyframe] == [0, source.gaps[0].after_frames]
 
 
-def test_the_command_reports_gaps(stream, tmp_path: Path, server: Server, transport: bytes) -> None:
+def test_the_command_reports_gaps(stream, tmp_path: Path, server: Planned, transport: bytes) -> None:
     server.plan = [(cut(transport, 0.5), 0), (transport, 0)]
     result = stream(server.address, "--reconnect", "1", "--timeout", "5", "--stats", "s.json", "--save", "labels")
     assert result.exit_code == 1  # the second drop has no return; everything before it is kept
@@ -392,32 +375,23 @@ def test_ffmpeg_piped_in(model_file: Path, tmp_path: Path, square_clip: Path) ->
         assert len(list(container.decode(video=0))) == 12
 
 
-class Pictures(BaseHTTPRequestHandler):
+def answer_with_pictures(request: BaseHTTPRequestHandler) -> None:
     """Multipart JPEG, as cameras send it: twelve pictures, five a second, no word on times."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-        self.end_headers()
-        for index in range(12):
-            picture = cv2.imencode(".jpg", np.full((48, 64, 3), 10 * index, np.uint8))[1].tobytes()
-            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-            self.wfile.write(head.encode() + picture + b"\r\n")
-            self.wfile.flush()
-            time.sleep(0.2)
-        self.wfile.write(b"--next--\r\n")
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    send(request, b"", Content_Type="multipart/x-mixed-replace; boundary=next")
+    for index in range(12):
+        picture = cv2.imencode(".jpg", np.full((48, 64, 3), 10 * index, np.uint8))[1].tobytes()
+        head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+        request.wfile.write(head.encode() + picture + b"\r\n")
+        request.wfile.flush()
+        time.sleep(0.2)
+    request.wfile.write(b"--next--\r\n")
 
 
 @pytest.fixture
 def camera() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/video.mjpg"
-    server.shutdown()
-    server.server_close()
+    server = Server(answer_with_pictures)
+    yield f"{server.address}/video.mjpg"
+    server.close()
 
 
 def test_pictures_without_times_get_those_of_their_arrival(camera: str) -> None:

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from gopseg.segnet import ModelError
 from gopseg.tools.benchmark import networks
 from gopseg.tools.benchmark.commands import network, threads
+from gopseg.tools.benchmark.threads import compare_alone
 
 
 def test_calls_take_turns_after_one_that_warms_up():
@@ -39,8 +42,6 @@ def test_rows_are_compared_with_the_first_and_what_cannot_be_made_is_named(monke
 
 
 def test_the_plain_network_and_the_loaded_one_are_run():
-    import numpy as np
-
     image = np.zeros((16, 20, 3), np.uint8)
     for row in networks.ROWS[:2]:
         assert networks.make_call("swiftnet-lite0-camvid", row, image)() is not None
@@ -57,3 +58,12 @@ def test_what_cannot_be_is_refused(command, arguments, reason):
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 2
     assert reason in result.stderr
+
+
+def test_the_network_alone_is_split_among_threads_in_both_ways():
+    image = np.zeros((16, 20, 3), np.uint8)
+    before = torch.get_num_threads()
+    found = compare_alone("swiftnet-lite0-camvid", "torch", image, (1, 2), 1)
+    assert [(each["threads_a_picture"], each["in_flight"]) for each in found] == [(1, 1), (2, 1), (1, 2)]
+    assert all(each["pictures_per_second"] > 0 and each["cpu_ms_per_picture"] > 0 for each in found)
+    assert torch.get_num_threads() == before

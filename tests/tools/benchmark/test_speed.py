@@ -96,6 +96,7 @@ def test_modes_beside_decoding_and_transcoding(clip: Path, model_file: Path, tmp
     report = json.loads((tmp_path / "r.json").read_text())
     (table,) = report["tables"]
     assert (table["size_hw"], table["is_encoded_anew"]) == ([64, 96], False)
+    assert table["computed_by"] == "torch in fp32"
     found = table["rows"]
     assert found["mode frame"]["network_frames"] == found["mode frame"]["frames"]
     assert found["mode motion"]["network_frames"] < found["mode motion"]["frames"] == 14
@@ -107,7 +108,7 @@ def test_modes_beside_decoding_and_transcoding(clip: Path, model_file: Path, tmp
     assert motion["of_decoding"]["by_clock"] == pytest.approx(ratio, rel=0.05, abs=2e-3)
     assert {"read", "network", "motion", "labels", "write"} <= set(motion["stages_ms"])
     assert {"overlay", "encode"} <= set(found["between keyframes, overlay"]["stages_ms"])
-    assert "needs weights" in table["left_out"]["mode lr"] or "lr" in table["left_out"]["mode lr"]
+    assert "'random' has no LR branch" in table["left_out"]["mode lr"]
     assert set(table["composition_ms"]) == {"1", "6", "11"}
     assert {"between keyframes, labels / decoding", "reading with vectors / decoding"} < set(table["goals"])
     assert all(goal["met"] == (goal["ratio"] >= goal["least"]) for goal in table["goals"].values() if "least" in goal)

@@ -114,6 +114,7 @@ def _measured(
         "is_encoded_anew": video != source,
         "gop": choices.gop if video != source else None,
         "model": choices.model,
+        "computed_by": " and ".join(sorted(streams.computed)),
         "hardware": hardware(),
         "rows": {
             row.name: row_report(row, found, (DECODING, TRANSCODING), cores()) for row in rows if row.name in found

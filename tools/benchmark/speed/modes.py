@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Streams:
     precision: Precision
     runtime: Runtime
     runners: Runners
+    computed: set[str] = field(default_factory=set)
+    """What computed the network: runtime and precision."""
 
     def rows(self, most: int) -> Iterator[Row]:
         """A row for each mode with label images, one with an overlay; and for what mode motion takes between keyframes,
@@ -67,6 +69,7 @@ class Streams:
         segment_stream(request, lambda: cpu.append(time.process_time()), self.runners)
         cpu.append(time.process_time())
         found: dict[str, Any] = json.loads(file.read_text())
+        self.computed.add(f"{found['runtime']} in {found['precision']}")
         stages = {name: each["mean"] * each["frames"] for name, each in found["stages_ms"].items()}
         labelled, seen = found["frames"], found["network_frames"]
         if not between:

@@ -64,13 +64,13 @@ Classify = Callable[[NDArray[np.uint8]], Tensor]
 
 @cache
 def classifier(model: str, runtime: str, device: str, threads: int | None) -> Classify:  # noqa: ARG001 - of the cache
-    """The network on a runtime: torch in fp32, eager, as it was trained, or OpenVINO in fp32. ModelError where it
-    cannot be."""
+    """The network on a runtime: torch in fp32, eager, as it was trained, or OpenVINO as segment-stream takes it (int8
+    where there is such a graph). ModelError where it cannot be."""
     network = load_network(model)
     if runtime == "torch":
         plain: Any = network.to(device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return lambda image: plain(plain.normalise(torch.from_numpy(image).to(device)[None]).contiguous())
-    runner = NetworkRunner(network, device="cpu", precision="fp32", runtime="openvino")
+    runner = NetworkRunner(network, device="cpu", precision="auto", runtime="openvino")
     return lambda image: torch.from_numpy(runner.logits(image)).permute(2, 0, 1)[None]
 
 

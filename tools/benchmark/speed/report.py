@@ -146,7 +146,8 @@ def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 def _title(table: Mapping[str, Any]) -> str:
     height, width = table["size_hw"]
     encoded = f", encoded at GOP {table['gop']}" if table["is_encoded_anew"] else ""
-    return f"{table['source']}, {width}x{height}{encoded}; {table['model']}; {table['hardware']}"
+    computed = f" by {table['computed_by']}" if table["computed_by"] else ""
+    return f"{table['source']}, {width}x{height}{encoded}; {table['model']}{computed}; {table['hardware']}"
 
 
 def _goal_lines(table: Mapping[str, Any]) -> list[str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +12,31 @@ import pytest
 
 from gopseg.pipelines.stream.jobs import live as module
 from gopseg.pipelines.stream.jobs.runners import Runners
+from tests.pipelines.stream.serving import Server, send
 
 
-class Server:
+class Recordings(Server):
     """Sends `data` to everyone who asks for it; to /held/... only its first part, and then nothing until `released`."""
 
     def __init__(self, data: bytes) -> None:
-        self.released = threading.Event()
-        outer = self
+        super().__init__(self._answer)
+        self._data = data
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if "missing" in self.path:
-                    return self.send_error(404)
-                is_held = "held" in self.path
-                self.send_response(200)
-                if not is_held:
-                    self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data[: len(data) * 2 // 3 // 188 * 188] if is_held else data)
-                self.wfile.flush()
-                if is_held:
-                    outer.released.wait(30)
-                return None
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        data = self._data
+        if "missing" in request.path:
+            request.send_error(404)
+        elif "held" in request.path:
+            send(request, data[: len(data) * 2 // 3 // 188 * 188])
+            self.released.wait(30)
+        else:
+            send(request, data, Content_Length=len(data))
 
 
 @pytest.fixture
 def server(tmp_path: Path, make_clip, square_images) -> Iterator[Server]:
     clip = make_clip(tmp_path / "x.ts", square_images * 2, container="mpegts")
-    server = Server(clip.read_bytes())
+    server = Recordings(clip.read_bytes())
     yield server
     server.close()
 
