@@ -50,10 +50,13 @@ def evaluate_distances(request: Request, runners: dict[str, SharedRunner]) -> Ou
         frame_rate=request.fps,
         limit=request.limit,
         consistency=request.consistency,
+        encoding=request.encode,
     )
     gops, bitrates, tag = request.gops, request.bitrate, ""
     if not isinstance(protocol, ClipProtocol):  # encoded already
         gops, bitrates, tag = [protocol.data.gop], (0,), protocol.data.tag
+    elif protocol.encoding != "gops":
+        gops, bitrates, tag = [protocol.gop], (0,), protocol.encoding
     records: list[dict[str, Any]] = []
     gallery: Gallery | None = None
     with tqdm(
@@ -66,7 +69,7 @@ def evaluate_distances(request: Request, runners: dict[str, SharedRunner]) -> Ou
                 protocol.run(evaluation, gop, bitrate, bar.update)
                 bar.clear()
                 made = make_records(evaluation.results, backbones, bitrate, tag)
-                print_distances(made, f"GOP {gop}, {tag or bitrate_tag(bitrate)}")
+                print_distances(made, f"GOP {gop}, {tag or bitrate_tag(bitrate)}", by_distance=request.encode == "gops")
                 if request.by_interval:
                     print_intervals(made)
                 records += made
@@ -98,7 +101,12 @@ def clip_settings(protocol: Protocol, tag: str) -> dict[str, Any]:
     if not isinstance(protocol, ClipProtocol):
         return {"tag": tag}
     followed = protocol.consistency if protocol.is_dense else "none"
-    return {"frame_rate": protocol.frame_rate, "consistency": followed, "encodings": protocol.starts}
+    return {
+        "frame_rate": protocol.frame_rate,
+        "consistency": followed,
+        "encodings": protocol.starts,
+        "encoding": protocol.encoding,
+    } | ({"tag": tag} if tag else {})
 
 
 def evaluate_stills(request: Request, runner: NetworkRunner) -> Outcome:

@@ -31,6 +31,7 @@ LABELLED_ONLY = (
     "stills",
     "flip",
     "scales",
+    "encode",
 )
 """Options that mean nothing without labels."""
 
@@ -99,6 +100,15 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         help="Bits per second, as in 750k or 2.5M; repeatable.",
     ),
     option(
+        "--encode",
+        group=STREAMS,
+        type=click.Choice(["gops", "x264"]),
+        default="gops",
+        show_default=True,
+        help="How labelled video is encoded: in closed GOPs of --gop frames without B-frames, or each sequence once by "
+        "libx264's own defaults (B-frames, several references, GOPs of up to 250), as most video is.",
+    ),
+    option(
         "--fps",
         group=STREAMS,
         type=click.FloatRange(0, min_open=True),
@@ -147,8 +157,8 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         "--cache",
         group=RUNNING,
         type=click.Path(path_type=Path, file_okay=False),
-        help="With VIDEO: a folder of what the network said of each picture, which is added to, so that the network "
-        "sees no picture twice, whenever it is measured again.",
+        help="A folder of what the network said of each picture, which is added to, so that the network sees no "
+        "picture twice, whenever it is measured again.",
     ),
     option(
         "-o",
@@ -182,8 +192,8 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
         )
     if not videos and "max_frames" in given:
         raise InputError("--max-frames is for VIDEO files; for labelled data take --limit")
-    if not videos and "cache" in given:
-        raise InputError("--cache is for VIDEO files; for labelled data leave it out")
+    if options["encode"] != "gops" and (foreign := [name for name in ("gop", "bitrate", "stills") if name in given]):
+        raise InputError(f"--{foreign[0]} does not go with --encode {options['encode']}; leave one of them out")
     report = None if output is None else output / "report.html"
     if report is not None and report.exists() and existing is not Existing.REPLACE:
         if existing is Existing.KEEP:
@@ -201,7 +211,7 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
     else:
         from .evaluating import evaluate
 
-        options = {name: value for name, value in options.items() if name not in ("max_frames", "cache")}
+        options = {name: value for name, value in options.items() if name != "max_frames"}
         evaluate(output=output, **options)
     if report is not None:
         click.echo(f"report: {report.resolve()}")

@@ -21,12 +21,12 @@ ROWS = (
 """Below the distances: what a line is called, and its key in a record."""
 
 
-def print_distances(records: Sequence[dict[str, Any]], title: str) -> None:
-    """mIoU_d of every variant, as a table."""
+def print_distances(records: Sequence[dict[str, Any]], title: str, *, by_distance: bool = True) -> None:
+    """mIoU of every variant as a table, `by_distance` and on the whole."""
     width = max(10, *(len(record["variant"]) + 2 for record in records))
     click.echo(title)
-    click.echo("     d" + "".join(record["variant"].rjust(width) for record in records))
-    for d in range(records[0]["gop"]):
+    click.echo(("     d" if by_distance else "      ") + "".join(record["variant"].rjust(width) for record in records))
+    for d in range(records[0]["gop"] if by_distance else 0):
         click.echo(f"{d:6d}" + "".join(f"{record['miou_d'][d]:{width}.4f}" for record in records))
     for name, key in ROWS:
         click.echo(f"{name:>6}" + "".join(f"{record[key]:{width}.4g}" for record in records))

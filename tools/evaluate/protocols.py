@@ -14,10 +14,25 @@ from typing import Literal
 from ...codec import Frame, open_video
 from ...data import Clip, LabelledSequence, ProcessedFrame, ProcessedFrames, dense_clips, sparse_clips
 from ...segnet import FLOWS, Flow
-from .measuring import Evaluation, FlowMatcher, Labels, Matcher, PairMotion, encode_clip, follow_codec, no_match
+from .measuring import (
+    LONGEST_GOP,
+    Encoding,
+    Evaluation,
+    FlowMatcher,
+    Labels,
+    Matcher,
+    PairMotion,
+    encode_by_defaults,
+    encode_clip,
+    follow_codec,
+    no_match,
+)
 from .processed_frames import frames_of
 
 Consistency = Literal["flow", "raft", "codec", "none"]
+
+COUNTED = 8
+"""Frames on which operations are counted where GOPs are not ours."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,9 @@ class ClipProtocol:
     Dense: every frame is labelled; each sequence is encoded once for each of its first `gop` starts, or of the first
     `starts`, and every frame is segmented. Sparse: each labelled frame is encoded at each distance, and what lies
     between is only passed over, so that there are no neighbours to be consistent with.
+
+    Where the `encoding` is libx264's own, densely labelled sequences are in GOPs of up to LONGEST_GOP frames, and are
+    read with recovered references.
     """
 
     sequences: Sequence[LabelledSequence]
@@ -34,6 +52,12 @@ class ClipProtocol:
     frame_rate: float
     consistency: Consistency = "flow"
     starts: int | None = None
+    encoding: Encoding = "gops"
+
+    @property
+    def gop(self) -> int:
+        """The longest GOP there can be by the defaults of libx264."""
+        return min(LONGEST_GOP, max(len(sequence) for sequence in self.sequences))
 
     @property
     def name(self) -> str:
@@ -66,16 +90,21 @@ class ClipProtocol:
         flow = FLOWS["raft"]() if self.is_dense and self.consistency == "raft" else None
         matcher: Matcher = no_match
         matched: LabelledSequence | None = None
+        is_ours = self.encoding == "gops"
+        reads = {"qp": evaluation.reads_qp, "references": not is_ours}
         with tempfile.TemporaryDirectory() as folder:
             for i, clip in enumerate(self.clips(gop)):
                 if clip.sequence is not matched:  # only one sequence's motion is kept: 12 bytes a pixel and frame
                     matcher, matched = self._matcher(clip.sequence, flow), clip.sequence
                 file = Path(folder) / "clip.mp4"
-                encode_clip(clip, file, bitrate_bps=bitrate_bps, frame_rate=self.frame_rate)
+                if is_ours:
+                    encode_clip(clip, file, bitrate_bps=bitrate_bps, frame_rate=self.frame_rate)
+                else:
+                    encode_by_defaults(clip, file, frame_rate=self.frame_rate)
                 if i == 0:
-                    evaluation.count_operations(partial(_frames_of, file, gop, qp=evaluation.reads_qp))
+                    evaluation.count_operations(partial(_frames_of, file, gop if is_ours else COUNTED, **reads))
                 last = max(clip.scored) + 1
-                with _opened(file, last, qp=evaluation.reads_qp) as frames:
+                with _opened(file, last, **reads) as frames:
                     evaluation.run(
                         frames,
                         partial(_labels_of, clip, frozenset(clip.scored)),
@@ -148,13 +177,13 @@ def _size_hw(sequence: LabelledSequence) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(file: Path, count: int, *, qp: bool) -> Iterator[Iterator[Frame]]:
-    with open_video(file, qp=qp) as video:
+def _opened(file: Path, count: int, *, qp: bool, references: bool) -> Iterator[Iterator[Frame]]:
+    with open_video(file, qp=qp, references=references) as video:
         yield islice(video, count)
 
 
-def _frames_of(file: Path, count: int, *, qp: bool) -> Iterator[Frame]:
-    with _opened(file, count, qp=qp) as frames:
+def _frames_of(file: Path, count: int, *, qp: bool, references: bool) -> Iterator[Frame]:
+    with _opened(file, count, qp=qp, references=references) as frames:
         yield from frames
 
 

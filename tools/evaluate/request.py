@@ -19,7 +19,7 @@ from ...pipelines import NetworkRunner
 from ...segnet import load_network
 from ..class_matching import Relabelling, match_classes
 from ..provenance import hardware, sha256, weights_sha256
-from .measuring import SharedRunner, Views, separate_views
+from .measuring import Encoding, SharedRunner, Views, separate_views
 from .models import branch_files
 from .variants import Variant, make_variants, parse_sweeps, parse_values
 
@@ -46,6 +46,8 @@ class Request:
     device: str
     precision: Any
     runtime: Any
+    cache: Path | None = None
+    encode: Encoding = "gops"
 
     @cached_property
     def variants(self) -> list[Variant]:
@@ -72,7 +74,13 @@ class Request:
             raise InputError("--flip and --scales average over views of single frames; add --stills")
         models = [self.model] if self.stills else [variant.model for variant in self.variants]
         return {
-            model: SharedRunner(load_network(model), device=self.device, precision=self.precision, runtime=self.runtime)
+            model: SharedRunner(
+                load_network(model),
+                device=self.device,
+                precision=self.precision,
+                runtime=self.runtime,
+                cache=self.cache,
+            )
             for model in dict.fromkeys(models)
         }
 

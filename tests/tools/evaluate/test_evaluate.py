@@ -20,9 +20,10 @@ from gopseg.pipelines import MODES, CodecReads, Mode, Options, Pipeline, Scored
 from gopseg.segnet import PropagationModel, PropagationSettings, SwiftNet, save_model, save_propagation
 from gopseg.tools.evaluate import protocols
 from gopseg.tools.evaluate.main import main
+from gopseg.tools.evaluate.measuring.clip_files import encode_by_defaults, encode_clip
 from gopseg.tools.evaluate.measuring.correspondence import FlowMatcher
 from gopseg.tools.evaluate.measuring.flops import network_gflops
-from gopseg.tools.evaluate.measuring.scoring import Evaluation, encode_clip
+from gopseg.tools.evaluate.measuring.scoring import Evaluation
 from gopseg.tools.evaluate.measuring.shared_runner import SharedRunner
 from gopseg.tools.evaluate.processed_frames import ComposedMotion
 from gopseg.tools.evaluate.protocols import ClipProtocol
@@ -301,6 +302,41 @@ def test_the_text_file_is_as_ar_segs(clip, tmp_path):
     values = [float(line) for line in lines]
     assert len(values) == 3
     assert values[-1] == pytest.approx(np.mean(values[:-1]))
+
+
+def test_the_defaults_of_x264_are_encoded_once_with_b_frames(clip, tmp_path):
+    root, weights = clip
+    arguments = ("--root", root, "--model", weights, "--precision", "fp32", "--runtime", "torch", "--encode", "x264")
+    first = call(*arguments, "--modes", "frame,motion,auto", "--cache", tmp_path / "known", "-o", tmp_path / "first")
+    assert first.exit_code == 0, first.output
+    report = json.loads((tmp_path / "first" / "report.json").read_text())
+    assert report["settings"]["encoding"] == "x264"
+    for record in report["modes"]:
+        assert (record["gop"], record["frames"], np.sum(record["confusion"])) == (5, 5, 5 * SIZE[0] * SIZE[1])
+    (folder,) = (tmp_path / "known").iterdir()
+    assert len(list(folder.iterdir())) == 5, "each picture was seen once, by all modes together"
+    for file in folder.iterdir():  # from now on the network says the first class everywhere
+        np.savez(file, logits=np.eye(11)[0] * np.ones_like(np.load(file)["logits"]), seconds=1.0)
+    again = call(*arguments, "--modes", "frame", "--cache", tmp_path / "known", "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    (frame,) = json.loads((tmp_path / "again" / "report.json").read_text())["modes"]
+    assert np.sum(np.array(frame["confusion"])[:, 1:], (0, 1)) == 0 or np.sum(np.array(frame["confusion"])[1:]) == 0
+
+
+def test_such_streams_have_b_frames_and_several_references(sequence, tmp_path):
+    (clip,) = dense_clips(sequence, 250, starts=1)
+    encode_by_defaults(clip, tmp_path / "clip.mp4", frame_rate=15)
+    with open_video(tmp_path / "clip.mp4", references=True) as video:
+        frames = list(video)
+    assert len(frames) == 7
+    assert {"I", "P", "B"} == {frame.pict_type for frame in frames}
+    assert [frame.distance for frame in frames] == list(range(7))
+
+
+@pytest.mark.parametrize("more", [("--gop", 12), ("--bitrate", "1M"), ("--stills",), ("--dataset", "cityscapes")])
+def test_what_does_not_go_with_the_defaults_of_x264_is_refused(clip, more):
+    result = call("--root", clip[0], "--model", clip[1], "--encode", "x264", *more)
+    assert result.exit_code == 2, result.output
 
 
 def test_sweeps_are_evaluated_in_every_combination(clip, tmp_path):

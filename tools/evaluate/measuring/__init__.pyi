@@ -3,6 +3,10 @@ from .agreement import ModeAgreement as ModeAgreement
 from .averaging import Views as Views
 from .averaging import averaged_labels as averaged_labels
 from .averaging import separate_views as separate_views
+from .clip_files import LONGEST_GOP as LONGEST_GOP
+from .clip_files import Encoding as Encoding
+from .clip_files import encode_by_defaults as encode_by_defaults
+from .clip_files import encode_clip as encode_clip
 from .correspondence import FlowMatcher as FlowMatcher
 from .correspondence import Matcher as Matcher
 from .correspondence import PairMotion as PairMotion
@@ -11,5 +15,4 @@ from .correspondence import no_match as no_match
 from .scoring import Evaluation as Evaluation
 from .scoring import Labels as Labels
 from .scoring import ModeResult as ModeResult
-from .scoring import encode_clip as encode_clip
 from .shared_runner import SharedRunner as SharedRunner

@@ -6,15 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....codec import EncodeSettings, Frame, pictures_of_images, transcode
-from ....data import Clip
+from ....codec import Frame
 from ....errors import InputError
 from ....pipelines import AUTO, Pipeline, Prediction
 from ....segnet import (
@@ -301,10 +298,3 @@ class _Course:
 def _sizes_differ(name: str, labels: Labels, frame: Labels) -> str:
     sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (labels, frame)]
     return f"the labels of '{name}' are {sizes[0]} pixels, its frame is {sizes[1]}; make them equal"
-
-
-def encode_clip(clip: Clip, file: Path, *, bitrate_bps: int, frame_rate: float) -> None:
-    """The clip's images as an H.264 file, the way `preprocess encode` writes it."""
-    rate = Fraction(frame_rate).limit_denominator(1001)
-    pictures = pictures_of_images(clip.images(), clip.name, rate, len(clip))
-    transcode(pictures, file, EncodeSettings(gop=clip.gop, bitrate_bps=bitrate_bps))
