@@ -9,6 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 F = TypeVar("F", bound=Callable[..., Any])
 VARIABLE = "GOPSEG_COMPILED"
 """The environment variable that says when compiled loops are used: `auto` (the default), `now` or `never`."""
@@ -67,6 +70,12 @@ class Loops:
             _log.debug("%s: no compiled loops: %s", self._name, error)
         except Exception as error:
             _log.warning("%s: loops cannot be compiled, NumPy takes their place: %s", self._name, error)
+
+
+def for_loops(array: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
+    """An array as signatures of loops describe it: of one `kind` of numbers, without gaps, and one that may be written
+    to; a copy where it is not."""
+    return np.require(array, kind, ["C", "A", "W"])
 
 
 def compiled_loop(signature: str) -> Callable[[F], F]:

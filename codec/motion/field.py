@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compiled import Loops
 from ..frame import MotionVectors
 
 BLOCK = 8
 """Side in pixels of the cells that vectors are rasterised on: the smallest block that FFmpeg exports."""
 
+LOOPS = Loops(f"{__package__}.loops")
 _MARGIN = 16  # pixels of the rasteriser's lattice before the picture
 
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .field import MotionField
+from ...compiled import for_loops
+from .field import LOOPS, MotionField
 
 
 def filled(field: MotionField) -> MotionField:
@@ -41,6 +42,12 @@ def mix_with_nearest(
 def nearest_known(unknown: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Of each cell of `unknown` (h, w), flat: the index of the nearest known cell, its own where it is known; there
     must be one."""
+    loops = LOOPS.get()
+    if loops is not None:
+        rows, columns = unknown.shape
+        found = np.empty(unknown.size, np.intp)
+        loops.find_nearest(for_loops(unknown, np.bool_), np.empty((rows + 4, columns + 4), np.uint64), found)
+        return found
     _, label = cv2.distanceTransformWithLabels(
         unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )

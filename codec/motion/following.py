@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...compiled import Loops
+from ...compiled import for_loops
+from .field import LOOPS
 
 UNIT = 4  # positions are whole quarter pixels from the picture's corner, which is how the codecs write their vectors
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
 _WIDTH = 256  # of single positions that are followed together: OpenCV takes no rows longer than 32767
 _HIGHEST_PACKED, _WIDEST_PACKED = 4095, 8191
 _AT_ONCE = 1 << 11  # positions that a compiled loop moves at a time
-LOOPS = Loops(f"{__package__}.loops")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,8 @@ class PackedFollower(Follower):
         rows, cols = lost.shape
         height, width = self.size_hw
         table, loops = np.empty((rows, 2, cols, 2), np.int16), LOOPS.get()
-        if loops is not None and displacement.flags.c_contiguous and lost.flags.c_contiguous:
-            loops.fill_table(displacement, lost, height, width, table)
+        if loops is not None:
+            loops.fill_table(for_loops(displacement, np.float32), for_loops(lost, np.bool_), height, width, table)
         else:
             once = table[:, 0]
             once[..., 0] = _quarters(displacement[..., 0], width)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import MotionField, nearest_known
-from ...compiled import Loops
+from ...compiled import Loops, for_loops
 
 LOOPS = Loops(f"{__package__}.loops")
 _WORD = 4  # pixels that are written at a time
+_LINE = 16  # numbers of 4 bytes in a line of the cache
 _ROUNDING = 1e-5  # of sums of probabilities
 
 
@@ -25,7 +26,10 @@ def can_compile(stride: int) -> bool:
 class CompiledCells:
     """The cells of a reference frame's `scores` (h, w, classes), none below 0, on cells of `stride` pixels; `sure` is
     the label of what lies between four entries that agree, else 255, (h + 1, w + 1), and `largest_sum` the most that
-    the scores of an entry sum to. For one thread."""
+    the scores of an entry sum to. For one thread.
+
+    What is known of a cell is kept from frame to frame while it comes from the same place, and is mixed with the same
+    cell that comes from the same place."""
 
     def __init__(
         self, loops: Any, scores: NDArray[np.float32], sure: NDArray[np.uint8], largest_sum: float, stride: int
@@ -33,38 +37,56 @@ class CompiledCells:
         rows, columns, classes = scores.shape
         cells, quads = rows * columns, (rows + 1) * (columns + 1)
         self.stride, self._loops, self._shape, self._sure = stride, loops, (rows, columns, classes), sure
-        self._scores, self._known = (np.zeros(cells * classes + loops.LANES, np.float32) for _ in range(2))
+        self._scores = np.zeros(cells * classes + loops.LANES, np.float32)
         self._scores[: cells * classes] = scores.reshape(-1)
         self._largest_sum = np.float32(largest_sum + _ROUNDING)
-        self._places, self._best = np.empty((2, cells), np.float32), np.empty(cells, np.uint8)
-        self._needed, self._row_of = np.empty(cells + 1, np.int64), np.empty(cells, np.int32)
-        self._quads, self._scratch = np.empty(quads + 1, np.int64), np.empty(32, np.float32)
+        self._places, self._source = np.full((2, cells), np.nan, np.float32), np.arange(cells)
+        self._best, self._changed = np.empty(cells, np.uint8), np.empty(cells, np.bool_)
+        depth = -(-classes // loops.LANES) * loops.LANES
+        self._known, self._is_known = _aligned(cells * depth), np.zeros(cells, np.bool_)
+        self._listed, self._quads = np.empty(cells + 1, np.int64), np.empty(quads + 1, np.int64)
         self._labels = np.empty(((rows + 1) * stride, (columns + 1) * (stride // _WORD)), np.uint32)
+        self._drawn = np.empty(self._labels.size, np.uint32)
+        self._scratch = np.empty(classes + 1, np.uint64), np.empty(16, np.float32), np.zeros(4, np.uint32)
 
     def labels(self, field: MotionField, size_hw: tuple[int, int], *, mix_lost: bool) -> NDArray[np.uint8]:
         """One label a pixel (H, W) where `field` says that each cell was; see `WarpedScores`."""
         loops, (rows, columns, classes), words = self._loops, self._shape, self.stride // _WORD
         lost = field.unreferenced
         is_mixed = mix_lost and 0 < int(np.count_nonzero(lost)) < lost.size
-        source = nearest_known(lost) if is_mixed else np.empty(0, np.intp)
-        where = self._scores, rows, columns, classes, self._places, source, self._needed
-        unsure = loops.find_places(
-            np.ascontiguousarray(field.displacement), self.stride, _is_rounded(classes), self._sure, source,
-            self._places, self._best, self._needed,
-        )  # fmt: skip
-        self._row_of.fill(-1)
-        loops.sample(*where, 0, unsure, self._known, self._row_of)
-        loops.settle(self._known, classes, self._needed, unsure, self._best)
-        mixed, needed = loops.fill(
-            self._best, rows, columns, words, self._labels, self._quads, self._row_of, self._needed, unsure
+        mixed_with = nearest_known(lost) if is_mixed else np.empty(0, np.intp)
+        displacement = for_loops(field.displacement, np.float32)
+        loops.find_places(displacement, np.float32(self.stride), _is_rounded(classes), self._places, self._changed)
+        unsure = loops.look_up(
+            self._places, self._sure, mixed_with, self._source, self._changed, self._best, self._is_known, self._listed
         )
-        loops.sample(*where, unsure, needed, self._known, self._row_of)
+        self._sample(unsure)
+        loops.settle(self._known, classes, self._listed, unsure, self._best)
+        mixed = loops.fill(self._best, rows, columns, words, self._labels, self._quads)
+        anew, needed = loops.keep(
+            self._changed, rows, columns, words, self._drawn, self._labels, self._quads, mixed, self._is_known,
+            self._listed,
+        )  # fmt: skip
+        self._sample(needed)
         loops.draw(
-            self._known, rows, columns, classes, self._best, self._row_of, self._quads, mixed, self._largest_sum,
-            words, self._labels, self._scratch,
+            self._known, rows, columns, classes, self._best, self._quads, anew, self._largest_sum, words,
+            self._labels, self._drawn, *self._scratch,
         )  # fmt: skip
         half = self.stride // 2
         return np.ascontiguousarray(self._labels.view(np.uint8)[half : half + size_hw[0], half : half + size_hw[1]])
+
+    def _sample(self, count: int) -> None:
+        """Have the scores of the first `count` listed cells known."""
+        self._loops.sample(
+            self._scores, *self._shape, self._places, self._source, self._listed, count, self._known, self._is_known
+        )
+
+
+def _aligned(count: int) -> NDArray[np.float32]:
+    """So many numbers from the beginning of a line of the cache on."""
+    room = np.empty(count + _LINE, np.float32)
+    first = -(room.ctypes.data // room.itemsize) % _LINE
+    return room[first : first + count]
 
 
 @lru_cache(maxsize=16)

@@ -20,79 +20,121 @@ LANES = 8
 _UNSURE = 255
 
 
+def _vector(context: Any, builder: Any, kind: Any, array: Any, index: Any, size: int) -> Any:
+    """Where `size` numbers of an array begin, as one vector."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(ir.FloatType(), size).as_pointer())
+
+
+def _spread(builder: Any, value: Any, size: int) -> Any:
+    """A vector of `size` times a number."""
+    kind, index = ir.VectorType(ir.FloatType(), size), ir.IntType(32)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, index(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, size), [0] * size))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _write_sum(_context: Any, target: Any, at: Any, source: Any, begin: Any, weights: Any) -> Any:
     """target[at : at + LANES] = the sum of `weights[k] * source[begin[k] : begin[k] + LANES]` over a tuple of k.
 
     Compilers do not make vectors of so short a loop by themselves.
     """
-    count = len(weights)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.FloatType(), LANES)
-
-        def place(number: int, index: Any) -> Any:
-            array = context.make_array(signature.args[number])(context, builder, arguments[number])
-            return builder.bitcast(builder.gep(array.data, [index]), vector.as_pointer())
-
-        def spread(value: Any) -> Any:
-            lane = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
-            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            return builder.shuffle_vector(lane, ir.Constant(vector, ir.Undefined), everywhere)
-
         total = None
-        for k in range(count):
-            loaded = builder.load(place(2, builder.extract_value(arguments[3], k)), align=4)
-            term = builder.fmul(loaded, spread(builder.extract_value(arguments[4], k)))
+        for k in range(len(weights)):
+            index, weight = (builder.extract_value(arguments[which], k) for which in (3, 4))
+            place = _vector(context, builder, signature.args[2], arguments[2], index, LANES)
+            term = builder.fmul(builder.load(place, align=4), _spread(builder, weight, LANES))
             total = term if total is None else builder.fadd(total, term)
-        builder.store(total, place(0, arguments[1]), align=4)
+        place = _vector(context, builder, signature.args[0], arguments[0], arguments[1], LANES)
+        builder.store(total, place, align=4)
         return context.get_dummy_value()
 
     return types.void(target, at, source, begin, weights), generate
 
 
-@compiled_loop(
-    "int64(float32[:, :, ::1], int64, boolean, uint8[:, ::1], int64[::1], float32[:, ::1], uint8[::1], int64[::1])"
-)
+@intrinsic  # type: ignore[untyped-decorator]
+def _where_more(_context: Any, value: Any, slope: Any, share: Any, step: Any, most: Any, at: Any, is_first: Any) -> Any:
+    """Which of 4 pixels, of which each is a `step` further from the first one's `share`, have more than most[at : at +
+    4]: a word whose bytes are 255 there. Most is as much at least, then. What `is_first` has more everywhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, slope, share, step = (_spread(builder, each, 4) for each in arguments[:4])
+        numbers = ir.Constant(ir.VectorType(ir.FloatType(), 4), [0.0, 1.0, 2.0, 3.0])
+        found = builder.fadd(value, builder.fmul(builder.fadd(share, builder.fmul(numbers, step)), slope))
+        place = _vector(context, builder, signature.args[4], arguments[4], arguments[5], 4)
+        before = builder.load(place, align=4)
+        nothing = ir.Constant(before.type, [-1.0] * 4)
+        before = builder.select(builder.trunc(arguments[6], ir.IntType(1)), nothing, before)
+        is_more = builder.fcmp_ordered(">", found, before)
+        builder.store(builder.select(is_more, found, before), place, align=4)
+        return builder.bitcast(builder.sext(is_more, ir.VectorType(ir.IntType(8), 4)), ir.IntType(32))
+
+    return types.uint32(value, slope, share, step, most, at, is_first), generate
+
+
+@compiled_loop("void(float32[:, :, ::1], float32, boolean, float32[:, ::1], boolean[::1])")
 def find_places(
     displacement: NDArray[np.float32],
-    stride: int,
+    stride: float,
     is_rounded: bool,
-    sure: NDArray[np.uint8],
-    source: NDArray[np.int64],
     places: NDArray[np.float32],
-    best: NDArray[np.uint8],
-    unsure: NDArray[np.int64],
-) -> int:
+    changed: NDArray[np.bool_],
+) -> None:
     """Write where motion (h, w, 2) in pixels leads: `places` (2, h * w), columns and rows in cells of `stride` pixels
-    from the first one's centre, to 32nds if it `is_rounded`; the `best` classes (h * w,) as far as they are `sure`
-    (h + 1, w + 1) there, and which cells are `unsure` else. Returns how many.
-
-    `source` (h * w,) are the cells that cells are mixed with, itself if with none; it is empty where none is mixed.
-    """
+    from the first one's centre, to 32nds if it `is_rounded`; and which cells have `changed` from what was there."""
     rows, columns, _ = displacement.shape
-    side, fine, half = np.float32(stride), np.float32(32), np.float32(0.5)
+    fine, half = np.float32(32), np.float32(0.5)
+    last_x, last_y = np.float32(columns) - half, np.float32(rows) - half
     for i in range(rows):
+        begin = np.uint64(i * columns)
         for j in range(columns):
-            x = displacement[i, j, 0] / side + np.float32(j)
-            y = displacement[i, j, 1] / side + np.float32(i)
+            x = displacement[i, j, 0] / stride + np.float32(j)
+            y = displacement[i, j, 1] / stride + np.float32(i)
             if is_rounded:
                 x, y = np.rint(x * fine) / fine, np.rint(y * fine) / fine
-            at = np.uint64(i * columns + j)
-            places[0, at] = min(max(x, -half), np.float32(columns) - half)
-            places[1, at] = min(max(y, -half), np.float32(rows) - half)
-    for i in range(rows * columns):
-        at = np.uint64(i)
-        best[at] = sure[np.uint64(np.ceil(places[1, at])), np.uint64(np.ceil(places[0, at]))]
-    if source.size:
-        for i in range(rows * columns):
-            at = np.uint64(i)
-            if best[np.uint64(source[at])] != best[at]:
-                best[at] = np.uint8(_UNSURE)
+            x, y = min(max(x, -half), last_x), min(max(y, -half), last_y)
+            at = begin + np.uint64(j)
+            changed[at] = (places[0, at] != x) | (places[1, at] != y)
+            places[0, at], places[1, at] = x, y
+
+
+@compiled_loop(
+    "int64(float32[:, ::1], uint8[:, ::1], int64[::1], int64[::1], boolean[::1], uint8[::1], boolean[::1], int64[::1])"
+)
+def look_up(
+    places: NDArray[np.float32],
+    sure: NDArray[np.uint8],
+    mixed_with: NDArray[np.int64],
+    source: NDArray[np.int64],
+    changed: NDArray[np.bool_],
+    best: NDArray[np.uint8],
+    is_known: NDArray[np.bool_],
+    unsure: NDArray[np.int64],
+) -> int:
+    """Write the `best` classes (h * w,) of cells that have `changed`, as far as they are `sure` (h + 1, w + 1) at their
+    places, and which are `unsure` else; returns how many. Nothing of them `is_known` then.
+
+    `mixed_with` are the cells that cells are mixed with, itself if with none, or empty where none is mixed; it replaces
+    `source`, what they were mixed with before. They have changed, too, if that is another one, or has changed.
+    """
     count = 0
-    for i in range(rows * columns):
-        unsure[np.uint64(count)] = i
-        count += best[np.uint64(i)] == _UNSURE
+    for i in range(best.size):
+        cell = np.uint64(i)
+        other = mixed_with[cell] if mixed_with.size else i
+        is_changed = changed[cell] | (source[cell] != other) | changed[np.uint64(other)]
+        source[cell], changed[cell] = other, is_changed
+        if is_changed:
+            is_known[cell] = False
+            label = sure[np.uint64(np.ceil(places[1, cell])), np.uint64(np.ceil(places[0, cell]))]
+            if other != i:
+                there = np.uint64(other)
+                if label != sure[np.uint64(np.ceil(places[1, there])), np.uint64(np.ceil(places[0, there]))]:
+                    label = np.uint8(_UNSURE)
+            best[cell] = label
+            unsure[np.uint64(count)] = i
+            count += label == _UNSURE
     return count
 
 
@@ -104,8 +146,8 @@ def _entry(at: Any, count: int) -> Any:
 
 
 @compiled_loop(
-    "void(float32[::1], int64, int64, int64, float32[:, ::1], int64[::1], int64[::1], int64, int64, float32[::1], "
-    "int32[::1])"
+    "void(float32[::1], int64, int64, int64, float32[:, ::1], int64[::1], int64[::1], int64, float32[::1], "
+    "boolean[::1])"
 )
 def sample(
     scores: NDArray[np.float32],
@@ -115,19 +157,19 @@ def sample(
     places: NDArray[np.float32],
     source: NDArray[np.int64],
     cells: NDArray[np.int64],
-    begin: int,
-    end: int,
+    count: int,
     known: NDArray[np.float32],
-    row_of: NDArray[np.int32],
+    is_known: NDArray[np.bool_],
 ) -> None:
-    """Write the scores (classes,) of `cells[begin:end]` into the rows of `known` of the same numbers, in this order,
-    and the numbers into `row_of` these cells: bilinearly between the four entries about its place, and mixed half and
-    half with those of the cell's source. Both `scores` and `known` go on for LANES numbers more."""
+    """Write the scores of the first `count` of `cells` into their rows of `known`: bilinearly between the four entries
+    about its place, and mixed half and half with those of the cell's source. Rows have a multiple of LANES numbers;
+    `scores` go on for as many."""
     one, half, size = np.float32(1), np.float32(0.5), np.uint64(classes)
-    for number in range(begin, end):
-        cell = np.uint64(cells[number])
-        row_of[cell] = number
-        at = np.uint64(number) * size
+    depth = np.uint64((classes + LANES - 1) // LANES * LANES)
+    for number in range(count):
+        cell = np.uint64(cells[np.uint64(number)])
+        is_known[cell] = True
+        at = cell * depth
         x, y = places[0, cell], places[1, cell]
         column, row = np.floor(x), np.floor(y)
         right, down = x - column, y - row
@@ -135,7 +177,7 @@ def sample(
         before, after = _entry(column, columns), _entry(column + one, columns)
         a, b, c, d = (upper + before) * size, (upper + after) * size, (lower + before) * size, (lower + after) * size
         e, f, g, h = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
-        other = np.uint64(source[cell]) if source.size else cell
+        other = np.uint64(source[cell])
         if other == cell:
             for k in range(0, classes, LANES):
                 i = np.uint64(k)
@@ -159,19 +201,19 @@ def settle(
     known: NDArray[np.float32], classes: int, cells: NDArray[np.int64], count: int, best: NDArray[np.uint8]
 ) -> None:
     """Write the `best` classes of the first `count` of `cells`, the first of the largest of their rows."""
+    depth = np.uint64((classes + LANES - 1) // LANES * LANES)
     for number in range(count):
-        at = np.uint64(number * classes)
+        cell = np.uint64(cells[np.uint64(number)])
+        at = cell * depth
         most, which = known[at], np.uint8(0)
         for k in range(1, classes):
             value = known[at + np.uint64(k)]
             if value > most:
                 most, which = value, np.uint8(k)
-        best[np.uint64(cells[number])] = which
+        best[cell] = which
 
 
-@compiled_loop(
-    "UniTuple(int64, 2)(uint8[::1], int64, int64, int64, uint32[:, ::1], int64[::1], int32[::1], int64[::1], int64)"
-)
+@compiled_loop("int64(uint8[::1], int64, int64, int64, uint32[:, ::1], int64[::1])")
 def fill(
     best: NDArray[np.uint8],
     rows: int,
@@ -179,45 +221,73 @@ def fill(
     words: int,
     labels: NDArray[np.uint32],
     quads: NDArray[np.int64],
-    row_of: NDArray[np.int32],
-    needed: NDArray[np.int64],
-    count: int,
-) -> tuple[int, int]:
-    """Write on `labels` ((h + 1) * 4 * words, (w + 1) * words), 4 pixels in each, the classes of quads whose corners
-    agree, and the others' numbers into `quads`. Adds their corners whose rows are not known to the first `count` of
-    the cells that are `needed`; returns how many quads and how many cells there are."""
-    mixed = 0
+) -> int:
+    """Write on `labels` ((h + 1) * 4 * words, (w + 1) * words), 4 pixels in each, quads of the class of their upper
+    left corner, and of those whose corners differ, rows and columns into `quads` (32 bits each); returns how many."""
+    count = 0
     for i in range(rows + 1):
         upper, lower, row = max(i - 1, 0) * columns, min(i, rows - 1) * columns, 4 * words * i
         for j in range(columns + 1):
-            one = best[np.uint64(upper + max(j - 1, 0))]
-            word = np.uint32(one) * np.uint32(0x01010101)
+            left, right = max(j - 1, 0), min(j, columns - 1)
+            one = best[np.uint64(upper + left)]
             for k in range(words):
-                labels[row, words * j + k] = word
-            unlike = (one ^ best[np.uint64(upper + min(j, columns - 1))]) | (
-                one ^ best[np.uint64(lower + max(j - 1, 0))]
-            )
-            unlike |= one ^ best[np.uint64(lower + min(j, columns - 1))]
-            quads[np.uint64(mixed)] = i * (columns + 1) + j
-            mixed += unlike != 0
+                labels[row, words * j + k] = np.uint32(one) * np.uint32(0x01010101)
+            unlike = (one ^ best[np.uint64(upper + right)]) | (one ^ best[np.uint64(lower + left)])
+            quads[np.uint64(count)] = i << 32 | j
+            count += (unlike | (one ^ best[np.uint64(lower + right)])) != 0
         for y in range(row + 1, row + 4 * words):
             for x in range(labels.shape[1]):
                 labels[y, x] = labels[row, x]
-    for number in range(mixed):
-        i, j = quads[number] // (columns + 1), quads[number] % (columns + 1)
-        upper, lower = max(i - 1, 0) * columns, min(i, rows - 1) * columns
-        left, right = max(j - 1, 0), min(j, columns - 1)
-        for cell in (upper + left, upper + right, lower + left, lower + right):
-            if row_of[np.uint64(cell)] < 0:
-                row_of[np.uint64(cell)] = count
-                needed[np.uint64(count)] = cell
-                count += 1
-    return mixed, count
+    return count
 
 
 @compiled_loop(
-    "void(float32[::1], int64, int64, int64, uint8[::1], int32[::1], int64[::1], int64, float32, int64, "
-    "uint32[:, ::1], float32[::1])"
+    "UniTuple(int64, 2)(boolean[::1], int64, int64, int64, uint32[::1], uint32[:, ::1], int64[::1], int64, "
+    "boolean[::1], int64[::1])"
+)
+def keep(
+    changed: NDArray[np.bool_],
+    rows: int,
+    columns: int,
+    words: int,
+    drawn: NDArray[np.uint32],
+    labels: NDArray[np.uint32],
+    quads: NDArray[np.int64],
+    count: int,
+    is_known: NDArray[np.bool_],
+    needed: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Put the first `count` of `quads` on `labels` as they were `drawn` before, if no corner has `changed` since. The
+    others come first in `quads` then, and their corners of which nothing `is_known` are `needed`; returns how many
+    quads and how many cells."""
+    anew, missing = 0, 0
+    for number in range(count):
+        quad = quads[np.uint64(number)]
+        i, j = quad >> 32, quad & 0xFFFFFFFF
+        upper, lower = max(i - 1, 0) * columns, min(i, rows - 1) * columns
+        left, right = max(j - 1, 0), min(j, columns - 1)
+        a, b = np.uint64(upper + left), np.uint64(upper + right)
+        c, d = np.uint64(lower + left), np.uint64(lower + right)
+        if changed[a] | changed[b] | changed[c] | changed[d]:
+            quads[np.uint64(anew)] = quad
+            anew += 1
+            for cell in (a, b, c, d):
+                if not is_known[cell]:
+                    is_known[cell] = True
+                    needed[np.uint64(missing)] = cell
+                    missing += 1
+            continue
+        at, row, column = np.uint64(4 * words * words * (i * (columns + 1) + j)), 4 * words * i, words * j
+        for y in range(4 * words):
+            for x in range(words):
+                labels[row + y, column + x] = drawn[at]
+                at += np.uint64(1)
+    return anew, missing
+
+
+@compiled_loop(
+    "void(float32[::1], int64, int64, int64, uint8[::1], int64[::1], int64, float32, int64, "
+    "uint32[:, ::1], uint32[::1], uint64[::1], float32[::1], uint32[::1])"
 )
 def draw(
     known: NDArray[np.float32],
@@ -225,77 +295,62 @@ def draw(
     columns: int,
     classes: int,
     best: NDArray[np.uint8],
-    row_of: NDArray[np.int32],
     quads: NDArray[np.int64],
     count: int,
     largest_sum: float,
     words: int,
     labels: NDArray[np.uint32],
-    scratch: NDArray[np.float32],
+    drawn: NDArray[np.uint32],
+    candidates: NDArray[np.uint64],
+    most: NDArray[np.float32],
+    words_of: NDArray[np.uint32],
 ) -> None:
-    """Draw the first `count` of the `quads` whose corners' `best` classes differ; `largest_sum` is what scores, none
-    below 0, sum to at most.
+    """Draw the first `count` of the `quads` whose corners' `best` classes differ, on `labels` and on `drawn`, where
+    each has as many words as it has there; `largest_sum` is what scores, none below 0, sum to at most.
 
     A class that has no more than the mean of two others at each corner has no more than the better of these anywhere
     between; and none has where these two have more than two thirds of all at each corner.
     """
-    most, which = scratch[:16], scratch[16:32].view(np.uint32)
     step, half = np.float32(1) / np.float32(4 * words), np.float32(0.5)
-    enough = np.float32(largest_sum) * np.float32(2 / 3)
+    enough, depth = np.float32(largest_sum) * np.float32(2 / 3), np.uint64((classes + LANES - 1) // LANES * LANES)
     for number in range(count):
-        i, j = quads[number] // (columns + 1), quads[number] % (columns + 1)
+        quad = quads[np.uint64(number)]
+        i, j = quad >> 32, quad & 0xFFFFFFFF
         upper, lower = max(i - 1, 0) * columns, min(i, rows - 1) * columns
         left, right = max(j - 1, 0), min(j, columns - 1)
-        one, two, three, four = upper + left, upper + right, lower + left, lower + right
-        low = min(min(best[one], best[two]), min(best[three], best[four]))
-        high = max(max(best[one], best[two]), max(best[three], best[four]))
-        a, b = np.uint64(row_of[one]) * np.uint64(classes), np.uint64(row_of[two]) * np.uint64(classes)
-        c, d = np.uint64(row_of[three]) * np.uint64(classes), np.uint64(row_of[four]) * np.uint64(classes)
-        l_, h_ = np.uint64(low), np.uint64(high)
-        low_a, low_b, low_c, low_d = known[a + l_], known[b + l_], known[c + l_], known[d + l_]
-        high_a, high_b, high_c, high_d = known[a + h_], known[b + h_], known[c + h_], known[d + h_]
-        sum_a, sum_b, sum_c, sum_d = low_a + high_a, low_b + high_b, low_c + high_c, low_d + high_d
-        others = 0
-        if min(min(sum_a, sum_b), min(sum_c, sum_d)) <= enough:
-            sum_a, sum_b, sum_c, sum_d = half * sum_a, half * sum_b, half * sum_c, half * sum_d
+        a, b = np.uint64(upper + left), np.uint64(upper + right)
+        c, d = np.uint64(lower + left), np.uint64(lower + right)
+        low = np.uint64(min(min(best[a], best[b]), min(best[c], best[d])))
+        high = np.uint64(max(max(best[a], best[b]), max(best[c], best[d])))
+        a, b, c, d = a * depth, b * depth, c * depth, d * depth
+        mean_a, mean_b = half * (known[a + low] + known[a + high]), half * (known[b + low] + known[b + high])
+        mean_c, mean_d = half * (known[c + low] + known[c + high]), half * (known[d + low] + known[d + high])
+        few = 2
+        candidates[0], candidates[1] = low, high
+        if min(min(mean_a, mean_b), min(mean_c, mean_d)) <= half * enough:
+            few = 0
             for k in range(classes):
                 at = np.uint64(k)
-                is_more = (known[a + at] > sum_a) | (known[b + at] > sum_b)
-                is_more |= (known[c + at] > sum_c) | (known[d + at] > sum_d)
-                others += is_more & (k != low) & (k != high)
-        row, column = 4 * words * i, words * j
-        for part in range(words * words):
-            down, across = part // words, part % words
-            if others == 0:
-                diff_a, diff_b, diff_c, diff_d = high_a - low_a, high_b - low_b, high_c - low_c, high_d - low_d
-                unlike = np.uint32(low ^ high)
-                for y in range(4):
-                    share = (np.float32(4 * down + y) + half) * step
-                    value = diff_a + share * (diff_c - diff_a)
-                    slope = diff_b + share * (diff_d - diff_b) - value
-                    word = np.uint32(0)
-                    for x in range(4):
-                        is_high = value + (np.float32(4 * across + x) + half) * step * slope > 0
-                        word |= (np.uint32(low) ^ (unlike * np.uint32(is_high))) << np.uint32(8 * x)
-                    labels[row + 4 * down + y, column + across] = word
-                continue
-            for pixel in range(16):
-                most[pixel] = np.float32(-1)
-            for k in range(classes):
-                at = np.uint64(k)
-                at_a, at_b, at_c, at_d = known[a + at], known[b + at], known[c + at], known[d + at]
-                is_more = (at_a > sum_a) | (at_b > sum_b) | (at_c > sum_c) | (at_d > sum_d)
-                if is_more | (k == low) | (k == high):
+                is_more = (known[a + at] > mean_a) | (known[b + at] > mean_b)
+                is_more |= (known[c + at] > mean_c) | (known[d + at] > mean_d)
+                candidates[np.uint64(few)] = at
+                few += is_more | (at == low) | (at == high)
+        begin = np.uint64(4 * words * words * (i * (columns + 1) + j))
+        for down in range(words):
+            for across in range(words):
+                share_x = (np.float32(4 * across) + half) * step
+                for which in range(few):
+                    at = candidates[np.uint64(which)]
+                    label = np.uint32(at) * np.uint32(0x01010101)
+                    at_a, at_b, at_c, at_d = known[a + at], known[b + at], known[c + at], known[d + at]
                     for y in range(4):
                         share = (np.float32(4 * down + y) + half) * step
                         value = at_a + share * (at_c - at_a)
                         slope = at_b + share * (at_d - at_b) - value
-                        for x in range(4):
-                            pixel, mixture = 4 * y + x, value + (np.float32(4 * across + x) + half) * step * slope
-                            which[pixel] = np.uint32(k) if mixture > most[pixel] else which[pixel]
-                            most[pixel] = max(mixture, most[pixel])
-            for y in range(4):
-                word = np.uint32(0)
-                for x in range(4):
-                    word |= which[4 * y + x] << np.uint32(8 * x)
-                labels[row + 4 * down + y, column + across] = word
+                        mask = _where_more(value, slope, share_x, step, most, np.uint64(4 * y), which == 0)
+                        line = np.uint64(y)
+                        words_of[line] = (words_of[line] & ~mask) | (label & mask)
+                for y in range(4):
+                    word = words_of[np.uint64(y)]
+                    labels[4 * words * i + 4 * down + y, words * j + across] = word
+                    drawn[begin + np.uint64((4 * down + y) * words + across)] = word

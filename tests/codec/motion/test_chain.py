@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -13,18 +12,9 @@ from hypothesis import strategies as st
 
 from gopseg.codec import MotionChain, MotionField, open_video
 from gopseg.codec.motion.chain import SEGMENT
-from gopseg.codec.motion.following import LOOPS, PackedFollower, PlainFollower, follower
-from gopseg.compiled import Loops
+from gopseg.codec.motion.following import PackedFollower, PlainFollower, follower
 
-
-@pytest.fixture(scope="module", params=["never", "now"], autouse=True)
-def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Everything by NumPy, and by compiled loops."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "now" and not LOOPS.wait():
-            pytest.skip("numba is not installed (extra fast)")
-        patch.setattr(Loops, "when", request.param)
-        yield
+pytestmark = pytest.mark.usefixtures("each_way")
 
 
 def field_of(rng: np.random.Generator, size_hw: tuple[int, int], reach: int, intra: float) -> MotionField:

@@ -3,6 +3,8 @@ import pytest
 
 from gopseg.codec import MotionField, filled, mix_with_nearest
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 RNG = np.random.default_rng(0)
 
 

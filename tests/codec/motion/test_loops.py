@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gopseg.codec import MotionChain, MotionField
+from gopseg.codec import MotionChain, MotionField, nearest_known
 from gopseg.codec.motion.chain import grid_positions
-from gopseg.codec.motion.following import LOOPS, PackedFollower, Step
+from gopseg.codec.motion.field import LOOPS
+from gopseg.codec.motion.following import PackedFollower, Step
 from gopseg.compiled import Loops
 
 
@@ -75,3 +76,32 @@ def test_more_positions_than_are_followed_at_a_time(monkeypatch: pytest.MonkeyPa
         found[when] = step.table, *whole, *part
     for plain, compiled in zip(found["never"], found["now"], strict=True):
         assert plain.tobytes() == compiled.tobytes()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 50), st.integers(1, 50), st.sampled_from([0.02, 0.5, 0.9, 0.995]))
+@settings(max_examples=80, deadline=None)
+def test_the_nearest_known_cells(seed: int, rows: int, columns: int, share: float) -> None:
+    """Which of several that are as near, too; of cells by themselves, and of patches."""
+    rng = np.random.default_rng(seed)
+    side = int(rng.integers(1, 9))
+    patches = np.kron(rng.random((-(-rows // side), -(-columns // side))) < share, np.ones((side, side), np.bool_))
+    unknown = patches[:rows, :columns]
+    unknown[rng.integers(rows), rng.integers(columns)] = False
+    unknown.flags.writeable = False
+    found = []
+    for when in ("never", "now"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loops, "when", when)
+            found.append(nearest_known(unknown))
+    assert np.array_equal(found[0], found[1])
+    assert not unknown.reshape(-1)[found[1]].any()
+
+
+def test_fields_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they come from files."""
+    moved, lost = np.full((4, 5, 2), 1.25, np.float32)[:, ::-1], np.zeros((4, 5), np.bool_)
+    moved.flags.writeable = lost.flags.writeable = False
+    monkeypatch.setattr(Loops, "when", "now")
+    chain = MotionChain((32, 40))
+    chain.push(MotionField(moved, lost, (32, 40)))
+    assert (chain.compose(8).displacement[1, 1] == 1.25).all()
