@@ -1,8 +1,8 @@
+from .by_stream import CodecMotion as CodecMotion
 from .codec_motion import FINEST_CELL as FINEST_CELL
 from .codec_motion import HeadMotion as HeadMotion
 from .codec_motion import head_motion as head_motion
 from .codec_motion import motion_cell as motion_cell
-from .codec_sources import CodecMotion as CodecMotion
 from .codec_sources import last_step as last_step
 from .flow_source import FlowModel as FlowModel
 from .flow_source import OpticalFlow as OpticalFlow

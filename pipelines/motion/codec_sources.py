@@ -99,37 +99,6 @@ class RecoveredReferences(MotionSource):
         return frame.references.compose(self.cell, to=index_in_stream(self._reference))
 
 
-class CodecMotion(MotionSource):
-    """`RecoveredReferences` for frames that have references, `CodecVectors` for others; a stream may turn from one to
-    the other as its headers are read. Only the vectors' `bridges` intra-coded frames."""
-
-    stage = "motion"
-    reads_codec = True
-    mixes_lost = True
-
-    def __init__(self, cell: int, *, bridges: bool = False) -> None:
-        self._vectors, self._recovered = CodecVectors(cell, bridges=bridges), RecoveredReferences(cell)
-
-    def is_other_stream(self, frame: Frame) -> bool:
-        """See `MotionSource`."""
-        return self._of(frame).is_other_stream(frame)
-
-    def observe(self, frame: Frame, *, anew: bool) -> Frame:
-        """See `MotionSource`."""
-        return self._of(frame).observe(frame, anew=anew)
-
-    def begin_at(self, frame: Frame) -> None:
-        """See `MotionSource`."""
-        self._of(frame).begin_at(frame)
-
-    def field(self, frame: Frame) -> MotionField:
-        """See `MotionSource`."""
-        return self._of(frame).field(frame)
-
-    def _of(self, frame: Frame) -> MotionSource:
-        return self._vectors if frame.references is None else self._recovered
-
-
 def last_step(frame: Frame) -> MotionField:
     """A P-frame's motion to the frame before it, on cells of 8 pixels, blocks without reference filled."""
     assert frame.motion is not None

@@ -89,16 +89,16 @@ def _direct_and_by_way_of(
 
 def _between(frame: Frame, other: Frame, cell: int) -> Iterator[MotionField]:
     """What is known of a frame's motion to another: its own way, and the other's way to it, turned round."""
-    own = _way(frame, other, cell)
+    own = way_between(frame, other, cell)
     if own is not None:
         yield own
     if _is_reference(frame):
-        back = _way(other, frame, cell)
+        back = way_between(other, frame, cell)
         if back is not None:
             yield turned_round(back)
 
 
-def _way(frame: Frame, to: Frame, cell: int) -> MotionField | None:
+def way_between(frame: Frame, to: Frame, cell: int) -> MotionField | None:
     """The motion from a frame to another by the pictures that its blocks refer to, None where none leads there."""
     assert frame.references is not None
     try:
@@ -125,10 +125,10 @@ def turned_round(field: MotionField) -> MotionField:
     return MotionField(displacement, unreferenced.reshape(rows, columns), field.size_hw, field.cell)
 
 
-def merged(ways: Iterable[MotionField]) -> MotionField | None:
+def merged(ways: Iterable[MotionField], enough: float = ENOUGH) -> MotionField | None:
     """Each cell by the first of the `ways`, on the same cells, that knows it; None if there are none.
 
-    No further ones are asked for where no more than ENOUGH of the cells are unknown.
+    No further ones are asked for where no more than the share `enough` of the cells is unknown.
     """
     result: MotionField | None = None
     for way in ways:
@@ -138,7 +138,7 @@ def merged(ways: Iterable[MotionField]) -> MotionField | None:
             missing = result.unreferenced & ~way.unreferenced
             displacement = np.where(missing[..., None], way.displacement, result.displacement)
             result = MotionField(displacement, result.unreferenced & ~missing, way.size_hw, way.cell)
-        if np.count_nonzero(result.unreferenced) <= ENOUGH * result.unreferenced.size:
+        if np.count_nonzero(result.unreferenced) <= enough * result.unreferenced.size:
             break
     return result
 

@@ -62,7 +62,11 @@ def routed_pipeline(
 ) -> KeyframePipeline[Any]:
     """A pipeline as mode `auto` has it, with this predictor and this policy."""
     bridges = options.at_keyframes == BRIDGE and options.flow_source == CODEC
-    motion = CodecMotion(runner.stride, bridges=True) if bridges else motion_source(runner, options.flow_source)
+    motion: MotionSource = (
+        CodecMotion(runner.stride, bridges=bridges, mends=True)
+        if options.flow_source == CODEC
+        else motion_source(runner, options.flow_source)
+    )
     carrier = map_carrier(runner, motion, options, both_ways=motion.reads_codec)
     keyframes: Refresh[Any] = refresh(motion, options.interval, options.refresh_above, spares_bridged=bridges)
     router: Router[Any] = Router(runner.stride, predictor, policy, are_bridged=bridges)

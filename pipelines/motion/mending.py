@@ -1,0 +1,100 @@
+"""Recovered references, mended: what intra-coded blocks hide of the motion is found by other pictures and by flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from ...codec import Frame, MotionField
+from .bridging import bridge
+from .codec_sources import RecoveredReferences
+from .later import joined, merged, way_between
+from .source import index_in_stream
+
+ABOVE = 0.05
+"""Share of cells with texture whose way is lost above which a frame's motion is mended."""
+
+FLAT = 2.0
+"""Deviation of the luma, in grey levels, below which a cell has no texture: labels carried there are right anyway."""
+
+WIDTH = 320
+"""Pixels in a row, at most, of the pictures between which optical flow is sought (but half of the whole, at most)."""
+
+_PICTURES = 2
+
+
+class MendedReferences(RecoveredReferences):
+    """`RecoveredReferences` that also follow what P-frames code anew, as x264 does with all that moves fast.
+
+    Between two P-frames that are several frames apart a near car is mostly intra-coded: its way is lost for the rest of
+    the GOP. Where more than the share ABOVE of a frame's cells is lost like this, their way is sought by the last
+    reference pictures, whose own way was mended, and, on reference pictures, by optical flow (`bridge`) from the frame
+    shown before.
+    """
+
+    def __init__(self, cell: int) -> None:
+        super().__init__(cell)
+        self._to: int | None = None
+        self._last: tuple[Frame, MotionField] | None = None
+        self._pictures: list[tuple[Frame, MotionField]] = []
+
+    def observe(self, frame: Frame, *, anew: bool) -> Frame:
+        """See `MotionSource`."""
+        reference = super().observe(frame, anew=anew)
+        if reference is frame:
+            self._start(frame)
+        return reference
+
+    def begin_at(self, frame: Frame) -> None:
+        """See `MotionSource`."""
+        super().begin_at(frame)
+        self._start(frame)
+
+    def field(self, frame: Frame) -> MotionField:
+        """See `MotionSource`."""
+        own = super().field(frame)
+        assert self._reference is not None
+        to = index_in_stream(self._reference)
+        if self._to != to or (self._last is not None and self._last[1].size_hw != own.size_hw):
+            self._to, self._last, self._pictures = to, None, []
+        found = own
+        if _lost_in_texture(frame, own) > ABOVE:
+            found = merged(self._ways(frame, own), enough=0) or own
+        self._last = frame, found
+        if _is_reference(frame):
+            self._pictures = [*self._pictures, self._last][-_PICTURES:]
+        return found
+
+    def _ways(self, frame: Frame, own: MotionField) -> Iterator[MotionField]:
+        yield own
+        for picture, onward in reversed(self._pictures):
+            way = way_between(frame, picture, self.cell)
+            if way is not None:
+                yield joined(way, onward)
+        if self._last is not None and _is_reference(frame):
+            before, onward = self._last
+            smaller = max(2, round(frame.size_hw[1] / WIDTH))
+            yield joined(bridge(before.luma, frame.luma, self.cell, smaller=smaller), onward)
+
+    def _start(self, frame: Frame) -> None:
+        """Motion begins at this frame: it leads to itself."""
+        rows, columns = (-(-side // self.cell) for side in frame.size_hw)
+        still, known = np.zeros((rows, columns, 2), np.float32), np.zeros((rows, columns), np.bool_)
+        self._to, self._pictures = index_in_stream(frame), []
+        self._last = frame, MotionField(still, known, frame.size_hw, (self.cell, self.cell))
+
+
+def _is_reference(frame: Frame) -> bool:
+    return frame.references is not None and frame.references.is_reference
+
+
+def _lost_in_texture(frame: Frame, field: MotionField) -> float:
+    """The share of cells, 0 to 1, that have texture and no known way."""
+    if np.count_nonzero(field.unreferenced) <= ABOVE * field.unreferenced.size:
+        return 0.0
+    rows, columns = field.unreferenced.shape
+    luma = cv2.resize(frame.luma, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
+    variance = cv2.blur(luma * luma, (3, 3)) - np.square(cv2.blur(luma, (3, 3)))
+    return float(np.mean(field.unreferenced & (variance > FLAT * FLAT)))
