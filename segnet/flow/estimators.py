@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -98,11 +99,13 @@ class PictureFlowNetS(FlowSource):
         if self.network.form == "flownet2s":
             pair = flownet2s_input(current, previous)
         else:
-            mean = torch.tensor(DFF_MEAN, device=current.device).view(1, 3, 1, 1)
-            pair = torch.cat([current - mean, previous - mean], 1) / 255
+            colours = zip((*current.unbind(1), *previous.unbind(1)), 2 * DFF_MEAN, strict=True)
+            pair = torch.stack([colour - mean for colour, mean in colours], 1) / 255
             unit = 16
-        scale = torch.tensor([width / size[1], height / size[0]], device=current.device)
-        return self._resize(self.network(pair), grid_hw) * (scale * (unit / self.settings.stride))
+        across, down = self._resize(self.network(pair), grid_hw).unbind(-1)
+        cells = np.float32(unit / self.settings.stride)
+        scale_x, scale_y = (float(np.float32(x) * cells) for x in (width / size[1], height / size[0]))
+        return torch.stack([across * scale_x, down * scale_y], -1)
 
 
 class DenseInverseSearch(FlowSource):

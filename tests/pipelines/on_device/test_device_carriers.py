@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from gopseg.codec import Frame, MotionField, open_video
-from gopseg.pipelines import KeyframePipeline, NetworkRunner, Prediction
+from gopseg.pipelines import MODES, KeyframePipeline, NetworkRunner, Prediction
 from gopseg.pipelines.carriers import (
+    AlteringRunner,
     BothWays,
     Carrier,
     DeviceFeatures,
@@ -22,6 +24,7 @@ from gopseg.pipelines.carriers import (
     Passenger,
     Probabilities,
 )
+from gopseg.pipelines.modes.building import AlteringBranch, HeadModel
 from gopseg.pipelines.motion import CodecMotion
 from gopseg.pipelines.on_device import DeviceScores
 from gopseg.pipelines.refresh import Refresh
@@ -87,6 +90,26 @@ def test_a_stream_gets_the_same_labels(
     differ = [np.mean(one.labels != other.labels) for one, other in zip(expected, found, strict=True)]
     assert max(differ) <= TIES
     for one, other in zip(expected, found, strict=True):
+        assert (one.occluded is None) == (other.occluded is None)
+        assert one.occluded is None or np.array_equal(one.occluded, other.occluded)
+
+
+@pytest.mark.parametrize("mode", ["motion", "guided", "ar"])
+def test_whoever_wants_logits_gets_them(
+    square_clip: Path, runner: NetworkRunner, on_device: OnDevice, mode: str
+) -> None:
+    on_device.adopt(HeadModel(), runner.companion(HeadModel()))
+    branch = runner.companion(AlteringBranch(0.5)).branch
+    on_device.adopt(AlteringBranch(0.5), AlteringRunner(on_device, branch))
+    both = []
+    for its_runner in (runner, on_device):
+        pipeline = MODES[mode].pipeline(its_runner)
+        pipeline.keep_logits = True
+        with open_video(square_clip, references=True) as video:
+            both.append(list(pipeline.run(itertools.islice(video, 4))))
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(other.logits, one.logits, atol=2e-3)
+        assert np.mean(one.labels != other.labels) <= TIES
         assert (one.occluded is None) == (other.occluded is None)
         assert one.occluded is None or np.array_equal(one.occluded, other.occluded)
 
