@@ -59,8 +59,9 @@ def follow_step(
         begin = np.uintp(first)
         for i in range(some):
             at = positions[begin + np.uintp(i)]
-            cell = (at >> by_row) * in_row + ((at & lower_half) >> by_column)
-            scratch[np.uintp(i)] = table[np.uintp(cell)]
+            scratch[np.uintp(i)] = np.uint32((at >> by_row) * in_row) + np.uint32((at & lower_half) >> by_column)
+        for i in range(some):
+            scratch[np.uintp(i)] = table[np.uintp(scratch[np.uintp(i)])]
         begin = np.uintp(2 * first)
         for i in range(2 * some):
             k = np.uintp(i)
