@@ -36,11 +36,12 @@ class CompiledCells:
     ) -> None:
         rows, columns, classes = scores.shape
         cells, quads = rows * columns, (rows + 1) * (columns + 1)
-        self.stride, self._loops, self._shape, self._sure = stride, loops, (rows, columns, classes), sure
-        self._scores = np.zeros(cells * classes + loops.LANES, np.float32)
+        self.stride, self._loops, self._shape, self._sure = stride, loops, scores.shape, sure.reshape(-1)
+        self._scores = np.zeros((cells + columns + 1) * classes + loops.LANES, np.float32)
         self._scores[: cells * classes] = scores.reshape(-1)
         self._largest_sum = np.float32(largest_sum + _ROUNDING)
-        self._places, self._source = np.full((2, cells), np.nan, np.float32), np.arange(cells)
+        self._numbers, self._shares = np.full((2, cells), -1, np.int32), np.empty((2, cells), np.float32)
+        self._source = np.arange(cells)
         self._best, self._changed = np.empty(cells, np.uint8), np.empty(cells, np.bool_)
         depth = -(-classes // loops.LANES) * loops.LANES
         self._known, self._is_known = _aligned(cells * depth), np.zeros(cells, np.bool_)
@@ -56,9 +57,10 @@ class CompiledCells:
         is_mixed = mix_lost and 0 < int(np.count_nonzero(lost)) < lost.size
         mixed_with = nearest_known(lost) if is_mixed else np.empty(0, np.intp)
         displacement = for_loops(field.displacement, np.float32)
-        loops.find_places(displacement, np.float32(self.stride), _is_rounded(classes), self._places, self._changed)
+        is_rounded = _is_rounded(classes)
+        loops.find_places(displacement, np.float32(self.stride), is_rounded, self._numbers, self._shares, self._changed)
         unsure = loops.look_up(
-            self._places, self._sure, mixed_with, self._source, self._changed, self._best, self._is_known, self._listed
+            self._numbers, self._sure, mixed_with, self._source, self._changed, self._best, self._is_known, self._listed
         )
         self._sample(unsure)
         loops.settle(self._known, classes, self._listed, unsure, self._best)
@@ -78,7 +80,15 @@ class CompiledCells:
     def _sample(self, count: int) -> None:
         """Have the scores of the first `count` listed cells known."""
         self._loops.sample(
-            self._scores, *self._shape, self._places, self._source, self._listed, count, self._known, self._is_known
+            self._scores,
+            *self._shape[1:],
+            self._numbers,
+            self._shares,
+            self._source,
+            self._listed,
+            count,
+            self._known,
+            self._is_known,
         )
 
 

@@ -74,19 +74,22 @@ def _where_more(_context: Any, value: Any, slope: Any, share: Any, step: Any, mo
     return types.uint32(value, slope, share, step, most, at, is_first), generate
 
 
-@compiled_loop("void(float32[:, :, ::1], float32, boolean, float32[:, ::1], boolean[::1])")
+@compiled_loop("void(float32[:, :, ::1], float32, boolean, int32[:, ::1], float32[:, ::1], boolean[::1])")
 def find_places(
     displacement: NDArray[np.float32],
     stride: float,
     is_rounded: bool,
-    places: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    shares: NDArray[np.float32],
     changed: NDArray[np.bool_],
 ) -> None:
-    """Write where motion (h, w, 2) in pixels leads: `places` (2, h * w), columns and rows in cells of `stride` pixels
-    from the first one's centre, to 32nds if it `is_rounded`; and which cells have `changed` from what was there."""
+    """Write where motion (h, w, 2) in pixels leads from each cell of `stride` pixels, to 32nds of a cell if it
+    `is_rounded`: `numbers` (2, h * w) of the entry left of and above it, and of the quad about it, of (h + 1, w + 1),
+    and `shares` (2, h * w), how far to the right and down from that entry, 0 to 1; and which have `changed` from what
+    was there."""
     rows, columns, _ = displacement.shape
-    fine, half = np.float32(32), np.float32(0.5)
-    last_x, last_y = np.float32(columns) - half, np.float32(rows) - half
+    fine, nothing = np.float32(32), np.float32(0)
+    last_x, last_y = np.float32(columns - 1), np.float32(rows - 1)
     for i in range(rows):
         begin = np.uint64(i * columns)
         for j in range(columns):
@@ -94,17 +97,20 @@ def find_places(
             y = displacement[i, j, 1] / stride + np.float32(i)
             if is_rounded:
                 x, y = np.rint(x * fine) / fine, np.rint(y * fine) / fine
-            x, y = min(max(x, -half), last_x), min(max(y, -half), last_y)
-            at = begin + np.uint64(j)
-            changed[at] = (places[0, at] != x) | (places[1, at] != y)
-            places[0, at], places[1, at] = x, y
+            x, y = min(max(x, nothing), last_x), min(max(y, nothing), last_y)  # the border is repeated outwards
+            column, row = np.floor(x), np.floor(y)
+            entry = np.int32(row) * np.int32(columns) + np.int32(column)
+            at, right, down = begin + np.uint64(j), x - column, y - row
+            changed[at] = (numbers[0, at] != entry) | (shares[0, at] != right) | (shares[1, at] != down)
+            numbers[0, at], shares[0, at], shares[1, at] = entry, right, down
+            numbers[1, at] = np.int32(np.ceil(y)) * np.int32(columns + 1) + np.int32(np.ceil(x))
 
 
 @compiled_loop(
-    "int64(float32[:, ::1], uint8[:, ::1], int64[::1], int64[::1], boolean[::1], uint8[::1], boolean[::1], int64[::1])"
+    "int64(int32[:, ::1], uint8[::1], int64[::1], int64[::1], boolean[::1], uint8[::1], boolean[::1], int64[::1])"
 )
 def look_up(
-    places: NDArray[np.float32],
+    numbers: NDArray[np.int32],
     sure: NDArray[np.uint8],
     mixed_with: NDArray[np.int64],
     source: NDArray[np.int64],
@@ -113,8 +119,8 @@ def look_up(
     is_known: NDArray[np.bool_],
     unsure: NDArray[np.int64],
 ) -> int:
-    """Write the `best` classes (h * w,) of cells that have `changed`, as far as they are `sure` (h + 1, w + 1) at their
-    places, and which are `unsure` else; returns how many. Nothing of them `is_known` then.
+    """Write the `best` classes (h * w,) of cells that have `changed`, as far as what is `sure` of the quads says them,
+    and which are `unsure` else; returns how many. Nothing of them `is_known` then.
 
     `mixed_with` are the cells that cells are mixed with, itself if with none, or empty where none is mixed; it replaces
     `source`, what they were mixed with before. They have changed, too, if that is another one, or has changed.
@@ -127,34 +133,25 @@ def look_up(
         source[cell], changed[cell] = other, is_changed
         if is_changed:
             is_known[cell] = False
-            label = sure[np.uint64(np.ceil(places[1, cell])), np.uint64(np.ceil(places[0, cell]))]
-            if other != i:
-                there = np.uint64(other)
-                if label != sure[np.uint64(np.ceil(places[1, there])), np.uint64(np.ceil(places[0, there]))]:
-                    label = np.uint8(_UNSURE)
+            label = sure[np.uint64(numbers[1, cell])]
+            if label != sure[np.uint64(numbers[1, np.uint64(other)])]:
+                label = np.uint8(_UNSURE)
             best[cell] = label
             unsure[np.uint64(count)] = i
             count += label == _UNSURE
     return count
 
 
-@compiled_loop("uint64(float32, int64)")
-def _entry(at: Any, count: int) -> Any:
-    """The entry at a whole number, the border repeated outwards."""
-    number: Any = max(np.int64(at), 0)
-    return np.uint64(min(number, count - 1))
-
-
 @compiled_loop(
-    "void(float32[::1], int64, int64, int64, float32[:, ::1], int64[::1], int64[::1], int64, float32[::1], "
+    "void(float32[::1], int64, int64, int32[:, ::1], float32[:, ::1], int64[::1], int64[::1], int64, float32[::1], "
     "boolean[::1])"
 )
 def sample(
     scores: NDArray[np.float32],
-    rows: int,
     columns: int,
     classes: int,
-    places: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    shares: NDArray[np.float32],
     source: NDArray[np.int64],
     cells: NDArray[np.int64],
     count: int,
@@ -163,37 +160,30 @@ def sample(
 ) -> None:
     """Write the scores of the first `count` of `cells` into their rows of `known`: bilinearly between the four entries
     about its place, and mixed half and half with those of the cell's source. Rows have a multiple of LANES numbers;
-    `scores` go on for as many."""
+    after the last of `scores` come a row of cells, one more, and LANES numbers."""
     one, half, size = np.float32(1), np.float32(0.5), np.uint64(classes)
     depth = np.uint64((classes + LANES - 1) // LANES * LANES)
+    line = np.uint64(columns) * size
     for number in range(count):
         cell = np.uint64(cells[np.uint64(number)])
         is_known[cell] = True
-        at = cell * depth
-        x, y = places[0, cell], places[1, cell]
-        column, row = np.floor(x), np.floor(y)
-        right, down = x - column, y - row
-        upper, lower = _entry(row, rows) * np.uint64(columns), _entry(row + one, rows) * np.uint64(columns)
-        before, after = _entry(column, columns), _entry(column + one, columns)
-        a, b, c, d = (upper + before) * size, (upper + after) * size, (lower + before) * size, (lower + after) * size
+        other, at = np.uint64(source[cell]), cell * depth
+        a, right, down = np.uint64(numbers[0, cell]) * size, shares[0, cell], shares[1, cell]
         e, f, g, h = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
-        other = np.uint64(source[cell])
         if other == cell:
             for k in range(0, classes, LANES):
                 i = np.uint64(k)
-                _write_sum(known, at + i, scores, (a + i, b + i, c + i, d + i), (e, f, g, h))
+                begin = a + i, a + size + i, a + line + i, a + line + size + i
+                _write_sum(known, at + i, scores, begin, (e, f, g, h))
             continue
-        x, y = places[0, other], places[1, other]
-        column, row = np.floor(x), np.floor(y)
-        right, down = x - column, y - row
-        upper, lower = _entry(row, rows) * np.uint64(columns), _entry(row + one, rows) * np.uint64(columns)
-        before, after = _entry(column, columns), _entry(column + one, columns)
-        m, n, o, p = (upper + before) * size, (upper + after) * size, (lower + before) * size, (lower + after) * size
-        q, r, s, t = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
-        weights = half * e, half * f, half * g, half * h, half * q, half * r, half * s, half * t
+        b, right, down = np.uint64(numbers[0, other]) * size, shares[0, other], shares[1, other]
+        m, n, o, p = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
+        weights = half * e, half * f, half * g, half * h, half * m, half * n, half * o, half * p
         for k in range(0, classes, LANES):
             i = np.uint64(k)
-            _write_sum(known, at + i, scores, (a + i, b + i, c + i, d + i, m + i, n + i, o + i, p + i), weights)
+            first = a + i, a + size + i, a + line + i, a + line + size + i
+            second = b + i, b + size + i, b + line + i, b + line + size + i
+            _write_sum(known, at + i, scores, first + second, weights)
 
 
 @compiled_loop("void(float32[::1], int64, int64[::1], int64, uint8[::1])")
