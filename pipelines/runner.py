@@ -80,6 +80,7 @@ class NetworkRunner:
         self.stride = network.feature_stride
         self._companions: dict[Companion[Any], Any] = {}
         self._last_picture: tuple[Frame, Tensor] | None = None
+        self._warm: set[tuple[int, int]] = set()
         self._fallback = ""
         try:
             self._place(precision, size_hw)
@@ -210,8 +211,10 @@ class NetworkRunner:
             return logits
 
     def warm_up(self, size_hw: tuple[int, int]) -> None:
-        """Run once on a black picture, so that one-time preparations are not counted with the first frame."""
-        self.logits(np.zeros((*size_hw, 3), np.uint8))
+        """Run on a black picture, so that one-time preparations are not counted with the first frame; once a size."""
+        if size_hw not in self._warm:
+            self._warm.add(size_hw)
+            self.logits(np.zeros((*size_hw, 3), np.uint8))
 
     def _autocast(self, precision: str) -> AbstractContextManager[object]:
         return nullcontext() if precision not in _HALVES else torch.autocast(self.device.type, _HALVES[precision])

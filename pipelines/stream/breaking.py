@@ -1,4 +1,4 @@
-"""`Breaking`: frames up to where reading them fails, so that what came before goes its way to the end."""
+"""What breaks a run off: `Breaking` gives the frames before, `broken_off` tells what becomes of them; nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from ...codec import CodecError
+from ...errors import GopsegError
+from ..errors import OutputError, StreamError
 
 T = TypeVar("T")
 
@@ -28,3 +30,17 @@ class Breaking(Generic[T]):
                 yield item
         except CodecError as error:
             self.failure = error
+
+
+HELD = "the outputs hold the frames before that"
+
+
+def broken_off(error: BaseException, kept: str = HELD, *, goes_on: bool = True) -> BaseException:
+    """What to tell of a run that `error` broke off: also what is `kept`, and, where it `goes_on` by it, of --resume."""
+    if goes_on:
+        kept += ", and --resume goes on from there"
+        kept += " once there is room" if isinstance(error, OutputError) else ""
+    if isinstance(error, GopsegError):
+        return StreamError(f"{error}; {kept}")
+    error.add_note(kept)
+    return error

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from ...errors import GopsegError
 from ...files import TargetExistsError
 from ..errors import OutputError, StreamError, StreamUsageError
 from ..outputs import OutputSet
@@ -84,20 +83,6 @@ def run_job(session: Session, outputs: OutputSet, *, on_frame: Callable[[], obje
             raise StreamError(f"{error}; make room or choose another place with -o") from error
         raise
     return Outcome(time.perf_counter() - begin, time.process_time() - cpu_begin, interrupted, broken)
-
-
-HELD = "the outputs hold the frames before that"
-
-
-def broken_off(error: BaseException, kept: str = HELD, *, goes_on: bool = True) -> BaseException:
-    """What to tell of a run that `error` broke off: also what is `kept`, and, where it `goes_on` by it, of --resume."""
-    if goes_on:
-        kept += ", and --resume goes on from there"
-        kept += " once there is room" if isinstance(error, OutputError) else ""
-    if isinstance(error, GopsegError):
-        return StreamError(f"{error}; {kept}")
-    error.add_note(kept)
-    return error
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from ...files import discard, refuse_long_names
 from ..errors import OutputError
 from ..inputs import LiveVideo, is_live
 from ..outputs import OutputSet, Progress
-from .job import Outcome, broken_off, run_job
+from .breaking import broken_off
+from .job import Outcome, run_job
 from .jobs import SharesNetworks
 from .request import StreamRequest
 from .session import Session

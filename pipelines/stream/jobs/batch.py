@@ -16,9 +16,9 @@ from tqdm import tqdm
 from ....console import Existing, describe
 from ....errors import GopsegError, InputError
 from ....packages import known_error
-from ....processes import Ended, LostError, Queue, run_here, run_in_processes
+from ....processes import Ended, LostError, Queue, cores, run_here, run_in_processes
 from ...errors import OutputError, StreamError, StreamUsageError
-from ..job import broken_off
+from ..breaking import broken_off
 from ..request import StreamRequest
 from ..stats import write_statistics
 from ..targets import check_targets
@@ -148,7 +148,7 @@ class _Batch:
         """Start no more processes than pay; on a cluster they are there already."""
         asked = self.places.workers
         if self.places.ray is None and asked > 1 and work:
-            self.places = replace(self.places, jobs=workers_that_pay(work, asked))
+            self.places = replace(self.places, jobs=workers_that_pay(work, asked, cores()))
             if self.places.workers < asked:
                 self.say(f"--jobs {asked}: for so few frames {self.places.workers} is as fast, and is taken")
 

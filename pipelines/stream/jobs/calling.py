@@ -54,7 +54,7 @@ def _is_shared(request: StreamRequest, jobs: int | None, ray: str | None) -> boo
 
 
 def _label_one(request: StreamRequest) -> bool:
-    from ..job import broken_off
+    from ..breaking import broken_off
     from ..running import segment_stream
 
     outcome = segment_stream(request)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ....errors import GopsegError
-from ..job import broken_off
+from ..breaking import broken_off
 from ..request import StreamRequest
 from ..running import Report, run_request
 from ..session import Session

@@ -26,6 +26,8 @@ LEAST_GOPS, LEAST_FRAMES = 4, 48
 FRAMES_A_WORKER, SEEN_A_WORKER = 240, 48
 """Frames that pay for one more process, which starts for three seconds: carried ones, and those at which a network
 looks."""
+ONE_CORE = 4
+"""How many times as many, where each would have one core: the threads of one process keep nearly two busy."""
 LEAD_SHARE = 0.35
 """What a frame costs that is read ahead of a part, of what one costs that is labelled."""
 _LEAD_FRAMES = 16  # further back than any picture refers within a GOP (H.264, A.3.1)
@@ -49,9 +51,9 @@ def frames_of(request: InferenceRequest) -> int | None:
     return min(count, request.max_frames) if count and request.max_frames else count
 
 
-def workers_that_pay(work: Iterable[tuple[InferenceRequest, int | None]], most: int) -> int:
-    """How many processes are worth starting, up to `most`, for requests with their numbers of frames (None or 0: not
-    known, which may be any number)."""
+def workers_that_pay(work: Iterable[tuple[InferenceRequest, int | None]], most: int, cores: int) -> int:
+    """How many processes are worth starting on so many cores, up to `most`, for requests with their numbers of frames
+    (None or 0: not known, which may be any number)."""
     paid = 0.0
     for request, frames in work:
         if not frames:
@@ -59,7 +61,7 @@ def workers_that_pay(work: Iterable[tuple[InferenceRequest, int | None]], most: 
         names = option_names(MODES[request.mode])
         is_carried = "interval" in names and "lr_scale" not in names
         paid += frames / (FRAMES_A_WORKER if is_carried else SEEN_A_WORKER)
-    return max(1, min(most, math.floor(paid)))
+    return next((count for count in range(most, 1, -1) if count * (ONE_CORE if cores < 2 * count else 1) <= paid), 1)
 
 
 @dataclass(frozen=True)

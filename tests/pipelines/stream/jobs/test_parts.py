@@ -29,7 +29,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """48 frames with a keyframe every 6 make four parts."""
     monkeypatch.setattr(planning, "LEAST_GOPS", 2)
     monkeypatch.setattr(planning, "LEAST_FRAMES", 12)
-    monkeypatch.setattr(planning, "FRAMES_A_WORKER", 12)
+    monkeypatch.setattr(planning, "FRAMES_A_WORKER", 1)
 
 
 @pytest.fixture

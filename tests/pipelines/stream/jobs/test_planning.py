@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -69,11 +71,26 @@ def test_the_first_part_reads_nothing_ahead_and_is_longer() -> None:
 
 def test_no_more_workers_than_pay() -> None:
     carried, seen = StreamRequest(source="x"), StreamRequest(source="x", mode="ar")
-    assert workers_that_pay([(carried, 2 * FRAMES_A_WORKER - 1)], 4) == 1
-    assert workers_that_pay([(carried, 2 * FRAMES_A_WORKER)], 4) == 2
-    assert workers_that_pay([(seen, 2 * SEEN_A_WORKER), (carried, FRAMES_A_WORKER)], 8) == 3
-    assert workers_that_pay([(carried, 10**6)], 3) == 3
-    assert workers_that_pay([(carried, 10), (carried, 0)], 3) == 3, "who knows how long that is"
+    assert workers_that_pay([(carried, 2 * FRAMES_A_WORKER - 1)], 4, 16) == 1
+    assert workers_that_pay([(carried, 2 * FRAMES_A_WORKER)], 4, 16) == 2
+    assert workers_that_pay([(seen, 2 * SEEN_A_WORKER), (carried, FRAMES_A_WORKER)], 8, 16) == 3
+    assert workers_that_pay([(carried, 10**6)], 3, 2) == 3
+    assert workers_that_pay([(carried, 10), (carried, 0)], 3, 2) == 3, "who knows how long that is"
+    on_two = [workers_that_pay([(carried, count * FRAMES_A_WORKER)], 2, 2) for count in (7, 8)]
+    assert on_two == [1, 2], "one process keeps two cores busy"
+    assert workers_that_pay([(carried, 4 * FRAMES_A_WORKER)], 4, 4) == 2, "two cores each, and not one"
+
+
+def test_who_shares_the_work_loads_no_torch(clip: Path) -> None:
+    """Workers could not start before that."""
+    code = f"""
+import sys
+from gopseg.pipelines import StreamRequest
+from gopseg.pipelines.stream.jobs import batch, joining
+batch.plan(StreamRequest(source={str(clip)!r}), 2, 48)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture(scope="module")
