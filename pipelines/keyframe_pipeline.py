@@ -51,6 +51,10 @@ class KeyframePipeline(Pipeline, Generic[P]):
         """See `Pipeline`."""
         return self.motion.reads_images or super().needs_image(frame)
 
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        """See `Pipeline`."""
+        self.carrier.warm_up(size_hw)
+
     def _observe(self, frame: Frame) -> None:
         self._since += 1
         self._index = index_in_stream(frame)

@@ -91,6 +91,11 @@ class Pipeline(ABC):
         accelerator instead."""
         return (self.needs_pictures or frame.is_keyframe) and self.runner.needs_image(frame)
 
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        """Run what runs on frames of that size once on a black picture, so that one-time preparations are not counted
+        with the first ones."""
+        self.runner.warm_up(size_hw)
+
     @abstractmethod
     def _observe(self, frame: Frame) -> None:
         """Update the state from the next frame of the stream; cheap, and never the network."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
 
 from ...codec import Frame, MotionField
 from ..pipeline import Clock, Occluded, Scores
@@ -59,8 +63,12 @@ class Carrier(ABC, Generic[P]):
     between references, too. One carrier serves one stream.
     """
 
-    batch: ClassVar[int] = 1
+    batch: int = 1
     reads_pictures: ClassVar[bool] = False
+
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        """Look at a black picture, so that one-time preparations are not counted with the first frame."""
+        self.see(black_frame(size_hw), uncounted)
 
     @abstractmethod
     def see(self, frame: Frame, clock: Clock) -> Seen[P]:
@@ -87,3 +95,13 @@ class Carrier(ABC, Generic[P]):
     def follow(self, frame: Frame) -> None:
         """Take note of the next frame that is no reference itself, after its motion was followed and whether or not
         its labels are wanted; never the network."""
+
+
+def black_frame(size_hw: tuple[int, int]) -> Frame:
+    """A keyframe of no stream."""
+    return Frame(0, None, Fraction(1), "I", True, 0, size_hw, load_image=lambda: np.zeros((*size_hw, 3), np.uint8))
+
+
+def uncounted(stage: str) -> AbstractContextManager[None]:  # noqa: ARG001
+    """A clock that counts nothing."""
+    return nullcontext()

@@ -83,9 +83,9 @@ class Session:
             raise StreamUsageError(f"{source.name}: is HDR (PQ or HLG), which networks are not made for; {TO_SDR}")
         self.mode, self.options = resolve_mode(request, source)
         self.runner = runners.of(request, source.size_hw)
-        with self._turns:
-            self.runner.warm_up(source.size_hw)
         self.pipeline: Pipeline = MODES[self.mode].builder()(self.runner, self.options)
+        with self._turns:
+            self.pipeline.warm_up(source.size_hw)
         needs_motion = self.pipeline.needs_motion
         self.reason = plan_reencode(source, needs_motion=needs_motion, policy=request.reencode)
         self.palette = (

@@ -85,6 +85,18 @@ def test_branches_run_there_too(network: SegmentationNetwork) -> None:
     assert isinstance(runner.companion(LowBranch(0.5)).network.network, RuntimeNetwork)
 
 
+@pytest.mark.parametrize(("mode", "parts"), [("frame", {"logits"}), ("ar", {"features", "classify"})])
+def test_warming_up_compiles_what_the_mode_runs_and_nothing_else(
+    mode: str, parts: set[str], network: SegmentationNetwork
+) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    runner = made_for("openvino", type(network))
+    requests: dict[str, Any] = runner.network.engine._requests  # type: ignore[union-attr]  # of the branch's, too
+    requests.clear()
+    MODES[mode].pipeline(runner).warm_up((67, 93))
+    assert set(requests) == parts
+
+
 def test_precisions_that_a_runtime_has_not_are_refused(network: SegmentationNetwork) -> None:
     with pytest.raises(StreamUsageError, match="--precision int8 is for --runtime openvino"):
         NetworkRunner(network, device="cpu", precision="int8")

@@ -36,6 +36,12 @@ def test_another_runtime_gives_torchs_numbers(network, converted, size_hw):
         torch.testing.assert_close(converted(images), logits, atol=1e-4, rtol=1e-4)
 
 
+def test_pictures_do_not_depend_on_those_beside_them(converted):
+    images = torch.randn(3, 3, 40, 56)
+    alone = torch.cat([converted(image[None]) for image in images])
+    torch.testing.assert_close(converted(images), alone, atol=0 if converted.runtime == "openvino" else 1e-5, rtol=0)
+
+
 def test_another_runtime_declares_what_the_network_does(network, converted):
     assert isinstance(converted, RuntimeNetwork)
     assert converted.classes == network.classes
