@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compiled import for_loops
 from ..frame import Frame
 from .chain import SEGMENT, Grid, grid_positions
-from .field import BLOCK, MotionField
+from .field import BLOCK, LOOPS, MotionField
 from .following import GridPositions
 from .holes import best_neighbours
 from .prediction import SubpixelPlanes
@@ -300,7 +301,7 @@ def _walk(
     """Have positions (n, 4) go on to `target` from those of the first `number` pictures `after` it on which they are;
     see `Ways._follow`."""
     last, columns = after[-1].decode_index, -(-target.size_hw[1] // BLOCK)
-    low, high = _edges(target.size_hw, at.dtype.char)
+    loops = LOOPS.get() if at.dtype == np.int16 else None
     for picture in reversed(after[:number]):
         number -= 1
         checkpoint = checkpoints.get(picture.decode_index)
@@ -310,15 +311,12 @@ def _walk(
             table, shift, width = picture.table, _SHIFT, columns
         else:
             continue
-        there = np.flatnonzero(at[:, 2] == last - picture.decode_index)
-        own = at if len(there) == len(at) else at.take(there, axis=0)
-        cells = (own[:, 1] >> shift).astype(np.intp) * width + (own[:, 0] >> shift)
-        own += table.take(cells, axis=0)
-        np.maximum(own, low[: len(own)], out=own)
-        np.minimum(own, high[: len(own)], out=own)
-        if own is not at:
-            record = np.int64 if at.itemsize == 2 else np.complex128  # a row at a time
-            at.view(record)[there] = own.view(record)
+        gone = last - picture.decode_index
+        if loops is not None:
+            high_y, high_x = (4 * size - 2 for size in target.size_hw)
+            loops.follow_references(at, gone, for_loops(table, np.int16), width, shift, high_x, high_y)
+        else:
+            _step(at, np.flatnonzero(at[:, 2] == gone), table, width, shift, target.size_hw)
         if checkpoint is not None:
             missed = np.flatnonzero(at[:, 2] < last - target.decode_index)
             few = at.take(missed, axis=0)
@@ -326,6 +324,26 @@ def _walk(
                 _walk(few, after, number, target, checkpoints)
                 at[missed] = few
             return
+
+
+def _step(
+    at: NDArray[np.integer],
+    there: NDArray[np.intp],
+    table: NDArray[np.integer],
+    columns: int,
+    shift: int,
+    size_hw: tuple[int, int],
+) -> None:
+    """Move those positions (n, 4) that are `there` by a picture's table, in place."""
+    low, high = _edges(size_hw, at.dtype.char)
+    own = at if len(there) == len(at) else at.take(there, axis=0)
+    cells = (own[:, 1] >> shift).astype(np.intp) * columns + (own[:, 0] >> shift)
+    own += table.take(cells, axis=0)
+    np.maximum(own, low[: len(own)], out=own)
+    np.minimum(own, high[: len(own)], out=own)
+    if own is not at:
+        record = np.int64 if at.itemsize == 2 else np.complex128  # a row at a time
+        at.view(record)[there] = own.view(record)
 
 
 @lru_cache(maxsize=4)

@@ -109,6 +109,29 @@ def write_some(
         lost[np.uintp(at[i])] = (y & 1) != 0
 
 
+@compiled_loop("void(int16[:, ::1], int64, int16[:, ::1], int64, int64, int64, int64)")
+def follow_references(
+    at: NDArray[np.int16],
+    gone: int,
+    table: NDArray[np.int16],
+    columns: int,
+    shift: int,
+    high_x: int,
+    high_y: int,
+) -> None:
+    """Move those positions (n, 4) that have `gone` so many pictures back by a `TracedPicture`'s `table`, in place."""
+    low, right, bottom = np.int16(2), np.int16(high_x), np.int16(high_y)
+    for i in range(at.shape[0]):
+        k = np.uint64(i)
+        if at[k, 2] == gone:
+            x, y = at[k, 0], at[k, 1]
+            cell = np.uint64((y >> shift) * columns + (x >> shift))
+            x, y = np.int16(x + table[cell, 0]), np.int16(y + table[cell, 1])
+            at[k, 0], at[k, 1] = min(max(x, low), right), min(max(y, low), bottom)
+            at[k, 2] += table[cell, 2]
+            at[k, 3] += table[cell, 3]
+
+
 @compiled_loop("uint64(uint64, uint64, uint64)")
 def _nearer(one: Any, other: Any, further: Any) -> Any:
     """The nearer one by the upper half, the `other` being so much `further` away; the first if both are as near."""

@@ -10,6 +10,10 @@ import pytest
 from gopseg.codec.motion import composition
 from gopseg.codec.motion.chain import SEGMENT
 from gopseg.codec.motion.composition import TracedPicture, Ways
+from gopseg.codec.motion.field import LOOPS
+from gopseg.compiled import Loops
+
+pytestmark = pytest.mark.usefixtures("each_way")
 
 
 def picture(number: int, size_hw: tuple[int, int], table: np.ndarray | None) -> TracedPicture:
@@ -122,3 +126,19 @@ def test_a_way_takes_a_bounded_number_of_steps(monkeypatch: pytest.MonkeyPatch) 
     grid, checkpoint = 11 * 18, 21 * 35
     assert max(steps) <= 2 * grid + 2 * checkpoint // SEGMENT + 2
     assert len(next(iter(ways._targets.values())).checkpoints) <= 6
+
+
+@pytest.mark.parametrize(("size_hw", "reach"), [((90, 130), 200), ((720, 1280), 32767)])
+def test_compiled_loops_lead_to_the_same(size_hw: tuple[int, int], reach: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit, through checkpoints and past them."""
+    if not LOOPS.wait():
+        pytest.skip("numba is not installed (extra fast)")
+    pictures = pictures_of(np.random.default_rng(6), 3 * SEGMENT, size_hw, reach, 5, 0.1)
+    found = []
+    for when in ("never", "now"):
+        monkeypatch.setattr(Loops, "when", when)
+        ways = Ways()
+        found.append([ways.compose(pictures[:count], pictures[1], 4) for count in range(2, len(pictures) + 1)])
+    for plain, compiled in zip(*found, strict=True):
+        assert np.array_equal(plain.displacement, compiled.displacement)
+        assert np.array_equal(plain.unreferenced, compiled.unreferenced)
