@@ -12,13 +12,12 @@ from typing import Any
 
 from ....console import Existing
 from ....errors import GopsegError
-from ....pipelines import Precision, Runners, StreamRequest, segment_stream
+from ....pipelines import MODES, Precision, Runners, StreamRequest, segment_stream
 from ....segnet import Runtime
 from .rows import Row, Took
 
-MODES = ("frame", "lr", "ar", "motion", "guided", "flow", "auto")
 BETWEEN = "between keyframes"
-_LOOKS_AT_EACH = ("frame", "lr")
+_LOOKS_AT_EACH = ("frame", "lr", "clip")
 
 
 @dataclass(frozen=True)
