@@ -56,7 +56,7 @@ class Refresh(ABC, Generic[P]):
 class StreamKeyframes(Refresh[P]):
     """The stream's own keyframes, those that `gop_max` makes among them.
 
-    With `spares_bridged`, none that motion may lead over: intra-coded ones of streams without recovered references.
+    With `spares_bridged`, none that motion may lead over: intra-coded ones.
     """
 
     def __init__(self, *, spares_bridged: bool = False) -> None:
@@ -75,7 +75,7 @@ def leads_on(frame: Frame) -> bool:
 
 def may_be_bridged(frame: Frame) -> bool:
     """Whether motion that bridges intra-coded frames can lead over this one."""
-    return frame.pict_type == "I" and frame.references is None
+    return frame.pict_type == "I"
 
 
 class FixedInterval(Refresh[P]):

@@ -29,7 +29,7 @@ class AutoOptions(MotionOptions):
         LOOK,
         (LOOK, BRIDGE),
         "What happens at the stream's keyframes: the network sees them all, or only those of which carrying would get "
-        "too much wrong, in streams without B-frames and with one reference.",
+        "too much wrong.",
     )
 
 

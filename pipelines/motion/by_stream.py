@@ -10,8 +10,8 @@ from .source import MotionSource
 
 class CodecMotion(MotionSource):
     """`RecoveredReferences` for frames that have references, `CodecVectors` for others; a stream may turn from one to
-    the other as its headers are read. Only the vectors' `bridges` intra-coded frames, and only recovered references may
-    be mended (`mends`)."""
+    the other as its headers are read. Where it `bridges`, motion leads over intra-coded frames; only recovered
+    references may be mended (`mends`), and bridge them only then."""
 
     stage = "motion"
     reads_codec = True
@@ -19,7 +19,7 @@ class CodecMotion(MotionSource):
 
     def __init__(self, cell: int, *, bridges: bool = False, mends: bool = False) -> None:
         self._vectors = CodecVectors(cell, bridges=bridges)
-        self._recovered = MendedReferences(cell) if mends else RecoveredReferences(cell)
+        self._recovered = MendedReferences(cell, bridges=bridges) if mends else RecoveredReferences(cell)
 
     def is_other_stream(self, frame: Frame) -> bool:
         """See `MotionSource`."""

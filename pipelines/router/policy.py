@@ -7,11 +7,11 @@ from math import exp, log
 
 from .pace import Pace
 
-QUALITY_PRICE = 0.16
+QUALITY_PRICE = 0.14
 """Frames' worth of wrong pixels (a share times frames) that a run of the network must save, where the expected
 agreement is just what is asked for."""
 
-CHEAPEST, DEAREST = 0.16, 1.5
+CHEAPEST, DEAREST = 0.14, 1.5
 """The least and the most that QUALITY_PRICE becomes where less, or more, than that is expected."""
 
 MEMORY = 24

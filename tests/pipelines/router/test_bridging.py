@@ -36,16 +36,20 @@ def test_another_scene_is_not_followed() -> None:
 
 
 def run(clip: Path, runner: Any, choice: str) -> list[Prediction]:
-    with open_video(clip) as video:
+    with open_video(clip, references=True) as video:
         return list(MODES["auto"].pipeline(runner, at_keyframes=choice).run(video))
 
 
-@pytest.fixture(scope="module")
-def short_gops(make_clip: Any, scene: Any, wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+B_FRAMES = {"bf": "2", "x264-params": "scenecut=0:b-adapt=0:open-gop=0"}
+
+
+@pytest.fixture(scope="module", params=["vectors", "references"])
+def short_gops(request: Any, make_clip: Any, scene: Any, wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A world that passes by slowly in GOPs of 4, and from frame 16 on another one."""
+    options = (wide if request.param == "vectors" else B_FRAMES) | {"crf": "18"}
     images = [*scene(4, 16, 1), *scene(9, 8, 1)]
     folder = tmp_path_factory.mktemp("bridging")
-    return Path(make_clip(folder / "short.mp4", images, gop=4, options=wide | {"crf": "18"}))
+    return Path(make_clip(folder / "short.mp4", images, gop=4, options=options))
 
 
 def test_keyframes_with_nothing_new_are_not_seen(short_gops: Path, runner: Any) -> None:
