@@ -83,7 +83,7 @@ def compiled_loop(signature: str) -> Callable[[F], F]:
 
     It runs without Python's lock and checks no bounds. Machine code is kept beside the source or, where that cannot be
     written, in the user's cache folder (Numba's NUMBA_CACHE_DIR). Raises ImportError where Numba is not installed or
-    switched off.
+    switched off, and where machine code can be kept nowhere, unless loops are wanted now.
     """
     import numba
 
@@ -95,7 +95,9 @@ def compiled_loop(signature: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         try:
             compiled: F = numba.njit(signature, cache=True, **options)(function)
-        except RuntimeError:  # no folder for a cache
+        except RuntimeError as error:  # no folder for a cache
+            if Loops.when != "now":  # each run would compile for longer than it gains
+                raise ImportError(f"compiled code can be kept nowhere; set NUMBA_CACHE_DIR ({error})") from error
             compiled = numba.njit(signature, **options)(function)
         return compiled
 

@@ -68,11 +68,15 @@ def test_without_numba_or_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
         compiled_loop("void()")
 
 
-def test_a_loop_that_cannot_be_kept_is_compiled_all_the_same() -> None:
+def test_a_loop_that_cannot_be_kept_is_compiled_only_if_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numba finds no folder for what comes from no file."""
     pytest.importorskip("numba")
     names: dict[str, object] = {}
     exec("def twice(x): return 2 * x", names)
+    monkeypatch.setattr(Loops, "when", "auto")
+    with pytest.raises(ImportError, match="set NUMBA_CACHE_DIR"):
+        compiled_loop("float64(float64)")(names["twice"])  # type: ignore[type-var]
+    monkeypatch.setattr(Loops, "when", "now")
     twice = compiled_loop("float64(float64)")(names["twice"])  # type: ignore[type-var]
     assert twice(2.5) == 5.0  # type: ignore[operator]
     assert twice.signatures  # type: ignore[attr-defined]
