@@ -100,7 +100,7 @@ def threads(
     type=click.FloatRange(0, min_open=True),
     default=1.5,
     show_default=True,
-    help="About how long a run is to take: slow rows do fewer frames, but some.",
+    help="About how long a run is to take: slow rows do fewer frames, but some; very slow ones take part in one round.",
 )
 @option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures to this file.")
 @option("--markdown", is_flag=True, help="Print tables for Markdown, with the stages.")

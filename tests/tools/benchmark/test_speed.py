@@ -67,13 +67,13 @@ def test_rows_take_turns_after_a_round_that_says_how_many_frames_fit() -> None:
 
         return Row(name, do, least, 48)
 
-    rows = [row("fast", 1000, 12), row("slow", 2, 3), row("middle", 20, 3), row("none", 1, 1)]
+    rows = [row("fast", 1000, 12), row("slow", 1, 3), row("middle", 20, 3), row("none", 1, 1), row("very slow", 0.1, 1)]
     found, missing = in_turns(rows, 2, seconds=1.5)
     assert missing == {"none": "is not installed"}
-    assert order[:4] == [("fast", 12), ("slow", 3), ("middle", 3), ("none", 1)]
-    assert order[4:7] == [("fast", 48), ("slow", 3), ("middle", 30)]
-    assert order[7:] == [("slow", 3), ("middle", 30), ("fast", 48)]
-    assert [len(each) for each in found.values()] == [2, 2, 2]
+    assert order[:5] == [("fast", 12), ("slow", 3), ("middle", 3), ("none", 1), ("very slow", 1)]
+    assert order[5:9] == [("fast", 48), ("slow", 3), ("middle", 30), ("very slow", 1)]
+    assert order[9:] == [("slow", 3), ("middle", 30), ("fast", 48)]
+    assert [len(each) for each in found.values()] == [2, 2, 2, 1]
 
 
 def test_the_busiest_thread_bounds_a_row() -> None:

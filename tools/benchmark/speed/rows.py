@@ -14,6 +14,8 @@ _THREADS = {"read": READER, "rgb": READER, "labels": LABELS, "write": WRITER, "o
 _PARTS = {"overlay", "encode"}
 """Stages whose time is also that of another."""
 _ALL_BUSY, _BUSY = 0.9, 0.8
+SLOW = 4
+"""How many times as long as a run is to take it may take, to be repeated."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,13 @@ def in_turns(
 ) -> tuple[dict[str, list[Took]], dict[str, str]]:
     """What each row took in every round, and why some cannot be run here.
 
-    A first round of each row's `least` frames warms up, and tells how many frames fill `seconds`. Every round begins
-    with another row. `on_run` is called after each run.
+    A first round of each row's `least` frames warms up, and tells how many frames fill `seconds`; rows that take more
+    than SLOW times that for their least take part in one round only. Every round begins with another row. `on_run` is
+    called after each run, and for each that is left out.
     """
     missing: dict[str, str] = {}
     frames: dict[str, int] = {}
+    slow: set[str] = set()
     for row in rows:
         try:
             took = row.run(row.least)
@@ -81,6 +85,7 @@ def in_turns(
             missing[row.name] = str(error)
         else:
             fitting = int(seconds * took.rate)
+            slow |= {row.name} if took.seconds > SLOW * seconds else set()
             frames[row.name] = max(row.least, min(row.most, fitting))
         on_run()
     left = [row for row in rows if row.name in frames]
@@ -88,7 +93,8 @@ def in_turns(
     for number in range(repeats):
         first = number % max(1, len(left))
         for row in left[first:] + left[:first]:
-            found[row.name].append(row.run(frames[row.name]))
+            if not number or row.name not in slow:
+                found[row.name].append(row.run(frames[row.name]))
             on_run()
     return found, missing
 
