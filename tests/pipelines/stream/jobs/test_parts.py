@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gopseg.console import Existing
-from gopseg.pipelines import KeyframePipeline, StreamRequest, StreamUsageError, segment_stream
+from gopseg.pipelines import KeyframePipeline, Runners, StreamRequest, StreamUsageError, segment_stream
 from gopseg.pipelines.stream import Places, segment_many
 from gopseg.pipelines.stream.jobs import planning
 from gopseg.pipelines.stream.jobs.tasks import Agreed, do_task
@@ -118,6 +118,13 @@ def test_the_same_bytes(
         == sum(statistics["pict_types"].values())
         == len(found.get("times", range(statistics["frames"])))
     )
+
+
+def test_calls_can_share_networks(square_clip: Path, request_for) -> None:
+    runners = Runners()
+    for folder in ("one", "two"):
+        segment_stream(request_for(square_clip, folder, mode="motion", save=("rle",)), runners=runners)
+    assert len(set(map(id, runners._made.values()))) == 1
 
 
 @pytest.mark.usefixtures("here")
