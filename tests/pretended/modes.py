@@ -71,11 +71,11 @@ def write_models(folder: Path) -> dict[str, Path]:
     return files
 
 
-def with_news(images: list[np.ndarray]) -> list[np.ndarray]:
-    """The same, and from the fourth on something that was not there before, so that motion loses cells."""
-    noise = np.random.default_rng(5).integers(0, 256, (24, 24, 3)).astype(np.uint8)
+def with_news(images: list[np.ndarray], height: int, width: int) -> list[np.ndarray]:
+    """The same, and from the fourth on something of this size that was not there before, so that motion loses cells."""
+    noise = np.random.default_rng(5).integers(0, 256, (height, width, 3)).astype(np.uint8)
     for image in images[3:]:
-        image[36:60, 60:84] = noise
+        image[20 : 20 + height, 30 : 30 + width] = noise
     return images
 
 
@@ -103,16 +103,18 @@ def compared(expected: list[Prediction], found: list[Prediction]) -> dict[str, A
 
 def main(folder: Path) -> None:
     """Run all cases and print what came out."""
-    clip = write_clip(folder / "square.mp4", with_news(moving_square(FRAMES)))
+    little = write_clip(folder / "little.mp4", with_news(moving_square(FRAMES), 24, 24))
+    much = write_clip(folder / "much.mp4", with_news(moving_square(FRAMES), 40, 56))
     files = write_models(folder)
     find_device = runner.find_device
     transfers.PINNING, transfers.pinned = frozenset({NAME}), pinned
     found = {}
     for name, case in CASES.items():
         model = files["mrcfa" if case["mode"] == "clip" else "swiftnet"]
+        clip = much if case["mode"] == "auto" else little
         options = {key: folder / value if key == "guided_weights" else value for key, value in case.items()}
 
-        def run(device: str, model: Path = model, options: dict[str, Any] = options) -> list[Prediction]:
+        def run(device: str, clip: Path = clip, model: Path = model, options: Any = options) -> list[Prediction]:
             predictions = segment(str(clip), model=str(model), device=device, precision="fp32", **options)
             copies.clear()  # of weights, and of the picture that warms up
             waits.clear()

@@ -75,8 +75,12 @@ def test_a_mode_gives_the_cpus_labels_and_mixes_no_devices(modes: Any, mode: str
 @pytest.mark.parametrize("mode", MODES)
 def test_one_map_of_labels_comes_from_the_device_for_a_frame(modes: Any, mode: str) -> None:
     found = modes[mode]
-    others = {"auto": [["torch.uint8", ROUTER]] * 2, "guided, light flow": [["torch.float32", FLOW]] * 6}.get(mode, [])
-    masks = 6 if mode == "guided" else 0  # the shipped form of a head tells where it doubts, one byte a cell
+    looks = len(found["looks"])
+    others = {
+        "auto": [["torch.uint8", ROUTER]] * looks,
+        "guided, light flow": [["torch.float32", FLOW]] * (FRAMES - looks),
+    }.get(mode, [])
+    masks = FRAMES - looks if mode == "guided" else 0  # the shipped form of a head tells where it doubts
     labels = [["torch.uint8", LABELS]] * (FRAMES - masks) + [["torch.uint8", LABELS + CELLS]] * masks
     assert sorted(found["down"]) == sorted(labels + others)
     assert found["waits"] == ["event"] * (FRAMES + len(others)), "one for each copy, and none for anything else"
@@ -92,7 +96,16 @@ def test_planes_go_up_and_motion_on_cells(modes: Any, mode: str) -> None:
     motion = [size for kind, size in found["up"] if kind == "torch.float32"]
     assert (len(motion) > 0) == (mode not in ("frame", "lr", "clip"))
     lost = [size for kind, size in found["up"] if kind == "torch.int32"]
-    assert (len(lost) > 0) == (mode.startswith(("motion", "auto")) or mode == "guided"), "lost cells' nearest ones"
+    assert (len(lost) > 0) == (mode.startswith("motion") or mode == "guided"), "lost cells' nearest ones"
+
+
+def test_a_look_between_keyframes_is_carried_back(modes: Any) -> None:
+    found = modes["auto"]
+    assert 3 in found["looks"], "where something is new"
+    up = [size for kind, size in found["up"] if kind == "torch.float32"]
+    motion, shares = up.count(2 * 4 * CELLS), up.count(4 * CELLS)
+    assert motion == FRAMES - len(found["looks"]) + 2, "of two frames also the way to the later look"
+    assert shares == 2
 
 
 def test_every_mode_is_there(modes: Any) -> None:
