@@ -10,17 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import MotionField, nearest_known
-from ...compiled import Loops, for_loops
+from ...compiled import for_loops
+from ..labels import ROUNDING, WORD
 
-LOOPS = Loops(f"{__package__}.loops")
-_WORD = 4  # pixels that are written at a time
 _LINE = 16  # numbers of 4 bytes in a line of the cache
-_ROUNDING = 1e-5  # of sums of probabilities
-
-
-def can_compile(stride: int) -> bool:
-    """Whether the loops take cells of `stride` pixels."""
-    return stride % _WORD == 0
 
 
 class CompiledCells:
@@ -39,20 +32,20 @@ class CompiledCells:
         self.stride, self._loops, self._shape, self._sure = stride, loops, scores.shape, sure.reshape(-1)
         self._scores = np.zeros((cells + columns + 1) * classes + loops.LANES, np.float32)
         self._scores[: cells * classes] = scores.reshape(-1)
-        self._largest_sum = np.float32(largest_sum + _ROUNDING)
+        self._largest_sum = np.float32(largest_sum + ROUNDING)
         self._numbers, self._shares = np.full((2, cells), -1, np.int32), np.empty((2, cells), np.float32)
         self._source = np.arange(cells)
         self._best, self._changed = np.empty(cells, np.uint8), np.empty(cells, np.bool_)
-        depth = -(-classes // loops.LANES) * loops.LANES
-        self._known, self._is_known = _aligned(cells * depth), np.zeros(cells, np.bool_)
+        self._depth = -(-classes // loops.LANES) * loops.LANES
+        self._known, self._is_known = _aligned(cells * self._depth), np.zeros(cells, np.bool_)
         self._listed, self._quads = np.empty(cells + 1, np.int64), np.empty(quads + 1, np.int64)
-        self._labels = np.empty(((rows + 1) * stride, (columns + 1) * (stride // _WORD)), np.uint32)
+        self._labels = np.empty(((rows + 1) * stride, (columns + 1) * (stride // WORD)), np.uint32)
         self._drawn = np.empty(self._labels.size, np.uint32)
         self._scratch = np.empty(classes + 1, np.uint64), np.empty(16, np.float32), np.zeros(4, np.uint32)
 
     def labels(self, field: MotionField, size_hw: tuple[int, int], *, mix_lost: bool) -> NDArray[np.uint8]:
         """One label a pixel (H, W) where `field` says that each cell was; see `WarpedScores`."""
-        loops, (rows, columns, classes), words = self._loops, self._shape, self.stride // _WORD
+        loops, (rows, columns, classes), words = self._loops, self._shape, self.stride // WORD
         lost = field.unreferenced
         is_mixed = mix_lost and 0 < int(np.count_nonzero(lost)) < lost.size
         mixed_with = nearest_known(lost) if is_mixed else np.empty(0, np.intp)
@@ -63,7 +56,7 @@ class CompiledCells:
             self._numbers, self._sure, mixed_with, self._source, self._changed, self._best, self._is_known, self._listed
         )
         self._sample(unsure)
-        loops.settle(self._known, classes, self._listed, unsure, self._best)
+        loops.settle(self._known, self._depth, classes, self._listed, unsure, self._best)
         mixed = loops.fill(self._best, rows, columns, words, self._labels, self._quads)
         anew, needed = loops.keep(
             self._changed, rows, columns, words, self._drawn, self._labels, self._quads, mixed, self._is_known,
@@ -71,7 +64,7 @@ class CompiledCells:
         )  # fmt: skip
         self._sample(needed)
         loops.draw(
-            self._known, rows, columns, classes, self._best, self._quads, anew, self._largest_sum, words,
+            self._known, rows, columns, self._depth, classes, self._best, self._quads, anew, self._largest_sum, words,
             self._labels, self._drawn, *self._scratch,
         )  # fmt: skip
         half = self.stride // 2

@@ -9,9 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import MotionField, mix_with_nearest, nearest_known
-from ..labels import LabelMap, best_of_entries, check_cover, largest_sum, range_of_quads, upsample_labels
+from ..labels import (
+    LOOPS,
+    LabelMap,
+    best_of_entries,
+    can_compile,
+    check_cover,
+    largest_sum,
+    range_of_quads,
+    upsample_labels,
+)
 from ..motion import MOST_CHANNELS, positions_in_cells, warp_map
-from .compiled_cells import LOOPS, CompiledCells, can_compile
+from .compiled_cells import CompiledCells
 
 Map = NDArray[np.float32]
 _UNSURE = 255

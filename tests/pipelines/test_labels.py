@@ -1,9 +1,23 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from gopseg.compiled import Loops
 from gopseg.pipelines import upsample_labels
+from gopseg.pipelines.labels import LOOPS
+
+
+@pytest.fixture(scope="module", params=["never", "now"], autouse=True)
+def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything by NumPy and OpenCV, and by compiled loops."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "now" and not LOOPS.wait():
+            pytest.skip("numba is not installed (extra fast)")
+        patch.setattr(Loops, "when", request.param)
+        yield
 
 
 def plain(logits, stride, size_hw):

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from gopseg.codec import MotionField
 from gopseg.compiled import Loops
 from gopseg.pipelines import upsample_labels
-from gopseg.pipelines.carriers.compiled_cells import LOOPS
 from gopseg.pipelines.carriers.warped_scores import ScoreMap, WarpedScores
-from gopseg.pipelines.labels import argmax_of_planes
+from gopseg.pipelines.labels import LOOPS, argmax_of_planes
 
 
 @pytest.fixture(scope="module", params=["never", "now"], autouse=True)

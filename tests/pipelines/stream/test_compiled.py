@@ -12,7 +12,7 @@ from PIL import Image
 
 from gopseg.codec.motion.field import LOOPS as MOTION_LOOPS
 from gopseg.compiled import Loops
-from gopseg.pipelines.carriers.compiled_cells import LOOPS as LABEL_LOOPS
+from gopseg.pipelines.labels import LOOPS as LABEL_LOOPS
 
 
 @pytest.mark.parametrize("mode", ["motion", "auto"])

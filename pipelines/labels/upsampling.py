@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compiled import Loops, for_loops
+
+LOOPS = Loops(f"{__package__}.loops")
+WORD = 4
+"""Pixels that compiled loops write at a time."""
+
 _WORDS: dict[int, type[np.unsignedinteger]] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
-_ROUNDING = 1e-5  # of sums of probabilities
+ROUNDING = 1e-5
+"""Of sums of probabilities."""
+
 _MOST_ANEW = 0.6
 _CACHED = 1 << 18  # numbers of 4 bytes that are worked on at a time
 
@@ -30,12 +39,44 @@ def upsample_labels(
     rows, columns, classes = logits.shape
     check_cover((rows, columns, classes), stride, size_hw)
     entries = np.ascontiguousarray(logits).reshape(-1, classes)
+    most = largest_sum(entries) if are_probabilities else None
+    loops = LOOPS.get() if can_compile(stride) else None
+    if loops is not None:
+        return _drawn(loops, for_loops(entries, np.float32), (rows, columns), stride, most, size_hw)
     best = best_of_entries(entries).reshape(rows, columns)
     if stride == 1:
         return np.ascontiguousarray(best[: size_hw[0], : size_hw[1]])
     labels = LabelMap((rows, columns), stride)
-    labels.update(best, entries, most=largest_sum(entries) if are_probabilities else None)
+    labels.update(best, entries, most=most)
     return labels.cropped(size_hw)
+
+
+def can_compile(stride: int) -> bool:
+    """Whether compiled loops take cells of `stride` pixels."""
+    return stride % WORD == 0
+
+
+def _drawn(
+    loops: Any,
+    entries: NDArray[np.float32],
+    grid_hw: tuple[int, int],
+    stride: int,
+    most: float | None,
+    size_hw: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """The same by compiled loops."""
+    (cells, classes), (rows, columns), words = entries.shape, grid_hw, stride // WORD
+    known, best = entries.reshape(-1), np.empty(cells, np.uint8)
+    loops.settle(known, classes, classes, np.arange(cells), cells, best)
+    labels = np.empty(((rows + 1) * stride, (columns + 1) * words), np.uint32)
+    quads = np.empty((rows + 1) * (columns + 1) + 1, np.int64)
+    mixed = loops.fill(best, rows, columns, words, labels, quads)
+    limit = np.float32(np.inf if most is None else most + ROUNDING)
+    scratch = np.empty(classes + 1, np.uint64), np.empty(16, np.float32), np.zeros(4, np.uint32)
+    drawn = np.empty(labels.size, np.uint32)
+    loops.draw(known, rows, columns, classes, classes, best, quads, mixed, limit, words, labels, drawn, *scratch)
+    half = stride // 2
+    return np.ascontiguousarray(labels.view(np.uint8)[half : half + size_hw[0], half : half + size_hw[1]])
 
 
 def check_cover(shape: tuple[int, int, int], stride: int, size_hw: tuple[int, int]) -> None:
@@ -196,7 +237,7 @@ class _Quads:
             surplus = np.maximum(one, other)
             surplus += one
             surplus += other
-            unsure = np.flatnonzero(surplus.min(0) <= np.float32(most + _ROUNDING))
+            unsure = np.flatnonzero(surplus.min(0) <= np.float32(most + ROUNDING))
         if len(unsure):
             planes = self._planes(unsure)
             middle = (np.float32(0.5) * (at_low + at_high)).take(unsure, axis=1)

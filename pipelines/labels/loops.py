@@ -1,4 +1,4 @@
-"""Compiled loops of labels: a reference's scores carried along motion, looked at only where labels depend on them.
+"""Compiled loops of labels: scores, carried along motion or not, are looked at only where labels depend on them.
 
 Import it through `Loops`. Numbers are unsigned where they index, for Numba would else look for negative ones.
 """
@@ -65,7 +65,7 @@ def _where_more(_context: Any, value: Any, slope: Any, share: Any, step: Any, mo
         found = builder.fadd(value, builder.fmul(builder.fadd(share, builder.fmul(numbers, step)), slope))
         place = _vector(context, builder, signature.args[4], arguments[4], arguments[5], 4)
         before = builder.load(place, align=4)
-        nothing = ir.Constant(before.type, [-1.0] * 4)
+        nothing = ir.Constant(before.type, [float("-inf")] * 4)
         before = builder.select(builder.trunc(arguments[6], ir.IntType(1)), nothing, before)
         is_more = builder.fcmp_ordered(">", found, before)
         builder.store(builder.select(is_more, found, before), place, align=4)
@@ -186,15 +186,15 @@ def sample(
             _write_sum(known, at + i, scores, first + second, weights)
 
 
-@compiled_loop("void(float32[::1], int64, int64[::1], int64, uint8[::1])")
+@compiled_loop("void(float32[::1], int64, int64, int64[::1], int64, uint8[::1])")
 def settle(
-    known: NDArray[np.float32], classes: int, cells: NDArray[np.int64], count: int, best: NDArray[np.uint8]
+    known: NDArray[np.float32], depth: int, classes: int, cells: NDArray[np.int64], count: int, best: NDArray[np.uint8]
 ) -> None:
-    """Write the `best` classes of the first `count` of `cells`, the first of the largest of their rows."""
-    depth = np.uint64((classes + LANES - 1) // LANES * LANES)
+    """Write the `best` classes of the first `count` of `cells`, the first of the largest of their rows, of `depth`
+    numbers each."""
     for number in range(count):
         cell = np.uint64(cells[np.uint64(number)])
-        at = cell * depth
+        at = cell * np.uint64(depth)
         most, which = known[at], np.uint8(0)
         for k in range(1, classes):
             value = known[at + np.uint64(k)]
@@ -276,13 +276,14 @@ def keep(
 
 
 @compiled_loop(
-    "void(float32[::1], int64, int64, int64, uint8[::1], int64[::1], int64, float32, int64, "
+    "void(float32[::1], int64, int64, int64, int64, uint8[::1], int64[::1], int64, float32, int64, "
     "uint32[:, ::1], uint32[::1], uint64[::1], float32[::1], uint32[::1])"
 )
 def draw(
     known: NDArray[np.float32],
     rows: int,
     columns: int,
+    depth: int,
     classes: int,
     best: NDArray[np.uint8],
     quads: NDArray[np.int64],
@@ -296,13 +297,14 @@ def draw(
     words_of: NDArray[np.uint32],
 ) -> None:
     """Draw the first `count` of the `quads` whose corners' `best` classes differ, on `labels` and on `drawn`, where
-    each has as many words as it has there; `largest_sum` is what scores, none below 0, sum to at most.
+    each has as many words as it has there; `largest_sum` is what scores, none below 0, sum to at
+    most, infinite for others. `known` are the rows of all cells, of `depth` numbers each.
 
     A class that has no more than the mean of two others at each corner has no more than the better of these anywhere
     between; and none has where these two have more than two thirds of all at each corner.
     """
     step, half = np.float32(1) / np.float32(4 * words), np.float32(0.5)
-    enough, depth = np.float32(largest_sum) * np.float32(2 / 3), np.uint64((classes + LANES - 1) // LANES * LANES)
+    enough, row = np.float32(largest_sum) * np.float32(2 / 3), np.uint64(depth)
     for number in range(count):
         quad = quads[np.uint64(number)]
         i, j = quad >> 32, quad & 0xFFFFFFFF
@@ -312,7 +314,7 @@ def draw(
         c, d = np.uint64(lower + left), np.uint64(lower + right)
         low = np.uint64(min(min(best[a], best[b]), min(best[c], best[d])))
         high = np.uint64(max(max(best[a], best[b]), max(best[c], best[d])))
-        a, b, c, d = a * depth, b * depth, c * depth, d * depth
+        a, b, c, d = a * row, b * row, c * row, d * row
         mean_a, mean_b = half * (known[a + low] + known[a + high]), half * (known[b + low] + known[b + high])
         mean_c, mean_d = half * (known[c + low] + known[c + high]), half * (known[d + low] + known[d + high])
         few = 2

@@ -1,0 +1,11 @@
+from .upsampling import LOOPS as LOOPS
+from .upsampling import ROUNDING as ROUNDING
+from .upsampling import WORD as WORD
+from .upsampling import LabelMap as LabelMap
+from .upsampling import argmax_of_planes as argmax_of_planes
+from .upsampling import best_of_entries as best_of_entries
+from .upsampling import can_compile as can_compile
+from .upsampling import check_cover as check_cover
+from .upsampling import largest_sum as largest_sum
+from .upsampling import range_of_quads as range_of_quads
+from .upsampling import upsample_labels as upsample_labels
