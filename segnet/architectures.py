@@ -38,6 +38,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         )
         for size in (0, 1, 2)
     },
+    "swiftnet-lite0-light": Architecture(
+        "SwiftNetLite", "swiftnet-lite0 with a depthwise decoder, for LR branches", {"size": 0, "light": True}
+    ),
     "gsvnet-bise18": Architecture("BiSeNetGSVNet", "BiSeNet-R18 as GSVNet has it (Lee et al., ICME 2021)"),
     "camvid-psp18": Architecture("PSPNet", "PSPNet-18 as AR-Seg has it on CamVid (Hu et al., CVPR 2023)"),
     "cityscapes-psp18": Architecture("SemsegPSPNet", "PSPNet-18 as AR-Seg has it on Cityscapes (Hu et al., CVPR 2023)"),

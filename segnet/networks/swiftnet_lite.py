@@ -19,14 +19,15 @@ class Doubling(nn.Module):
     """The coarse map doubled in size, plus the projected skip, blended by a 3x3 convolution.
 
     Doubled exactly and cropped to the skip's size: every picture, of any size, is seen with the same geometry. Where
-    the map has not as many channels as the output, a 1x1 convolution comes first, at the coarse size.
+    the map has not as many channels as the output, a 1x1 convolution comes first, at the coarse size. `light`: the 3x3
+    convolution is a depthwise one with a 1x1 convolution after it.
     """
 
-    def __init__(self, in_channels: int, skip_channels: int, channels: int) -> None:
+    def __init__(self, in_channels: int, skip_channels: int, channels: int, *, light: bool = False) -> None:
         super().__init__()
         self.narrow = NormReluConv(in_channels, channels, 1) if in_channels != channels else nn.Identity()
         self.bottleneck = NormReluConv(skip_channels, channels, 1)
-        self.blend_conv = NormReluConv(channels, channels, 3)
+        self.blend_conv = LightConv(channels) if light else NormReluConv(channels, channels, 3)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """`x` (N, in, ceil(H / 2), ceil(W / 2)) and `skip` (N, skip_channels, H, W) to (N, channels, H, W)."""
@@ -37,17 +38,33 @@ class Doubling(nn.Module):
         return out
 
 
-class SwiftNetLiteBackbone(nn.Module):
-    """Encoder, pyramid pooling and decoder: everything up to `p`. `widths` are the decoder's at strides 16, 8 and 4."""
+class LightConv(nn.Module):
+    """BatchNorm, ReLU, a depthwise 3x3 convolution and a 1x1 convolution: `NormReluConv` at a fraction of its cost."""
 
-    def __init__(self, size: int, widths: tuple[int, int, int]) -> None:
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.conv = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to the same shape."""
+        out: Tensor = self.conv(self.depthwise(functional.relu(self.norm(x))))
+        return out
+
+
+class SwiftNetLiteBackbone(nn.Module):
+    """Encoder, pyramid pooling and decoder: everything up to `p`. `widths` are the decoder's at strides 16, 8 and 4;
+    `light` as of `Doubling`."""
+
+    def __init__(self, size: int, widths: tuple[int, int, int], *, light: bool = False) -> None:
         super().__init__()
         self.encoder = EfficientNetLite(size, aligned=True)
         *skips, coarsest = self.encoder.channels
         self.spp = SpatialPyramidPooling(coarsest, widths[0], momentum=0.1)
         inputs = (widths[0], *widths[:-1])
         self.upsample = nn.ModuleList(
-            Doubling(narrower, skip, width)
+            Doubling(narrower, skip, width, light=light)
             for narrower, skip, width in zip(inputs, reversed(skips), widths, strict=True)
         )
 
@@ -66,7 +83,8 @@ class SwiftNetLite(NormalisedNetwork):
 
     `classes` is the number of classes or their names. `p` has 64 channels at stride 4, before the classifier's
     BatchNorm-ReLU-conv1x1; the coarser decoder maps have 128 (128 at stride 4 as well would take 60 % of all
-    operations). Input of any size.
+    operations). With `light` the decoder's 3x3 convolutions are depthwise, and it takes a third of its operations.
+    Input of any size.
     """
 
     feature_channels = 64
@@ -74,12 +92,12 @@ class SwiftNetLite(NormalisedNetwork):
     decoder_channels = 128
     encoder = ("backbone.encoder.",)
 
-    def __init__(self, classes: int | Sequence[str] = 19, size: int = 0) -> None:
+    def __init__(self, classes: int | Sequence[str] = 19, size: int = 0, *, light: bool = False) -> None:
         super().__init__(EFFICIENTNET_LITE)
         self.size = size
         self.classes = class_names(classes)
         widths = (self.decoder_channels, self.decoder_channels, self.feature_channels)
-        self.backbone = SwiftNetLiteBackbone(size, widths)
+        self.backbone = SwiftNetLiteBackbone(size, widths, light=light)
         self.logits = NormReluConv(self.feature_channels, len(self.classes), 1, bias=True)
         initialise_convolutions(self)
 

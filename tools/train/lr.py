@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...console import command, option
+from ...segnet import architecture_names
 from .loss_options import LOSS, WEIGHT, distillation_option, loss_options
 from .options import STOPPED, hr_option, image_options, need_extra, run_options
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 @command(interrupted=STOPPED)
 @hr_option
+@option(
+    "--arch",
+    type=click.Choice(architecture_names()),
+    help="Architecture of the branch, with as many feature channels as the HR network; the HR network's without it.",
+)
 @option(
     "--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Scale of the branch's input."
 )
@@ -29,6 +35,7 @@ def lr(
     root: Path | None,
     val_frames: int | None,
     hr: str,
+    arch: str | None,
     lr_scale: float,
     fst: float,
     distillation: float,
@@ -38,14 +45,15 @@ def lr(
 ) -> None:
     """Train a low-resolution branch, which sees frames shrunk to --lr-scale (AR-Seg's first stage).
 
-    It starts as a copy of the HR network and keeps its classifier; --fst and --distillation add the distance of its
-    features and of its output to those of the HR network on the same frame. Leaves the same files as `train-segnet hr`.
+    It starts as a copy of the HR network (another --arch: with what fits of it) and keeps its classifier; --fst and
+    --distillation add the distance of its features and of its output to those of the HR network on the same frame.
+    Leaves the same files as `train-segnet hr`.
     """
     need_extra()
     import torch
 
     from ...segnet import LowResolution, load_network, save_branch
-    from .running import FrameRun, architecture_of, of_frames, prepare_folder, run_trainer, weights_of
+    from .running import FrameRun, architecture_of, branch_network, of_frames, prepare_folder, run_trainer, weights_of
     from .samples import check_network
     from .trainers import ImageTrainer
 
@@ -56,7 +64,7 @@ def lr(
     run = FrameRun.of(dataset, root, val_frames, chosen, fst=fst, distillation=distillation)
     check_network(teacher, hr, run.data)
     torch.manual_seed(run.settings.seed)
-    low = LowResolution(load_network(hr), lr_scale)
+    low = LowResolution(load_network(hr) if arch is None else branch_network(arch, teacher, hr), lr_scale)
     low.freeze_classifier()
     weights = run.class_weights()
     extra, data_facts = run.mixed_in(output)
@@ -74,11 +82,11 @@ def lr(
 
     def write(average: SegmentationNetwork, file: Path) -> None:
         assert isinstance(average, LowResolution)
-        save_branch(average, file, architecture)
+        save_branch(average, file, arch or architecture)
 
     facts = {
         "kind": "lr",
-        "architecture": architecture,
+        "architecture": arch or architecture,
         "scale": lr_scale,
         "hr": weights_of(teacher, hr),
         **data_facts,

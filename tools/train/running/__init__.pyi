@@ -2,6 +2,7 @@ from .frames import FrameRun as FrameRun
 from .initialisation import initialise as initialise
 from .initialisation import origin_of as origin_of
 from .networks import architecture_of as architecture_of
+from .networks import branch_network as branch_network
 from .networks import seen_folder as seen_folder
 from .networks import weights_of as weights_of
 from .published import of_frames as of_frames

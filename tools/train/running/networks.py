@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import InputError
-from ....segnet import SegmentationNetwork
+from ....segnet import SegmentationNetwork, build_network
 from ...provenance import sha256
+from .initialisation import initialise
 
 
 def weights_of(network: SegmentationNetwork, given: str) -> dict[str, Any]:
@@ -26,6 +27,21 @@ def architecture_of(network: SegmentationNetwork, given: str) -> str:
             "give weights that train-segnet hr made, or a head of it (train-segnet propagation)"
         )
     return network.architecture
+
+
+def branch_network(arch: str, teacher: SegmentationNetwork, given: str) -> SegmentationNetwork:
+    """A network of `arch` for an LR branch of `teacher`, with those of its weights that fit, the classifier's too.
+
+    InputError where its features are not of the same kind.
+    """
+    network = build_network(arch, teacher.classes)
+    if network.feature_channels != teacher.feature_channels or network.feature_stride != teacher.feature_stride:
+        raise InputError(
+            f"--arch {arch} has {network.feature_channels} feature channels at stride {network.feature_stride}, "
+            f"'{given}' {teacher.feature_channels} at {teacher.feature_stride}; a branch shares the classifier"
+        )
+    initialise(network, given)
+    return network
 
 
 def seen_folder(cache: Path, network: SegmentationNetwork, given: str) -> Path:
