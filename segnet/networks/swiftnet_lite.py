@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,6 +52,19 @@ class LightConv(nn.Module):
         """(N, channels, H, W) to the same shape."""
         out: Tensor = self.conv(self.depthwise(functional.relu(self.norm(x))))
         return out
+
+    @torch.no_grad()
+    def imitate(self, whole: NormReluConv) -> None:
+        """Begin as near to `whole`, of as many channels, as can be.
+
+        What its kernels make of one input channel is a matrix (outputs, 9); the first pair of its singular vectors,
+        the best product of one spatial kernel and one weight for each output, takes its place.
+        """
+        self.norm.load_state_dict(whole.norm.state_dict())
+        of_inputs = whole.conv.weight.transpose(0, 1)
+        u, s, v = torch.linalg.svd(of_inputs.flatten(2), full_matrices=False)
+        self.depthwise.weight.copy_(v[:, :1].unflatten(2, of_inputs.shape[-2:]))
+        self.conv.weight.copy_((u[:, :, 0] * s[:, :1]).t()[..., None, None])
 
 
 class SwiftNetLiteBackbone(nn.Module):
@@ -100,6 +114,12 @@ class SwiftNetLite(NormalisedNetwork):
         self.backbone = SwiftNetLiteBackbone(size, widths, light=light)
         self.logits = NormReluConv(self.feature_channels, len(self.classes), 1, bias=True)
         initialise_convolutions(self)
+
+    def imitate_decoder(self, whole: SwiftNetLite) -> None:
+        """Begin with what a `light` decoder can have of that of a network which is not (`LightConv.imitate`)."""
+        for own, theirs in zip(self.backbone.upsample, whole.backbone.upsample, strict=True):
+            if isinstance(own.blend_conv, LightConv) and isinstance(theirs.blend_conv, NormReluConv):
+                own.blend_conv.imitate(theirs.blend_conv)
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to `p`, (N, 64, ceil(H / 4), ceil(W / 4))."""

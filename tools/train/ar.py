@@ -10,7 +10,18 @@ import click
 from ...console import command, option
 from ...errors import InputError
 from .loss_options import LOSS, WEIGHT, balance_option, distillation_option, hard_options, loss_options
-from .options import DATA, FOLDER, OPTIMISER, RUN, STOPPED, hr_option, need_extra, run_options, val_bitrate_option
+from .options import (
+    DATA,
+    FOLDER,
+    OPTIMISER,
+    RUN,
+    STOPPED,
+    hr_option,
+    lr_scale_option,
+    need_extra,
+    run_options,
+    val_bitrate_option,
+)
 
 if TYPE_CHECKING:
     from ...segnet import AlteringResolution
@@ -23,9 +34,7 @@ LOSS_SETTINGS = ("auxiliary", "deep", "fst", "distillation", "keep", "confidence
 @command(interrupted=STOPPED)
 @hr_option
 @option("--lr-weights", type=click.Path(path_type=Path, exists=True), help="LR branch to start from.")
-@option(
-    "--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Scale of the branch's input."
-)
+@lr_scale_option
 @option(
     "--fusion",
     type=click.Choice(FUSION_CHOICES),
@@ -137,11 +146,11 @@ def ar(
     )
 
     def write(average: AlteringResolution, file: Path) -> None:
-        save_branch(average, file, architecture, fusion)
+        save_branch(average, file, low.architecture, fusion)
 
     facts = {
         "kind": "ar",
-        "architecture": architecture,
+        "architecture": low.architecture,
         "scale": low.scale,
         "fusion": fusion,
         "hr": weights_of(network, hr),

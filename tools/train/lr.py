@@ -10,7 +10,7 @@ import click
 from ...console import command, option
 from ...segnet import architecture_names
 from .loss_options import LOSS, WEIGHT, distillation_option, loss_options
-from .options import STOPPED, hr_option, image_options, need_extra, run_options
+from .options import STOPPED, hr_option, image_options, lr_scale_option, need_extra, run_options
 
 if TYPE_CHECKING:
     from ...segnet import SegmentationNetwork
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     type=click.Choice(architecture_names()),
     help="Architecture of the branch, with as many feature channels as the HR network; the HR network's without it.",
 )
-@option(
-    "--lr-scale", type=click.FloatRange(0.1, 0.95), default=0.5, show_default=True, help="Scale of the branch's input."
-)
+@lr_scale_option
 @run_options
 @image_options
 @distillation_option

@@ -267,6 +267,17 @@ def image_options(command: F) -> F:
     return add_options(options)(command)
 
 
+def lr_scale_option(command: F) -> F:
+    """`--lr-scale`."""
+    return option(
+        "--lr-scale",
+        type=click.FloatRange(0.1, 0.95),
+        default=0.625,
+        show_default=True,
+        help="Scale of the branch's input.",
+    )(command)
+
+
 def hr_option(command: F) -> F:
     """`--hr`."""
     return option(

@@ -1,11 +1,13 @@
 import cv2
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.segnet import ModelError, build_network, initialise_from_imagenet, load_network, save_model
 from gopseg.segnet.importing.imagenet import published_classifier, weights_file
 from gopseg.segnet.networks.efficientnet_lite import EfficientNetLite, SameConv2d
-from gopseg.segnet.networks.swiftnet_lite import Doubling
+from gopseg.segnet.networks.swiftnet import NormReluConv
+from gopseg.segnet.networks.swiftnet_lite import Doubling, LightConv
 
 CATS = {281, 282, 283, 284, 285, 287}
 """ImageNet's tabby, tiger cat, Persian, Siamese, Egyptian cat and lynx."""
@@ -97,14 +99,57 @@ def test_inputs_are_the_encoders():
     torch.testing.assert_close(network.normalise(images), expected)
 
 
-def test_weights_are_saved_and_loaded(tmp_path):
-    network = build_network("swiftnet-lite2", ["a", "b"]).eval()
-    save_model(network, tmp_path / "net.safetensors", "swiftnet-lite2", half=False)
+def test_a_light_decoder_is_a_third_of_the_work_on_the_same_features():
+    whole, light = (build_network(f"swiftnet-lite0{suffix}", 3).eval() for suffix in ("", "-light"))
+    flops = []
+    for network in (whole, light):
+        images = torch.randn(1, 3, 96, 128)
+        with torch.inference_mode(), FlopCounterMode(display=False) as encoder:
+            network.backbone.encoder(images)
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            assert network.features(images).shape == (1, 64, 24, 32)
+        flops.append(counter.get_total_flops() - encoder.get_total_flops())
+    assert 0.15 < flops[1] / flops[0] < 0.35
+
+
+@pytest.mark.parametrize("name", ["swiftnet-lite2", "swiftnet-lite0-light"])
+def test_weights_are_saved_and_loaded(name, tmp_path):
+    network = build_network(name, ["a", "b"]).eval()
+    save_model(network, tmp_path / "net.safetensors", name, half=False)
     images = torch.randn(1, 3, 40, 56)
     with torch.inference_mode():
         torch.testing.assert_close(
             load_network(tmp_path / "net.safetensors")(images), network(images), rtol=0, atol=1e-4
         )
+
+
+def test_a_light_convolution_is_the_nearest_to_a_whole_one():
+    """Exact where kernels are products of one for space and one for channels; else no other product is nearer."""
+    torch.manual_seed(0)
+    whole, light, x = NormReluConv(6, 6, 3).eval(), LightConv(6).eval(), torch.randn(1, 6, 9, 11)
+    space, channels = torch.randn(6, 3, 3), torch.randn(6, 6)
+    with torch.no_grad():
+        whole.norm.bias.uniform_(-1, 1)
+        whole.conv.weight.copy_(channels[:, :, None, None] * space)
+    light.imitate(whole)
+    torch.testing.assert_close(light(x), whole(x), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        whole.conv.weight.normal_()
+    light.imitate(whole)
+
+    def distance():
+        kernel = light.conv.weight * light.depthwise.weight[:, 0]
+        return float((kernel - whole.conv.weight).square().sum())
+
+    best = distance()
+    for part in (light.conv.weight, light.depthwise.weight):
+        for _ in range(4):
+            before = part.detach().clone()
+            with torch.no_grad():
+                part.add_(0.02 * torch.randn_like(part))
+            assert distance() > best
+            with torch.no_grad():
+                part.copy_(before)
 
 
 def test_imagenet_weights_fill_the_whole_encoder():

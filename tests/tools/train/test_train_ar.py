@@ -15,7 +15,7 @@ from gopseg.data.datasets.camvid import CamVid
 from gopseg.data.street.street import SyntheticStreet
 from gopseg.errors import InputError
 from gopseg.preprocess.main import main as preprocess
-from gopseg.segnet import SwiftNet, build_network, load_ar, save_model
+from gopseg.segnet import SwiftNet, build_network, load_ar, load_lr, load_network, save_model
 from gopseg.tools.train.main import main
 from gopseg.tools.train.samples.fusion_samples import find_sources, has_labels
 
@@ -45,7 +45,7 @@ def train(world: Path, output: Path, *arguments: str) -> tuple[dict[str, torch.T
     fixed = ["--root", world, "--hr", world / "hr.safetensors", "--clips", world / "one", "-o", output]
     result = CliRunner().invoke(main, ["ar", *map(str, fixed), *FAST, *arguments])
     assert result.exit_code == 0, result.output
-    assert load_ar(output / "best.safetensors").low.scale == 0.5
+    assert load_ar(output / "best.safetensors").low.scale == 0.625
     state = torch.load(output / "last.pt", weights_only=True)["average"]
     return state, json.loads((output / "best.json").read_text())
 
@@ -165,3 +165,28 @@ def test_ar_segs_processed_frames(tmp_path: Path) -> None:
     (sample,) = source.keyed([0], 4)
     assert (sample.distance, sample.image[0, 0, 0], sample.key_image[0, 0, 0], sample.labels[0, 0]) == (1, 90, 50, 3)
     np.testing.assert_array_equal(sample.displacement, np.broadcast_to(np.float32([3, -2]), (8, 12, 2)))
+
+
+def test_a_branch_of_another_architecture_is_trained_and_fused(world: Path, tmp_path: Path) -> None:
+    """It starts with what fits of the HR network, shares its classifier, and a fusion with it is loaded again."""
+    hr = tmp_path / "hr.safetensors"
+    torch.manual_seed(1)
+    save_model(build_network("swiftnet-lite0", CamVid.classes), hr, half=False)
+    common = ["--root", str(world), "--hr", str(hr), "--validate-every", "1", "--precision", "fp32", "--epochs", "1"]
+    small = [*common, "--crop", "64x96", "--batch", "1", "--lr", "1e-9"]
+    arch = ["--arch", "swiftnet-lite0-light"]
+    result = CliRunner().invoke(main, ["lr", *small, *arch, "-o", str(tmp_path / "lr")])
+    assert result.exit_code == 0, result.output
+    low = load_lr(tmp_path / "lr" / "best.safetensors")
+    assert low.network.architecture == "swiftnet-lite0-light"
+    theirs, own = load_network(hr).state_dict(), low.network.state_dict()
+    for part in ("logits.conv", "backbone.encoder.stem.conv", "backbone.upsample.1.blend_conv.norm"):
+        torch.testing.assert_close(own[f"{part}.weight"], theirs[f"{part}.weight"], rtol=1e-3, atol=1e-3)
+    fusing = ["--lr-weights", str(tmp_path / "lr" / "best.safetensors"), "--clips", str(world / "one")]
+    more = ["--fusion", "evidence-light", "--batch", "4", "--steps-per-epoch", "1", "-o", str(tmp_path / "ar")]
+    result = CliRunner().invoke(main, ["ar", *common, *fusing, *more])
+    assert result.exit_code == 0, result.output
+    assert load_ar(tmp_path / "ar" / "best.safetensors").low.network.architecture == "swiftnet-lite0-light"
+    result = CliRunner().invoke(main, ["lr", *small, "--arch", "swiftnet18", "-o", str(tmp_path / "other")])
+    assert result.exit_code == 2
+    assert "--arch swiftnet18 has 128 feature channels at stride 4" in result.output

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import InputError
-from ....segnet import SegmentationNetwork, build_network
+from ....segnet import SegmentationNetwork, SwiftNetLite, build_network
 from ...provenance import sha256
 from .initialisation import initialise
 
@@ -30,7 +30,8 @@ def architecture_of(network: SegmentationNetwork, given: str) -> str:
 
 
 def branch_network(arch: str, teacher: SegmentationNetwork, given: str) -> SegmentationNetwork:
-    """A network of `arch` for an LR branch of `teacher`, with those of its weights that fit, the classifier's too.
+    """A network of `arch` for an LR branch of `teacher`, with what fits of its weights: classifier, and
+    encoder and decoder where they are alike, or the decoder's nearest light one.
 
     InputError where its features are not of the same kind.
     """
@@ -41,6 +42,8 @@ def branch_network(arch: str, teacher: SegmentationNetwork, given: str) -> Segme
             f"'{given}' {teacher.feature_channels} at {teacher.feature_stride}; a branch shares the classifier"
         )
     initialise(network, given)
+    if isinstance(network, SwiftNetLite) and isinstance(teacher, SwiftNetLite):
+        network.imitate_decoder(teacher)
     return network
 
 
