@@ -112,7 +112,7 @@ class LowResolution(Options):
     """Options of modes with an LR branch."""
 
     lr_scale: float = number(
-        0.625,
+        0.5,
         "Scale of the frames that the branch sees; the model needs weights for it.",
         low=0,
         high=1,

@@ -140,8 +140,8 @@ def runner(network: ColourNetwork) -> NetworkRunner:
     torch.manual_seed(0)
     low = LowResolution(ColourNetwork(), 0.5)
     branch = AlteringResolution(low, build_fusion("evidence", low)).eval()
-    runner.adopt(LowBranch(0.625), NetworkRunner(low, device="cpu", precision="fp32"))
-    runner.adopt(AlteringBranch(0.625), AlteringRunner(runner, branch))
+    runner.adopt(LowBranch(0.5), NetworkRunner(low, device="cpu", precision="fp32"))
+    runner.adopt(AlteringBranch(0.5), AlteringRunner(runner, branch))
     settings = PropagationSettings(classes=network.classes, stride=4, width=8)
     runner.adopt(HeadModel(), PropagationModel(settings).eval())
     return runner

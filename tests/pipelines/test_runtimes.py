@@ -45,8 +45,8 @@ def made_for(runtime: Any, kind: type[SegmentationNetwork]) -> NetworkRunner:
     torch.manual_seed(0)
     branch = AlteringResolution(LowResolution(kind(), 0.5), build_fusion("evidence", kind())).eval()
     low = NetworkRunner(LowResolution(kind(), 0.5), device="cpu", precision="fp32", runtime=runtime)
-    runner.adopt(LowBranch(0.625), low)
-    runner.adopt(AlteringBranch(0.625), AlteringRunner(runner, branch))
+    runner.adopt(LowBranch(0.5), low)
+    runner.adopt(AlteringBranch(0.5), AlteringRunner(runner, branch))
     settings = PropagationSettings(classes=runner.classes, stride=4, width=8)
     runner.adopt(HeadModel(), PropagationModel(settings).eval())
     return runner
@@ -81,8 +81,8 @@ def test_branches_run_there_too(network: SegmentationNetwork) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     runner = made_for("openvino", type(network))
     assert isinstance(runner.network, RuntimeNetwork)
-    assert isinstance(runner.companion(AlteringBranch(0.625)).branch.low.network, RuntimeNetwork)
-    assert isinstance(runner.companion(LowBranch(0.625)).network.network, RuntimeNetwork)
+    assert isinstance(runner.companion(AlteringBranch(0.5)).branch.low.network, RuntimeNetwork)
+    assert isinstance(runner.companion(LowBranch(0.5)).network.network, RuntimeNetwork)
 
 
 @pytest.mark.parametrize(("mode", "parts"), [("frame", {"logits"}), ("ar", {"features", "classify"})])

@@ -272,7 +272,7 @@ def lr_scale_option(command: F) -> F:
     return option(
         "--lr-scale",
         type=click.FloatRange(0.1, 0.95),
-        default=0.625,
+        default=0.5,
         show_default=True,
         help="Scale of the branch's input.",
     )(command)

@@ -70,10 +70,10 @@ def weights(tmp_path_factory):
     file = tmp_path_factory.mktemp("weights") / "net.safetensors"
     hr = SwiftNet(("ground", "red", "blue"))
     save_model(hr, file, "swiftnet18")
-    low = LowResolution(SwiftNet(hr.classes), 0.625)
-    save_branch(low, branch_file(file, "lr", 0.625), "swiftnet18")
+    low = LowResolution(SwiftNet(hr.classes), 0.5)
+    save_branch(low, branch_file(file, "lr", 0.5), "swiftnet18")
     ar = AlteringResolution(low, build_fusion("evidence", low))
-    save_branch(ar, branch_file(file, "ar", 0.625), "swiftnet18", "evidence")
+    save_branch(ar, branch_file(file, "ar", 0.5), "swiftnet18", "evidence")
     return file, low, ar
 
 
@@ -83,7 +83,7 @@ def test_branches_are_found_beside_the_weights(mode, weights, square_clip):
     frames = frames_of(square_clip)[:3]
     predictions = list(MODES[mode].pipeline(runner, keep_logits=True).run(frames))
     assert [p.logits.shape for p in predictions] == [(16, 24, 3)] * 3
-    with pytest.raises(StreamUsageError, match=r"--lr-scale 0\.625"):
+    with pytest.raises(StreamUsageError, match=r"--lr-scale 0\.5"):
         MODES[mode].pipeline(runner, lr_scale=0.75)
 
 
@@ -98,13 +98,13 @@ def test_our_own_encodes_are_taken_as_they_are(weights, square_clip, tmp_path):
 
 def test_a_branch_comes_back_as_it_was_saved(weights):
     file, low, ar = weights
-    for loaded, made in ((load_lr(branch_file(file, "lr", 0.625)), low), (load_ar(branch_file(file, "ar", 0.625)), ar)):
+    for loaded, made in ((load_lr(branch_file(file, "lr", 0.5)), low), (load_ar(branch_file(file, "ar", 0.5)), ar)):
         for key, value in made.state_dict().items():
             torch.testing.assert_close(loaded.state_dict()[key].float(), value.half().float(), msg=key)
     with pytest.raises(ModelError, match="without fusion"):
-        load_ar(branch_file(file, "lr", 0.625))
+        load_ar(branch_file(file, "lr", 0.5))
     with pytest.raises(ModelError, match="AR branch"):
-        load_network(branch_file(file, "ar", 0.625))
+        load_network(branch_file(file, "ar", 0.5))
     with pytest.raises(ModelError, match="no LR or AR branch"):
         load_ar(file)
 

@@ -69,7 +69,7 @@ def test_the_options_of_each_mode_are_what_resume_compares() -> None:
     request = StreamRequest(source="x.mp4", mode="ar", options={"interval": 5})
     asked = request.asked("ar", MODES["ar"].parse(request.options))
     assert {field.name for field in fields(MODES["ar"].options)} <= set(asked)
-    assert (asked["interval"], asked["lr_scale"], asked["mode"]) == (5, 0.625, "ar")
+    assert (asked["interval"], asked["lr_scale"], asked["mode"]) == (5, 0.5, "ar")
     free = {"output", "existing", "quiet", "stats_file", "live", "timeout", "reconnect", "device", "options"}
     assert not free & set(asked)
 

@@ -89,8 +89,8 @@ def test_ar_fuses_wide_maps(square_clip: Path) -> None:
     runner = NetworkRunner(WideNetwork(150, 256), device="cpu", precision="fp32")
     low = LowResolution(WideNetwork(150, 256), 0.5)
     branch = AlteringResolution(low, build_fusion("evidence", low)).eval()
-    runner.adopt(LowBranch(0.625), NetworkRunner(low, device="cpu", precision="fp32"))
-    runner.adopt(AlteringBranch(0.625), AlteringRunner(runner, branch))
+    runner.adopt(LowBranch(0.5), NetworkRunner(low, device="cpu", precision="fp32"))
+    runner.adopt(AlteringBranch(0.5), AlteringRunner(runner, branch))
     with open_video(square_clip) as video:
         predictions = list(MODES["ar"].pipeline(runner, keep_logits=True).run(video))
     assert [p.logits.shape for p in predictions if p.logits is not None] == [(16, 24, 150)] * 12

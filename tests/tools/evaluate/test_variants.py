@@ -69,7 +69,7 @@ def test_modes_come_once_for_each_value_of_the_options_that_they_have(modes):
 
 def test_a_scale_that_is_not_varied_is_recorded_but_not_shown(modes):
     (variant,) = make_variants("scaled", "net", {})
-    assert (variant.name, variant.options) == ("scaled", {"lr_scale": 0.625})
+    assert (variant.name, variant.options) == ("scaled", {"lr_scale": 0.5})
     (variant,) = make_variants("scaled", "net", parse_sweeps("0.7", []))
     assert (variant.name, variant.options) == ("scaled", {"lr_scale": 0.7})
 

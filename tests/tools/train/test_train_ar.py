@@ -45,7 +45,7 @@ def train(world: Path, output: Path, *arguments: str) -> tuple[dict[str, torch.T
     fixed = ["--root", world, "--hr", world / "hr.safetensors", "--clips", world / "one", "-o", output]
     result = CliRunner().invoke(main, ["ar", *map(str, fixed), *FAST, *arguments])
     assert result.exit_code == 0, result.output
-    assert load_ar(output / "best.safetensors").low.scale == 0.625
+    assert load_ar(output / "best.safetensors").low.scale == 0.5
     state = torch.load(output / "last.pt", weights_only=True)["average"]
     return state, json.loads((output / "best.json").read_text())
 
