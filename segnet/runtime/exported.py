@@ -30,8 +30,8 @@ class ExportCard:
 
     `inputs` says what each input of the graph is, `source` the model as it was named; `weights_sha256` is its weights'
     hash, `adapter` for what is around the graph of an adapted network (`adapter_of`), `precision` "fp32" or "int8"
-    (then with `calibration`: pictures, their hash, how much agrees with fp32), and `checked` the sizes at which the
-    graph was compared with torch, and the largest difference there.
+    (then with `calibration`: pictures, their hash, how much agrees with fp32), `checked` the sizes at which the
+    graph was compared with torch, and the largest difference there, and `operations_per_pixel` what torch takes.
     """
 
     interface: Interface
@@ -46,6 +46,7 @@ class ExportCard:
     adapter: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     checked: dict[str, Any] = field(default_factory=dict)
+    operations_per_pixel: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     command: str = ""
 
@@ -91,9 +92,16 @@ def load_exported(file: Path) -> SegmentationNetwork:
 
         engine = OnnxEngine(read_onnx(file), network_threads())
     if card.adapter:
-        module = RuntimeModule(engine, runtime=runtime, precision=card.precision)
+        module = RuntimeModule(engine, runtime=runtime, precision=card.precision, operations=card.operations_per_pixel)
         return _adapted(module, card, file)
-    return RuntimeNetwork(engine, card.interface, runtime=runtime, precision=card.precision, weights_file=file)
+    return RuntimeNetwork(
+        engine,
+        card.interface,
+        runtime=runtime,
+        precision=card.precision,
+        weights_file=file,
+        operations=card.operations_per_pixel,
+    )
 
 
 def adapter_of(network: SegmentationNetwork) -> dict[str, Any]:

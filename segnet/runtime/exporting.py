@@ -18,6 +18,7 @@ from .engine import Array
 from .exported import BRANCH, SUFFIXES, ExportCard
 from .graphs import CHECKED_HW, PICTURES, Run, convert_checked, network_graph, network_trials, runner_of
 from .names import PACKAGES, require
+from .operations import operations_per_pixel
 
 FORMATS = tuple(SUFFIXES.values())
 Pictures = Sequence[Array]
@@ -41,14 +42,18 @@ def export_network(
     require(format_)
     what = type(network).__name__
     model, largest = convert_checked(network_graph(network), what, format_, network_trials(network))
-    card = checked(card, format_, largest)
+    card = replace(checked(card, format_, largest), operations_per_pixel=operations_per_pixel(network))
     if calibration:
         from .quantising import quantise
 
-        before = model.clone()
-        model = quantise(model, calibration)
+        before, made = model, quantise(model, calibration)
+        model = made.model
         agreement = label_agreement(runner_of(before, format_), runner_of(model, format_), calibration)
-        card = replace(card, calibration={**card.calibration, "label_agreement_with_fp32": round(agreement, 5)})
+        found = {
+            "label_agreement_with_fp32": round(agreement, 5),
+            "layers_in_fp32": {name: round(cost, 5) for name, cost in made.sensitive.items()},
+        }
+        card = replace(card, calibration={**card.calibration, **found})
         card = replace(card, versions={**card.versions, "nncf": version("nncf")})
     with written_together(file, format_, overwrite=overwrite) as part:
         WRITERS[format_](model, part)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
 from .engine import Array, Engine
+from .operations import PerPixel, counted
 
 _IN_TORCH: ContextVar[bool] = ContextVar("in_torch", default=False)
 
@@ -51,7 +52,8 @@ class RuntimeNetwork(SegmentationNetwork):
 
     It takes and gives torch's tensors, in float32, under whatever autocast. `runtime` ("openvino", "onnx") and
     `precision` ("fp32", "bf16", "int8") say how it runs; `torch_network` is the network that it was converted from,
-    None for one from an exported file. Within `in_torch()` that one is run instead, if there is one.
+    None for one from an exported file. Within `in_torch()` that one is run instead, or if there is none, torch's
+    counter is told of `operations`.
     """
 
     image_mean: Tensor
@@ -66,6 +68,7 @@ class RuntimeNetwork(SegmentationNetwork):
         precision: str,
         torch_network: SegmentationNetwork | None = None,
         weights_file: Path | None = None,
+        operations: PerPixel | None = None,
     ) -> None:
         super().__init__()
         self.engine, self.runtime, self.precision = engine, runtime, precision
@@ -73,6 +76,7 @@ class RuntimeNetwork(SegmentationNetwork):
         self.feature_channels, self.feature_stride = interface.feature_channels, interface.feature_stride
         self.linear_classifier = interface.linear_classifier
         self.weights_file = weights_file
+        self.operations = operations or {}
         self._source = (torch_network,)  # in a tuple: no part of this module, which has no parameters
         for name, values in (("image_mean", interface.mean), ("image_std", interface.std)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -85,17 +89,24 @@ class RuntimeNetwork(SegmentationNetwork):
     def features(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to what is classified, (N, feature_channels, ceil(H / s), ceil(W / s))."""
         source = self._torch_source()
-        return source.features(images) if source is not None else _run(self.engine.features, images)
+        if source is not None:
+            return source.features(images)
+        return _told(_run(self.engine.features, images), self.operations, "features", _area(images))
 
     def classify(self, p: Tensor) -> Tensor:
         """Features to logits (N, classes, h, w)."""
         source = self._torch_source()
-        return source.classify(p) if source is not None else _run(self.engine.classify, p)
+        if source is not None:
+            return source.classify(p)
+        return _told(_run(self.engine.classify, p), self.operations, "classify", _area(p) * self.feature_stride**2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to logits, in one graph."""
         source = self._torch_source()
-        return source(images) if source is not None else _run(self.engine.logits, images)
+        if source is not None:
+            logits: Tensor = source(images)
+            return logits
+        return _told(_run(self.engine.logits, images), self.operations, "logits", _area(images))
 
     @property
     def mean(self) -> Tensor:
@@ -115,7 +126,7 @@ class RuntimeNetwork(SegmentationNetwork):
 @contextmanager
 def in_torch() -> Iterator[None]:
     """Within it, networks that were converted run in torch, as for counting their operations; exported graphs, which
-    torch knows nothing of, run as they always do."""
+    torch knows nothing of, run as they always do, and torch's counter is told what their cards say."""
     token = _IN_TORCH.set(True)
     try:
         yield
@@ -126,15 +137,25 @@ def in_torch() -> Iterator[None]:
 class RuntimeModule(nn.Module):
     """The module of an adapted network on another runtime: pictures as it takes them to logits, as `RuntimeNetwork`."""
 
-    def __init__(self, engine: Engine, *, runtime: str, precision: str, torch_module: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        runtime: str,
+        precision: str,
+        torch_module: nn.Module | None = None,
+        operations: PerPixel | None = None,
+    ) -> None:
         super().__init__()
-        self.engine, self.runtime, self.precision = engine, runtime, precision
+        self.engine, self.runtime, self.precision, self.operations = engine, runtime, precision, operations or {}
         self._source = (torch_module,)
 
     def forward(self, images: Tensor) -> Any:
         """(N, 3, H, W) to logits (N, C, h, w); in torch, whatever the module returns."""
         source = self._source[0] if _IN_TORCH.get() else None
-        return _run(self.engine.logits, images) if source is None else source(images)
+        if source is not None:
+            return source(images)
+        return _told(_run(self.engine.logits, images), self.operations, "logits", _area(images))
 
 
 def adapted_on(network: AdaptedNetwork, module: RuntimeModule) -> AdaptedNetwork:
@@ -161,3 +182,12 @@ def torch_network_of(network: SegmentationNetwork) -> SegmentationNetwork:
 
 def _run(call: Callable[[Array], Array], values: Tensor) -> Tensor:
     return torch.from_numpy(call(values.detach().float().contiguous().numpy()))
+
+
+def _told(values: Tensor, operations: PerPixel, part: str, pixels: int) -> Tensor:
+    """`values` of a part of a network; within `in_torch()` torch's counter is told of its operations."""
+    return counted(values, operations.get(part, 0.0) * pixels) if _IN_TORCH.get() else values
+
+
+def _area(maps: Tensor) -> int:
+    return len(maps) * maps.shape[-2] * maps.shape[-1]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import nn
 
-from ...data import list_images, read_image
+from ...data import Augmentation, Sample, list_images, random_view, read_image
 from ...errors import InputError
 from ...segnet import (
     BRANCH,
@@ -41,6 +41,9 @@ from ...segnet import (
 from ..provenance import command_line, sha256, weights_sha256
 
 M = TypeVar("M", bound=nn.Module)
+
+VIEWS = Augmentation(crop_hw=(0, 0), focus=0.0, mix=0.0, codec=0.5, light=0.6)
+"""What makes calibration pictures more varied than one dataset's."""
 
 
 def export(model: str, format_: str, output: Path, calibrate: Path | None, pictures: int, *, overwrite: bool) -> None:
@@ -141,19 +144,29 @@ def card_of(
 def calibration(
     network: SegmentationNetwork, folder: Path, most: int
 ) -> tuple[list[NDArray[np.float32]], dict[str, Any]]:
-    """Up to `most` pictures of a folder, normalised (1, 3, H, W), and what the card says of them."""
+    """Up to `most` pictures of a folder, every other one as a random view, normalised (1, 3, H, W), and what the card
+    says of them."""
     found = list_images(folder)
     files = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))]
     shown = []
-    for file in files:
-        image = torch.from_numpy(read_image(file))[None]
-        normalised = network.normalise(image)
+    for i, file in enumerate(files):
+        image = read_image(file)
+        normalised = network.normalise(torch.from_numpy(varied(image, i) if i % 2 else image)[None])
         seen = network.prepare(normalised) if isinstance(network, AdaptedNetwork) else normalised
         shown.append(seen.contiguous().numpy())
     record = {
-        "method": "NNCF post-training quantisation, mixed preset",
+        "method": "NNCF post-training quantisation, mixed preset; every other picture as a random view: scale, light, "
+        "colour, blur, noise, H.264",
         "folder": folder.name,
         "pictures": [file.name for file in files],
         "pictures_sha256": sha256(b"".join(file.read_bytes() for file in files)),
     }
     return shown, record
+
+
+def varied(image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) as another camera, at another time of day, might have taken it, of the same size."""
+    height, width = image.shape[:2]
+    settings = replace(VIEWS, crop_hw=(height, width))
+    sample = Sample(str(seed), image, np.zeros((height, width), np.uint8))
+    return random_view(sample, settings, np.random.default_rng(seed)).image

@@ -5,8 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from gopseg.segnet import ExportCard, Interface, ModelError, RuntimeNetwork, export_network, load_network
+from gopseg.data import SyntheticStreet
+from gopseg.segnet import (
+    ExportCard,
+    Interface,
+    ModelError,
+    RuntimeNetwork,
+    export_network,
+    in_torch,
+    load_network,
+    quantised_graph,
+)
 from gopseg.segnet.runtime import graphs
 
 SIZES = ((67, 93), (50, 131))
@@ -52,6 +63,23 @@ def test_the_card_says_what_it_is(exported):
     assert {"torch", "openvino"} <= set(found["versions"])
 
 
+def test_operations_are_counted_as_torchs(network, exported):
+    loaded = load_network(exported)
+    images = torch.zeros(1, 3, 64, 96)
+    counts = []
+    for each in (network, loaded):
+        with torch.inference_mode(), in_torch():
+            p = each.features(images)
+            for call in (lambda: each(images), lambda: each.features(images), lambda: each.classify(p)):  # noqa: B023
+                with FlopCounterMode(display=False) as counter:
+                    call()
+                counts.append(counter.get_total_flops())
+    assert counts[3:] == pytest.approx(counts[:3], rel=0.02)  # pooling to fixed grids does not grow with the picture
+    with FlopCounterMode(display=False) as counter:
+        loaded(images)
+    assert counter.get_total_flops() == 0
+
+
 def test_a_graph_that_differs_from_torch_is_not_written(network, monkeypatch, tmp_path):
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     honest = graphs.runner_of
@@ -86,6 +114,27 @@ def test_quantised_it_says_nearly_the_same(network, tmp_path):
     assert (logits.argmax(1) == expected.argmax(1)).float().mean() > 0.8
 
 
+def test_layers_that_cost_much_by_themselves_stay_in_fp32(network, tmp_path, monkeypatch):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    pytest.importorskip("nncf", reason="the extra int8 is not installed")
+    from gopseg.segnet.runtime import quantising
+
+    rng = np.random.default_rng(0)
+    pictures = [rng.standard_normal((1, 3, 48, 64)).astype(np.float32) for _ in range(2)]
+    costs = {}
+    for times in (1e9, 1.0):
+        monkeypatch.setattr(quantising, "SENSITIVE", times)
+        file = tmp_path / f"{times:g}.xml"
+        own = card(network, precision="int8")
+        costs[times] = export_network(network, file, "openvino", own, calibration=pictures, overwrite=False)
+    assert costs[1e9].calibration["layers_in_fp32"] == {}
+    kept = costs[1.0].calibration["layers_in_fp32"]  # what is above the middle
+    assert 1 <= len(kept) <= 5
+    assert all(cost > 0 for cost in kept.values())
+    in_int8 = {times: (tmp_path / f"{times:g}.xml").read_text().count('type="FakeQuantize"') for times in costs}
+    assert in_int8[1.0] < in_int8[1e9]
+
+
 def test_what_cannot_be_loaded_says_why(exported, tmp_path):
     with pytest.raises(ModelError, match="does not exist"):
         load_network(tmp_path / "none.onnx")
@@ -97,3 +146,20 @@ def test_what_cannot_be_loaded_says_why(exported, tmp_path):
     alone.write_text("<net/>")
     with pytest.raises(ModelError, match="is no network that export-segnet wrote for OpenVINO"):
         load_network(alone)
+
+
+def test_the_shipped_int8_graph_is_of_the_shipped_weights_and_nearly_says_the_same():
+    name = "swiftnet-lite0-camvid"
+    network = load_network(name)
+    file = quantised_graph(network)
+    assert file is not None, "train anew, quantise anew: docs/runtimes.md, int8"
+    measured = ExportCard.read(file).calibration["measured"]
+    assert measured["miou_val_int8"] > measured["miou_val_fp32"] - 0.003
+    assert min(measured["label_agreement_on_street_clips"].values()) > 0.97
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    picture, _ = SyntheticStreet(seed=3).frame(0)
+    images = network.normalise(torch.from_numpy(picture)[None])
+    with torch.inference_mode():
+        expected, found = network(images), load_network(file)(images)
+    assert not torch.equal(found, expected)
+    assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.97
