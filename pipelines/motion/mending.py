@@ -15,7 +15,7 @@ from .codec_sources import RecoveredReferences
 from .later import joined, merged, way_between
 from .source import index_in_stream
 
-ABOVE = 0.05
+ABOVE = 0.1
 """Share of cells with texture whose way is lost above which a frame's motion is mended."""
 
 FLAT = 2.0
@@ -24,7 +24,7 @@ FLAT = 2.0
 WIDTH = 320
 """Pixels in a row, at most, of the pictures between which optical flow is sought (but half of the whole, at most)."""
 
-_PICTURES = 2
+_BRIDGED = 2  # intra-coded frames that later ones may lead to
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class MendedReferences(RecoveredReferences):
 
     Between two P-frames that are several frames apart a near car is mostly intra-coded: its way is lost for the rest of
     the GOP. Where more than the share ABOVE of a frame's cells is lost like this, their way is sought by the last
-    reference pictures, whose own way was mended, and, on reference pictures, by optical flow (`bridge`) from the frame
+    reference picture, whose own way was mended, and, on reference pictures, by optical flow (`bridge`) from the frame
     shown before.
 
     One that `bridges` also leads over intra-coded frames, by optical flow from the frame shown before.
@@ -54,7 +54,7 @@ class MendedReferences(RecoveredReferences):
         self._over: Bridged | None = None
         self._to: int | None = None
         self._last: tuple[Frame, MotionField] | None = None
-        self._pictures: list[tuple[Frame, MotionField]] = []
+        self._picture: tuple[Frame, MotionField] | None = None
 
     def observe(self, frame: Frame, *, anew: bool) -> Frame:
         """See `MotionSource`."""
@@ -84,18 +84,19 @@ class MendedReferences(RecoveredReferences):
         own = super().field(frame) if self._over is None else self._led_over(frame, self._over)
         to = index_in_stream(self._reference)
         if self._to != to or (self._last is not None and self._last[1].size_hw != own.size_hw):
-            self._to, self._last, self._pictures = to, None, []
+            self._to, self._last, self._picture = to, None, None
         found = own
         if _lost_in_texture(frame, own) > ABOVE:
             found = merged(self._ways(frame, own), enough=0) or own
         self._last = frame, found
         if _is_reference(frame):
-            self._pictures = [*self._pictures, self._last][-_PICTURES:]
+            self._picture = self._last
         return found
 
     def _ways(self, frame: Frame, own: MotionField) -> Iterator[MotionField]:
         yield own
-        for picture, onward in reversed(self._pictures):
+        if self._picture is not None:
+            picture, onward = self._picture
             way = way_between(frame, picture, self.cell)
             if way is not None:
                 yield joined(way, onward)
@@ -111,7 +112,7 @@ class MendedReferences(RecoveredReferences):
             return None
         before, onward = self._last
         found = Bridged(frame, joined(bridge(before.luma, frame.luma, self.cell), onward), reference)
-        self._bridged = dict([*self._bridged.items(), (index_in_stream(frame), found)][-_PICTURES:])
+        self._bridged = dict([*self._bridged.items(), (index_in_stream(frame), found)][-_BRIDGED:])
         return found
 
     def _led_over(self, frame: Frame, over: Bridged) -> MotionField:
@@ -128,7 +129,7 @@ class MendedReferences(RecoveredReferences):
         """Motion begins at this frame: it leads to itself."""
         rows, columns = (-(-side // self.cell) for side in frame.size_hw)
         still, known = np.zeros((rows, columns, 2), np.float32), np.zeros((rows, columns), np.bool_)
-        self._to, self._pictures = index_in_stream(frame), []
+        self._to, self._picture = index_in_stream(frame), None
         self._last = frame, MotionField(still, known, frame.size_hw, (self.cell, self.cell))
 
 
