@@ -70,6 +70,31 @@ class CompiledCells:
         half = self.stride // 2
         return np.ascontiguousarray(self._labels.view(np.uint8)[half : half + size_hw[0], half : half + size_hw[1]])
 
+    def mixed(
+        self, field: MotionField, mix_lost: bool, later: CompiledCells, back: MotionField, part: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Scores (h, w, classes) where `field` says that each cell was, with the `part` (h, w) of a `later` frame's,
+        where `back` says that; see `Probabilities.carry_mixed`. In any thread."""
+        rows, columns, classes = self._shape
+        lost = field.unreferenced
+        is_mixed = mix_lost and 0 < int(np.count_nonzero(lost)) < lost.size
+        source = nearest_known(lost) if is_mixed else np.empty(0, np.intp)
+        found = np.empty(rows * columns * classes + self._loops.LANES, np.float32)
+        self._loops.mix(
+            self._scores, *self._places(field), source, later._scores, *self._places(back),
+            for_loops(part, np.float32).reshape(-1), columns, classes, found,
+        )  # fmt: skip
+        return found[: rows * columns * classes].reshape(rows, columns, classes)
+
+    def _places(self, field: MotionField) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Numbers and shares, by `find_places`."""
+        cells = field.unreferenced.size
+        numbers, shares = np.full((2, cells), -1, np.int32), np.empty((2, cells), np.float32)
+        displacement, is_rounded = for_loops(field.displacement, np.float32), _is_rounded(self._shape[2])
+        changed = np.empty(cells, np.bool_)
+        self._loops.find_places(displacement, np.float32(self.stride), is_rounded, numbers, shares, changed)
+        return numbers, shares
+
     def _sample(self, count: int) -> None:
         """Have the scores of the first `count` listed cells known."""
         self._loops.sample(

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import Frame, MotionField, mix_with_nearest
-from ..motion import warp_map
+from ..labels import LOOPS, can_compile
+from ..motion import MOST_CHANNELS, warp_map
 from ..pipeline import Clock
 from ..runner import NetworkRunner
 from ..timing import image_of
@@ -48,17 +49,25 @@ class Probabilities(Carrier[Map]):
 
     def carry_mixed(self, passenger: Passenger[Map], back: MotionField, payload: Map, part: Map) -> Map:
         """See `MixesTwo`."""
+        stride, loops = self.runner.stride, LOOPS.get()
+        if loops is not None and can_compile(stride) and payload.shape[2] <= MOST_CHANNELS:
+            earlier, later = (self._kept(each).compiled_cells(loops, stride) for each in (passenger.payload, payload))
+            return earlier.mixed(passenger.motion, self.mix_lost, later, back, part)
         own = self._warped(passenger).full()
-        other = warp_map(payload, back.displacement, self.runner.stride)
+        other = warp_map(payload, back.displacement, stride)
         mixed: Map = own + part[..., None] * (other - own)
         return mixed
 
     def _warped(self, passenger: Passenger[Map]) -> WarpedScores:
-        carried = next((each for each in self._carried if each.scores is passenger.payload), None)
-        if carried is None:
-            carried = ScoreMap(passenger.payload)
-            self._carried = [*self._carried[1 - _REMEMBERED :], carried]
-        return WarpedScores(carried, passenger.motion, self.runner.stride, mix_lost=self.mix_lost)
+        return WarpedScores(self._kept(passenger.payload), passenger.motion, self.runner.stride, mix_lost=self.mix_lost)
+
+    def _kept(self, scores: Map) -> ScoreMap:
+        """What is known of a reference's scores."""
+        kept = next((each for each in self._carried if each.scores is scores), None)
+        if kept is None:
+            kept = ScoreMap(scores)
+            self._carried = [*self._carried[1 - _REMEMBERED :], kept]
+        return kept
 
 
 class Features(Carrier[Map]):

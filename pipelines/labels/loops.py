@@ -34,8 +34,9 @@ def _spread(builder: Any, value: Any, size: int) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _write_sum(_context: Any, target: Any, at: Any, source: Any, begin: Any, weights: Any) -> Any:
-    """target[at : at + LANES] = the sum of `weights[k] * source[begin[k] : begin[k] + LANES]` over a tuple of k.
+def _write_sum(_context: Any, target: Any, at: Any, source: Any, begin: Any, weights: Any, times: Any) -> Any:
+    """target[at : at + LANES] = the sum of `weights[k] * source[begin[k] : begin[k] + LANES]` over a tuple of k, added
+    to `times` what is there, 0 or 1.
 
     Compilers do not make vectors of so short a loop by themselves.
     """
@@ -48,10 +49,14 @@ def _write_sum(_context: Any, target: Any, at: Any, source: Any, begin: Any, wei
             term = builder.fmul(builder.load(place, align=4), _spread(builder, weight, LANES))
             total = term if total is None else builder.fadd(total, term)
         place = _vector(context, builder, signature.args[0], arguments[0], arguments[1], LANES)
+        if times.literal_value:
+            total = builder.fadd(builder.load(place, align=4), total)
         builder.store(total, place, align=4)
         return context.get_dummy_value()
 
-    return types.void(target, at, source, begin, weights), generate
+    if not isinstance(times, types.Literal):
+        return None
+    return types.void(target, at, source, begin, weights, times), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -174,7 +179,7 @@ def sample(
             for k in range(0, classes, LANES):
                 i = np.uint64(k)
                 begin = a + i, a + size + i, a + line + i, a + line + size + i
-                _write_sum(known, at + i, scores, begin, (e, f, g, h))
+                _write_sum(known, at + i, scores, begin, (e, f, g, h), 0)
             continue
         b, right, down = np.uint64(numbers[0, other]) * size, shares[0, other], shares[1, other]
         m, n, o, p = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
@@ -183,7 +188,54 @@ def sample(
             i = np.uint64(k)
             first = a + i, a + size + i, a + line + i, a + line + size + i
             second = b + i, b + size + i, b + line + i, b + line + size + i
-            _write_sum(known, at + i, scores, first + second, weights)
+            _write_sum(known, at + i, scores, first + second, weights, 0)
+
+
+@compiled_loop(
+    "void(float32[::1], int32[:, ::1], float32[:, ::1], int64[::1], float32[::1], int32[:, ::1], float32[:, ::1], "
+    "float32[::1], int64, int64, float32[::1])"
+)
+def mix(
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    shares: NDArray[np.float32],
+    source: NDArray[np.int64],
+    later: NDArray[np.float32],
+    later_numbers: NDArray[np.int32],
+    later_shares: NDArray[np.float32],
+    part: NDArray[np.float32],
+    columns: int,
+    classes: int,
+    mixed: NDArray[np.float32],
+) -> None:
+    """Write the `scores` of all cells as `sample` does, with the `part` (h * w,) of `later` scores at other places;
+    `source` is empty where none is mixed with another cell. `mixed` (h * w * classes,) goes on for LANES numbers."""
+    one, half, size = np.float32(1), np.float32(0.5), np.uint64(classes)
+    line = np.uint64(columns) * size
+    for number in range(part.size):
+        cell = np.uint64(number)
+        at, rest = cell * size, one - part[cell]
+        other = np.uint64(source[cell]) if source.size else cell
+        a, right, down = np.uint64(later_numbers[0, cell]) * size, later_shares[0, cell], later_shares[1, cell]
+        above, below = part[cell] * (one - down), part[cell] * down
+        e, f, g, h = above * (one - right), above * right, below * (one - right), below * right
+        rest = rest if other == cell else half * rest
+        b, right, down = np.uint64(numbers[0, cell]) * size, shares[0, cell], shares[1, cell]
+        above, below = rest * (one - down), rest * down
+        m, n, o, p = above * (one - right), above * right, below * (one - right), below * right
+        for k in range(0, classes, LANES):
+            i = np.uint64(k)
+            _write_sum(mixed, at + i, later, (a + i, a + size + i, a + line + i, a + line + size + i), (e, f, g, h), 0)
+            begin = b + i, b + size + i, b + line + i, b + line + size + i
+            _write_sum(mixed, at + i, scores, begin, (m, n, o, p), 1)
+        if other != cell:
+            b, right, down = np.uint64(numbers[0, other]) * size, shares[0, other], shares[1, other]
+            above, below = rest * (one - down), rest * down
+            m, n, o, p = above * (one - right), above * right, below * (one - right), below * right
+            for k in range(0, classes, LANES):
+                i = np.uint64(k)
+                begin = b + i, b + size + i, b + line + i, b + line + size + i
+                _write_sum(mixed, at + i, scores, begin, (m, n, o, p), 1)
 
 
 @compiled_loop("void(float32[::1], int64, int64, int64[::1], int64, uint8[::1])")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from gopseg.codec import MotionField
 from gopseg.compiled import Loops
-from gopseg.pipelines import upsample_labels
+from gopseg.pipelines import NetworkRunner, upsample_labels, warp_map
+from gopseg.pipelines.carriers.maps import Probabilities
 from gopseg.pipelines.carriers.warped_scores import ScoreMap, WarpedScores
 from gopseg.pipelines.labels import LOOPS, argmax_of_planes
 
@@ -97,6 +100,27 @@ def test_what_is_worked_out_in_full(classes: int, stride: int) -> None:
     warped = WarpedScores(ScoreMap(scores_of(rng, (6, 7), classes, 4)), field, stride, mix_lost=True)
     size_hw = 6 * stride, 7 * stride
     assert np.array_equal(warped.labels(size_hw), upsample_labels(warped.full(), stride, size_hw))
+
+
+@pytest.mark.parametrize(("classes", "stride", "mixes"), [(11, 4, True), (3, 16, False), (19, 6, True), (150, 4, True)])
+def test_two_looks_are_mixed(classes: int, stride: int, mixes: bool) -> None:
+    """A part of the later look's scores, everywhere another."""
+    rng = np.random.default_rng(8)
+    size_hw = 13 * stride, 17 * stride
+
+    def field() -> MotionField:
+        moved = (rng.integers(-90, 91, (13, 17, 2)) / 4).astype(np.float32)
+        return MotionField(moved, rng.random((13, 17)) < 0.3, size_hw, (stride, stride))
+
+    earlier, later = (scores_of(rng, (13, 17), classes, 5) for _ in range(2))
+    ways, part = [field(), field()], rng.random((13, 17)).astype(np.float32)
+    carrier = Probabilities(cast(NetworkRunner, SimpleNamespace(stride=stride)), mix_lost=mixes)
+    passenger = cast(Any, SimpleNamespace(payload=earlier, motion=ways[0]))
+    mixed = carrier.carry_mixed(passenger, ways[1], later, part)
+    own = WarpedScores(ScoreMap(earlier), ways[0], stride, mix_lost=mixes).full()
+    other = warp_map(later, ways[1].displacement, stride)
+    assert mixed.shape == earlier.shape
+    assert np.allclose(mixed, (1 - part[..., None]) * own + part[..., None] * other, atol=1e-6)
 
 
 @pytest.mark.parametrize(("stride", "is_taken"), [(4, True), (16, True), (6, False), (1, False)])
