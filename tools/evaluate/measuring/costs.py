@@ -63,6 +63,10 @@ class Costs:
         for kind, is_key in enumerate((True, False)):
             share = self.network_frames[kind] / max(1, self.frames[kind])
             whole = self.operations.get((True, True), 0.0)  # a refresh costs what a keyframe does
-            seen, carried = (self.operations.get((is_key, by_network), whole) for by_network in (True, False))
+            seen = self.operations.get((is_key, True), whole)
+            other = self.operations.get(
+                (not is_key, False), whole
+            )  # where keyframes are carried, too, but none was yet
+            carried = self.operations.get((is_key, False), other)
             both.append((share * seen + (1 - share) * carried) / 1e9)
         return both[0], both[1]

@@ -12,6 +12,7 @@ from gopseg.codec import EncodeSettings, Frame, open_video, pictures_of_images, 
 from gopseg.pipelines import MODES, Mode, Options, Pipeline, Scored
 from gopseg.segnet import SegmentationNetwork
 from gopseg.tools.evaluate.measuring.agreement import BINS, EXACT, Agreement, bin_name, bin_of
+from gopseg.tools.evaluate.measuring.costs import Costs
 from gopseg.tools.evaluate.measuring.flicker import Flicker
 from gopseg.tools.evaluate.measuring.shared_runner import SharedRunner
 from gopseg.tools.evaluate.variants import Variant, make_variants
@@ -128,6 +129,13 @@ def encoded(file, edges, gop):
     pictures = pictures_of_images((stripe(edge) for edge in edges), "stripes", Fraction(15))
     transcode(pictures, file, EncodeSettings(gop=gop, bitrate_bps=3_000_000))
     return file
+
+
+def test_a_keyframe_that_is_carried_costs_what_other_carried_frames_do():
+    costs = Costs()
+    costs.operations = {(True, True): 100e9, (False, False): 2e9}
+    costs.frames[:], costs.network_frames[:] = (4, 8), (1, 2)
+    assert costs.gflops == pytest.approx(((100 + 3 * 2) / 4, (2 * 100 + 6 * 2) / 8))
 
 
 def test_a_clip_that_stands_still_loses_nothing_and_does_not_flicker(tmp_path):
