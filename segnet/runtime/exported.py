@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ModelError
 from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
-from .engine import network_threads
+from .engines import network_threads
 from .names import require
 from .network import Interface, RuntimeModule, RuntimeNetwork
 
@@ -84,11 +84,11 @@ def load_exported(file: Path) -> SegmentationNetwork:
     runtime = SUFFIXES[file.suffix]
     require(runtime)
     if runtime == "openvino":
-        from .openvino_engine import OpenVinoEngine, read_openvino
+        from .engines import OpenVinoEngine, read_openvino
 
         engine: Any = OpenVinoEngine(read_openvino(file), network_threads(), card.precision)
     else:
-        from .onnx_engine import OnnxEngine, read_onnx
+        from .engines import OnnxEngine, read_onnx
 
         engine = OnnxEngine(read_onnx(file), network_threads())
     if card.adapter:

@@ -14,7 +14,7 @@ import numpy as np
 from ...files import discard, part_of, publish_together, remove_abandoned
 from ..network import SegmentationNetwork
 from .branches import BranchGraph
-from .engine import Array
+from .engines import Array
 from .exported import BRANCH, SUFFIXES, ExportCard
 from .graphs import CHECKED_HW, PICTURES, Run, convert_checked, network_graph, network_trials, runner_of
 from .names import PACKAGES, require

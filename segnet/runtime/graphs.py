@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
-from .engine import Array
+from .engines import Array
 
 PICTURES, FEATURES, LOGITS, CLASSIFIED = "images", "features", "logits", "classified"
 """The names of a network's input and outputs: CLASSIFIED is what `classify` makes of the features, an output of its own
@@ -170,7 +170,7 @@ def compare(graph: Graph, run: Run, tried: Mapping[Any, Mapping[str, Tensor]]) -
 def runner_of(model: Any, format_: str) -> Run:
     """A function that runs a whole graph: inputs by name to the list of outputs."""
     if format_ == "openvino":
-        from .openvino_engine import core
+        from .engines import core
 
         compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda inputs: [np.array(value) for value in compiled(dict(inputs)).to_tuple()]
@@ -181,13 +181,13 @@ def runner_of(model: Any, format_: str) -> Run:
 
 
 def _to_openvino(graph: Graph, what: str) -> Any:
-    from .openvino_engine import convert_to_openvino
+    from .engines import convert_to_openvino
 
     return convert_to_openvino(graph, what)
 
 
 def _to_onnx(graph: Graph, what: str) -> Any:
-    from .onnx_engine import convert_to_onnx
+    from .engines import convert_to_onnx
 
     return convert_to_onnx(graph, what)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
-from .engine import Array, Engine
+from .engines import Array, Engine
 from .operations import PerPixel, counted
 
 _IN_TORCH: ContextVar[bool] = ContextVar("in_torch", default=False)

@@ -14,7 +14,7 @@ from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
 from ..networks import MRCFA
 from .cache import fingerprint, kept
-from .engine import Engine, network_threads
+from .engines import Engine, network_threads
 from .exported import ExportCard
 from .graphs import convert_checked, network_graph, network_trials
 from .names import require
@@ -38,7 +38,7 @@ def automatic_precisions(network: SegmentationNetwork, runtime: str) -> tuple[st
     quantised graph of these very weights lies beside them."""
     if runtime != "openvino":
         return ("fp32",)
-    from .openvino_engine import computes_bf16
+    from .engines import computes_bf16
 
     plain = "bf16" if computes_bf16() else "fp32"
     return (plain, "int8") if quantised_graph(network) is not None else (plain,)
@@ -82,7 +82,7 @@ def on_runtime(network: SegmentationNetwork, runtime: str, precision: str) -> Se
 def _openvino(network: SegmentationNetwork, key: str, precision: str, threads: int) -> Engine:
     import openvino
 
-    from .openvino_engine import OpenVinoEngine, computes_bf16, read_openvino
+    from .engines import OpenVinoEngine, computes_bf16, read_openvino
 
     if precision == "int8":
         file = quantised_graph(network)
@@ -102,7 +102,7 @@ def _openvino(network: SegmentationNetwork, key: str, precision: str, threads: i
 def _onnx(network: SegmentationNetwork, key: str, precision: str, threads: int) -> Engine:
     import onnx
 
-    from .onnx_engine import OnnxEngine, read_onnx
+    from .engines import OnnxEngine, read_onnx
 
     if precision != "fp32":
         raise ModelError(f"--precision {precision}: --runtime onnx computes in fp32; leave it out")

@@ -13,8 +13,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from .engine import first_line
-from .openvino_engine import core, logits_alone
+from .engines import core, first_line, logits_alone
 
 Pictures = Sequence[NDArray[np.float32]]
 

@@ -150,7 +150,7 @@ def test_other_weights_and_settings_are_other_graphs(network):
 def test_nothing_is_sent_over_the_network():
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     code = (
-        "import sys, gopseg.segnet.runtime.openvino_engine\n"
+        "import sys, gopseg.segnet.runtime.engines.openvino_engine\n"
         "from openvino.tools.ovc import telemetry_utils as utils\n"
         "print(utils.tm.__name__, sys.modules['openvino_telemetry'])"
     )

@@ -11,9 +11,9 @@ import onnxruntime
 import torch
 from onnx.utils import Extractor
 
-from ..errors import ModelError
+from ...errors import ModelError
+from ..graphs import CLASSIFIED, FEATURES, LOGITS, PICTURES, Graph, as_exported
 from .engine import Array, Engine, first_line
-from .graphs import CLASSIFIED, FEATURES, LOGITS, PICTURES, Graph, as_exported
 
 
 def convert_to_onnx(graph: Graph, what: str) -> onnx.ModelProto:

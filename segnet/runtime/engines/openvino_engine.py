@@ -12,9 +12,9 @@ import openvino as ov
 import torch
 from openvino import opset15 as ops
 
-from ..errors import ModelError
+from ...errors import ModelError
+from ..graphs import CLASSIFIED, FEATURES, LOGITS, PICTURES, Graph, as_exported
 from .engine import Array, Engine, first_line
-from .graphs import CLASSIFIED, FEATURES, LOGITS, PICTURES, Graph, as_exported
 
 TYPES = {torch.float32: ov.Type.f32, torch.int64: ov.Type.i64}
 

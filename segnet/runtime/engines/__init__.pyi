@@ -1,0 +1,13 @@
+from .engine import Array as Array
+from .engine import Engine as Engine
+from .engine import first_line as first_line
+from .engine import network_threads as network_threads
+from .onnx_engine import OnnxEngine as OnnxEngine
+from .onnx_engine import convert_to_onnx as convert_to_onnx
+from .onnx_engine import read_onnx as read_onnx
+from .openvino_engine import OpenVinoEngine as OpenVinoEngine
+from .openvino_engine import computes_bf16 as computes_bf16
+from .openvino_engine import convert_to_openvino as convert_to_openvino
+from .openvino_engine import core as core
+from .openvino_engine import logits_alone as logits_alone
+from .openvino_engine import read_openvino as read_openvino
