@@ -66,27 +66,40 @@ def timed(work: Callable[[], int]) -> Took:
     return Took(frames, time.perf_counter() - begin, time.process_time() - cpu_begin)
 
 
+def filling(row: Row, seconds: float) -> tuple[int, float]:
+    """How many frames fill about `seconds`, and how long its least take.
+
+    Runs grow until one is long enough to tell: short ones are mostly the pipeline's filling.
+    """
+    frames, least = row.least, 0.0
+    while True:
+        took = row.run(frames).seconds
+        least = least or took
+        fitting = max(row.least, min(row.most, int(frames * seconds / took)))
+        if took > seconds / 2 or fitting <= 2 * frames:
+            return fitting, least
+        frames = fitting
+
+
 def in_turns(
     rows: Sequence[Row], repeats: int, seconds: float, on_run: Callable[[], object] = lambda: None
 ) -> tuple[dict[str, list[Took]], dict[str, str]]:
     """What each row took in every round, and why some cannot be run here.
 
-    A first round of each row's `least` frames warms up, and tells how many frames fill `seconds`; rows that take more
-    than SLOW times that for their least take part in one round only. Every round begins with another row. `on_run` is
-    called after each run, and for each that is left out.
+    A first round warms up and finds how many frames fill `seconds`, from each row's `least` to its `most`; rows that
+    take more than SLOW times that for their least take part in one round only. Every round begins with another row.
+    `on_run` is called after each run, and for each that is left out.
     """
     missing: dict[str, str] = {}
     frames: dict[str, int] = {}
     slow: set[str] = set()
     for row in rows:
         try:
-            took = row.run(row.least)
+            frames[row.name], took = filling(row, seconds)
         except GopsegError as error:
             missing[row.name] = str(error)
         else:
-            fitting = int(seconds * took.rate)
-            slow |= {row.name} if took.seconds > SLOW * seconds else set()
-            frames[row.name] = max(row.least, min(row.most, fitting))
+            slow |= {row.name} if took > SLOW * seconds else set()
         on_run()
     left = [row for row in rows if row.name in frames]
     found: dict[str, list[Took]] = {row.name: [] for row in left}
