@@ -69,12 +69,15 @@ def timed(work: Callable[[], int]) -> Took:
 def filling(row: Row, seconds: float) -> tuple[int, float]:
     """How many frames fill about `seconds`, and how long its least take.
 
-    Runs grow until one is long enough to tell: short ones are mostly the pipeline's filling.
+    The first run warms up. The others grow until one is long enough to tell: short ones are mostly a pipeline's
+    filling.
     """
-    frames, least = row.least, 0.0
+    frames = row.least
+    least = row.run(frames).seconds
+    if least > SLOW * seconds:
+        return frames, least
     while True:
         took = row.run(frames).seconds
-        least = least or took
         fitting = max(row.least, min(row.most, int(frames * seconds / took)))
         if took > seconds / 2 or fitting <= 2 * frames:
             return fitting, least
