@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
+from ...compiled import VARIABLE as LOOPS
 from ...errors import GopsegError, InputError
 from ...pipelines import MODES
 from ..provenance import hardware
@@ -50,6 +52,7 @@ def _peak_mebibytes(model: str, mode: str, frames: int) -> float:
         process = subprocess.Popen(
             [*command, "--precision", "fp32", "-q", "-o", "out.mp4", "--save", "overlay,rle", "--stats", "s.json"],
             cwd=folder,
+            env={**os.environ, LOOPS: "now"},  # short runs would do without, and need less for it
             stdin=subprocess.PIPE,
         )
         assert process.stdin is not None
