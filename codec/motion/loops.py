@@ -73,6 +73,18 @@ def follow_step(
             pairs[begin + k] = max(clean, low[k]) | lost
 
 
+@compiled_loop("void(uint32, uint32, uint64, float32[::1], boolean[::1])")
+def _write(position: Any, start: Any, place: Any, displacement: NDArray[np.float32], lost: NDArray[np.bool_]) -> None:
+    """Write at `place` how far a position is from its `start`, in pixels, and whether it is lost."""
+    upper, lower = np.uint32(16), np.uint32(0xFFFF)
+    x, begin_x = np.int32(position & lower), np.int32(start & lower)
+    y, begin_y = np.int32(position >> upper), np.int32(start >> upper)
+    at = place << np.uint64(1)
+    displacement[at] = np.float32(x - begin_x) * np.float32(0.25)
+    displacement[at + np.uint64(1)] = np.float32((y & ~1) - begin_y) * np.float32(0.125)
+    lost[place] = (y & 1) != 0
+
+
 @compiled_loop("void(uint32[::1], uint32[::1], int64, float32[::1], boolean[::1])")
 def write_displacement(
     positions: NDArray[np.uint32],
@@ -82,13 +94,9 @@ def write_displacement(
     lost: NDArray[np.bool_],
 ) -> None:
     """Write how far the first `count` positions are from their `start`, in pixels, and which are lost."""
-    pairs, begin = positions.view(np.int16), start.view(np.int16)
     for i in range(count):
-        k = np.uintp(2 * i)
-        x, y = pairs[k], pairs[k + np.uintp(1)]
-        displacement[k] = np.float32(x - begin[k]) * np.float32(0.25)
-        displacement[k + np.uintp(1)] = np.float32((y & ~1) - begin[k + np.uintp(1)]) * np.float32(0.125)
-        lost[np.uintp(i)] = (y & 1) != 0
+        place = np.uint64(i)
+        _write(positions[place], start[place], place, displacement, lost)
 
 
 @compiled_loop("void(uint32[::1], uint32[::1], int64[::1], float32[::1], boolean[::1])")
@@ -100,13 +108,9 @@ def write_some(
     lost: NDArray[np.bool_],
 ) -> None:
     """The same, of the positions whose places are `at`; the others' values stay as they are."""
-    pairs, begin = positions.view(np.int16), start.view(np.int16)
     for i in range(at.size):
-        k, place = np.uintp(2 * i), np.uintp(2 * at[i])
-        x, y = pairs[k], pairs[k + np.uintp(1)]
-        displacement[place] = np.float32(x - begin[place]) * np.float32(0.25)
-        displacement[place + np.uintp(1)] = np.float32((y & ~1) - begin[place + np.uintp(1)]) * np.float32(0.125)
-        lost[np.uintp(at[i])] = (y & 1) != 0
+        place = np.uint64(at[i])
+        _write(positions[np.uint64(i)], start[place], place, displacement, lost)
 
 
 @compiled_loop("void(int16[:, ::1], int64, int16[:, ::1], int64, int64, int64, int64)")

@@ -79,6 +79,29 @@ def _where_more(_context: Any, value: Any, slope: Any, share: Any, step: Any, mo
     return types.uint32(value, slope, share, step, most, at, is_first), generate
 
 
+@compiled_loop("UniTuple(uint64, 4)(int64, int64, int64, int64)")
+def _corners(i: int, j: int, rows: int, columns: int) -> Any:
+    """The cells (rows * columns,) at the corners of quad (i, j) of (rows + 1, columns + 1): upper left and right, lower
+    left and right; at the border a cell is several of them."""
+    upper, lower = max(i - 1, 0) * columns, min(i, rows - 1) * columns
+    left, right = max(j - 1, 0), min(j, columns - 1)
+    return np.uint64(upper + left), np.uint64(upper + right), np.uint64(lower + left), np.uint64(lower + right)
+
+
+@compiled_loop("UniTuple(float32, 4)(float32, float32, float32)")
+def _weights(right: float, down: float, whole: float) -> Any:
+    """Bilinear weights, which sum to `whole`, of the entries above a place and below it, left and right."""
+    one = np.float32(1)
+    above, below = whole * (one - down), whole * down
+    return above * (one - right), above * right, below * (one - right), below * right
+
+
+@compiled_loop("UniTuple(uint64, 4)(uint64, uint64, uint64)")
+def _entries(first: Any, size: Any, line: Any) -> Any:
+    """Where the four entries about a place begin, of `size` numbers each, `line` of them in a row of entries."""
+    return first, first + size, first + line, first + line + size
+
+
 @compiled_loop("void(float32[:, :, ::1], float32, boolean, int32[:, ::1], float32[:, ::1], boolean[::1])")
 def find_places(
     displacement: NDArray[np.float32],
@@ -173,22 +196,20 @@ def sample(
         cell = np.uint64(cells[np.uint64(number)])
         is_known[cell] = True
         other, at = np.uint64(source[cell]), cell * depth
-        a, right, down = np.uint64(numbers[0, cell]) * size, shares[0, cell], shares[1, cell]
-        e, f, g, h = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
+        own = np.uint64(numbers[0, cell]) * size
         if other == cell:
+            weights = _weights(shares[0, cell], shares[1, cell], one)
             for k in range(0, classes, LANES):
                 i = np.uint64(k)
-                begin = a + i, a + size + i, a + line + i, a + line + size + i
-                _write_sum(known, at + i, scores, begin, (e, f, g, h), 0)
+                _write_sum(known, at + i, scores, _entries(own + i, size, line), weights, 0)
             continue
-        b, right, down = np.uint64(numbers[0, other]) * size, shares[0, other], shares[1, other]
-        m, n, o, p = (one - down) * (one - right), (one - down) * right, down * (one - right), down * right
-        weights = half * e, half * f, half * g, half * h, half * m, half * n, half * o, half * p
+        theirs = np.uint64(numbers[0, other]) * size
+        first = _weights(shares[0, cell], shares[1, cell], half)
+        both = first + _weights(shares[0, other], shares[1, other], half)
         for k in range(0, classes, LANES):
             i = np.uint64(k)
-            first = a + i, a + size + i, a + line + i, a + line + size + i
-            second = b + i, b + size + i, b + line + i, b + line + size + i
-            _write_sum(known, at + i, scores, first + second, weights, 0)
+            begin = _entries(own + i, size, line) + _entries(theirs + i, size, line)
+            _write_sum(known, at + i, scores, begin, both, 0)
 
 
 @compiled_loop(
@@ -216,26 +237,20 @@ def mix(
         cell = np.uint64(number)
         at, rest = cell * size, one - part[cell]
         other = np.uint64(source[cell]) if source.size else cell
-        a, right, down = np.uint64(later_numbers[0, cell]) * size, later_shares[0, cell], later_shares[1, cell]
-        above, below = part[cell] * (one - down), part[cell] * down
-        e, f, g, h = above * (one - right), above * right, below * (one - right), below * right
         rest = rest if other == cell else half * rest
-        b, right, down = np.uint64(numbers[0, cell]) * size, shares[0, cell], shares[1, cell]
-        above, below = rest * (one - down), rest * down
-        m, n, o, p = above * (one - right), above * right, below * (one - right), below * right
+        then, now = np.uint64(later_numbers[0, cell]) * size, np.uint64(numbers[0, cell]) * size
+        weights_then = _weights(later_shares[0, cell], later_shares[1, cell], part[cell])
+        weights_now = _weights(shares[0, cell], shares[1, cell], rest)
         for k in range(0, classes, LANES):
             i = np.uint64(k)
-            _write_sum(mixed, at + i, later, (a + i, a + size + i, a + line + i, a + line + size + i), (e, f, g, h), 0)
-            begin = b + i, b + size + i, b + line + i, b + line + size + i
-            _write_sum(mixed, at + i, scores, begin, (m, n, o, p), 1)
+            _write_sum(mixed, at + i, later, _entries(then + i, size, line), weights_then, 0)
+            _write_sum(mixed, at + i, scores, _entries(now + i, size, line), weights_now, 1)
         if other != cell:
-            b, right, down = np.uint64(numbers[0, other]) * size, shares[0, other], shares[1, other]
-            above, below = rest * (one - down), rest * down
-            m, n, o, p = above * (one - right), above * right, below * (one - right), below * right
+            theirs = np.uint64(numbers[0, other]) * size
+            weights_theirs = _weights(shares[0, other], shares[1, other], rest)
             for k in range(0, classes, LANES):
                 i = np.uint64(k)
-                begin = b + i, b + size + i, b + line + i, b + line + size + i
-                _write_sum(mixed, at + i, scores, begin, (m, n, o, p), 1)
+                _write_sum(mixed, at + i, scores, _entries(theirs + i, size, line), weights_theirs, 1)
 
 
 @compiled_loop("void(float32[::1], int64, int64, int64[::1], int64, uint8[::1])")
@@ -306,10 +321,7 @@ def keep(
     for number in range(count):
         quad = quads[np.uint64(number)]
         i, j = quad >> 32, quad & 0xFFFFFFFF
-        upper, lower = max(i - 1, 0) * columns, min(i, rows - 1) * columns
-        left, right = max(j - 1, 0), min(j, columns - 1)
-        a, b = np.uint64(upper + left), np.uint64(upper + right)
-        c, d = np.uint64(lower + left), np.uint64(lower + right)
+        a, b, c, d = _corners(i, j, rows, columns)
         if changed[a] | changed[b] | changed[c] | changed[d]:
             quads[np.uint64(anew)] = quad
             anew += 1
@@ -360,10 +372,7 @@ def draw(
     for number in range(count):
         quad = quads[np.uint64(number)]
         i, j = quad >> 32, quad & 0xFFFFFFFF
-        upper, lower = max(i - 1, 0) * columns, min(i, rows - 1) * columns
-        left, right = max(j - 1, 0), min(j, columns - 1)
-        a, b = np.uint64(upper + left), np.uint64(upper + right)
-        c, d = np.uint64(lower + left), np.uint64(lower + right)
+        a, b, c, d = _corners(i, j, rows, columns)
         low = np.uint64(min(min(best[a], best[b]), min(best[c], best[d])))
         high = np.uint64(max(max(best[a], best[b]), max(best[c], best[d])))
         a, b, c, d = a * row, b * row, c * row, d * row

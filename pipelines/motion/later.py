@@ -62,18 +62,19 @@ def _by_references(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, 
     pictures: dict[int, tuple[Frame, MotionField]] = {}
     found: dict[int, tuple[Frame, MotionField]] = {}
     # what others lead on by comes first, the last of it first
-    for frame in sorted(earlier, key=lambda one: (not _is_reference(one), -one.index)):
+    for frame in sorted(earlier, key=lambda one: (not is_reference(one), -one.index)):
         near = sorted(pictures.values(), key=lambda one: abs(one[0].index - frame.index))[:_DETOURS]
         onward = merged(_direct_and_by_way_of(frame, last, near, cell))
         if onward is not None:
             found[frame.index] = frame, onward
-            if _is_reference(frame):
+            if is_reference(frame):
                 pictures[frame.index] = frame, onward
     for index in sorted(found, reverse=True):
         yield found[index]
 
 
-def _is_reference(frame: Frame) -> bool:
+def is_reference(frame: Frame) -> bool:
+    """Whether other frames may refer to this one, as far as its stream says."""
     return frame.references is not None and frame.references.is_reference
 
 
@@ -92,7 +93,7 @@ def _between(frame: Frame, other: Frame, cell: int) -> Iterator[MotionField]:
     own = way_between(frame, other, cell)
     if own is not None:
         yield own
-    if _is_reference(frame):
+    if is_reference(frame):
         back = way_between(other, frame, cell)
         if back is not None:
             yield turned_round(back)

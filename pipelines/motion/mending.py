@@ -12,7 +12,7 @@ import numpy as np
 from ...codec import Frame, MotionField
 from .bridging import bridge
 from .codec_sources import RecoveredReferences
-from .later import joined, merged, way_between
+from .later import is_reference, joined, merged, way_between
 from .source import index_in_stream
 
 ABOVE = 0.1
@@ -89,7 +89,7 @@ class MendedReferences(RecoveredReferences):
         if _lost_in_texture(frame, own) > ABOVE:
             found = merged(self._ways(frame, own), enough=0) or own
         self._last = frame, found
-        if _is_reference(frame):
+        if is_reference(frame):
             self._picture = self._last
         return found
 
@@ -100,7 +100,7 @@ class MendedReferences(RecoveredReferences):
             way = way_between(frame, picture, self.cell)
             if way is not None:
                 yield joined(way, onward)
-        if self._last is not None and _is_reference(frame):
+        if self._last is not None and is_reference(frame):
             before, onward = self._last
             smaller = max(2, round(frame.size_hw[1] / WIDTH))
             yield joined(bridge(before.luma, frame.luma, self.cell, smaller=smaller), onward)
@@ -131,10 +131,6 @@ class MendedReferences(RecoveredReferences):
         still, known = np.zeros((rows, columns, 2), np.float32), np.zeros((rows, columns), np.bool_)
         self._to, self._picture = index_in_stream(frame), None
         self._last = frame, MotionField(still, known, frame.size_hw, (self.cell, self.cell))
-
-
-def _is_reference(frame: Frame) -> bool:
-    return frame.references is not None and frame.references.is_reference
 
 
 def _lost_in_texture(frame: Frame, field: MotionField) -> float:
