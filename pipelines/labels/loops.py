@@ -89,7 +89,7 @@ def _corners(i: int, j: int, rows: int, columns: int) -> Any:
 
 
 @compiled_loop("UniTuple(float32, 4)(float32, float32, float32)")
-def _weights(right: float, down: float, whole: float) -> Any:
+def _weights(right: Any, down: Any, whole: Any) -> Any:
     """Bilinear weights, which sum to `whole`, of the entries above a place and below it, left and right."""
     one = np.float32(1)
     above, below = whole * (one - down), whole * down
