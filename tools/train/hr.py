@@ -96,6 +96,16 @@ def temporal_options(function: F) -> F:
             help="Weights of the distillation from single frames, pairs and triplets; the last two need videos.",
         ),
         option("--distill-flip", is_flag=True, group=TEMPORAL, help="Also show the teachers mirrored frames."),
+        option(
+            "--distill-scale",
+            "distill_scales",
+            type=click.FloatRange(0.25, 4),
+            multiple=True,
+            default=(1.0,),
+            show_default=True,
+            group=TEMPORAL,
+            help="Show the teachers each frame at this many times its size; repeatable, the views are averaged.",
+        ),
     ]
     return add_options(options)(function)
 
@@ -132,6 +142,7 @@ def hr(
     distill: tuple[str, ...],
     distillation: tuple[float, float, float],
     distill_flip: bool,
+    distill_scales: tuple[float, ...],
     **options: Any,
 ) -> None:
     """Train a full-resolution network on labelled frames.
@@ -158,6 +169,7 @@ def hr(
         group_labels=group_labels,
         distillation=distillation,
         flip=distill_flip,
+        scales=distill_scales,
     )
     folders = temporal_clips or tuple(filter(None, [options["clips"]]))
     if temporal_loss and not folders:

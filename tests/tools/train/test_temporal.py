@@ -180,6 +180,7 @@ def call(camvid, output, *arguments):
         ("--temporal-loss", "0.1"),
         ("--temporal-loss", "0.1", "--temporal-form", "legacy", "--temporal-flow", "dis", "--temporal-groups", "1"),
         ("--temporal-loss", "0.1", "--group-labels", "--distill-flip", "--clips-share", "0"),
+        ("--distill-weights", "1", "0", "0", "--distill-scale", "1.25", "--temporal-loss", "0.1"),
     ],
 )
 def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arguments):
@@ -206,6 +207,23 @@ def test_neighbours_need_no_labels(camvid, clips, tmp_path):
     assert result.exit_code == 0, result.output
     card = json.loads((tmp_path / "run" / "best.json").read_text())
     assert card["temporal"]["videos"] == ["1 videos of bare", f"1 videos of {clips.name}"]
+
+
+def test_teachers_see_frames_at_all_scales_and_mirrored(camvid, teacher, tmp_path):
+    data = list(CamVid(camvid).stills("train"))
+    network = load_network(teacher).eval()
+    temporal = TemporalSettings(distillation=(1.0, 0.0, 0.0), flip=True, scales=(1.0, 1.5))
+    settings, own = TrainSettings(batch=1, precision="fp32"), ImageSettings(crops=((64, 64, 1.0),))
+    made = TemporalTrainer(network, data, data, settings, own, tmp_path, temporal=temporal, teachers=[network])
+    frames = made.batch(0).images
+    with torch.no_grad():
+        images = network.normalise(frames)
+        larger = torch.nn.functional.interpolate(images, scale_factor=1.5, mode="bilinear")
+        views = [network(images), network(images.flip(3)).flip(3), network(larger), network(larger.flip(3)).flip(3)]
+        grid = views[0].shape[2:]
+        mean = sum(torch.nn.functional.interpolate(x, grid, mode="bilinear").softmax(1) for x in views) / 4
+        assert made.seen(frames, tuple(grid)).exp() == pytest.approx(mean, abs=1e-5)
+        assert mean != pytest.approx(views[0].softmax(1), abs=1e-3)
 
 
 def test_labels_of_groups_count_only_where_asked(camvid, clips, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ....data import FrameGroup, LabelledVideo, draw_group, vary_group
 from ....segnet import (
@@ -20,6 +21,7 @@ from ....segnet import (
     motion_on_grid,
     pair_distillation,
     published_motion_loss,
+    resize_logits,
     single_frame_distillation,
 )
 from ..samples import check_labels
@@ -36,7 +38,7 @@ class TemporalSettings:
     motion comes from, `gap` the largest distance of neighbours in frames. `groups` frames with their neighbours are
     drawn from `videos` in each step; with `group_labels` their labels count as well, which are warped where the videos
     were made from stills. `distillation` are the weights of SF (one frame), PF (two) and MF (three);
-    with `flip` teachers see each frame mirrored too, and SF follows the mean.
+    SF follows the mean of what teachers see in each frame at `scales` times its size, and with `flip` mirrored too.
     """
 
     weight: float = 0.0
@@ -47,6 +49,7 @@ class TemporalSettings:
     group_labels: bool = False
     distillation: tuple[float, float, float] = (1.0, 0.1, 0.1)
     flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
 
 
 class GroupBatch(NamedTuple):
@@ -164,19 +167,32 @@ class TemporalTrainer(FrameTrainer[TemporalBatch]):
     def distilled(self, frames: Tensor, p: Tensor, logits: Tensor, parts: Groups) -> Tensor:
         """The weighted sum of SF, PF and MF."""
         single, pair, multi = self.temporal.distillation
+        loss = logits.new_zeros(())
         with torch.no_grad(), self.autocast():
-            features = [teacher.features(teacher.normalise(frames)) for teacher in self.teachers]
-            found = [t.classify(f).float() for t, f in zip(self.teachers, features, strict=True)]
-            views = list(found)
-            if self.temporal.flip:
-                views += [t(t.normalise(frames.flip(2))).float().flip(3) for t in self.teachers]
-        target = torch.stack([x.softmax(1) for x in views]).mean(0).clamp(min=1e-7).log()
-        loss = single * single_frame_distillation(logits[: parts.middles], target[: parts.middles])
+            if single:
+                target = self.seen(frames[: parts.middles], (logits.shape[2], logits.shape[3]))
+            if (pair or multi) and parts.groups:
+                features = self.teachers[0].features(self.teachers[0].normalise(frames))
+                found = self.teachers[0].classify(features).float()
+        if single:
+            loss = loss + single * single_frame_distillation(logits[: parts.middles], target)
         if pair and parts.groups:
-            loss = loss + pair * pair_distillation(parts.pair(logits), parts.pair(found[0]))
+            loss = loss + pair * pair_distillation(parts.pair(logits), parts.pair(found))
         if multi and parts.groups:
-            loss = loss + multi * self.multi_frame(parts.triplet(p), parts.triplet(features[0]))
+            loss = loss + multi * self.multi_frame(parts.triplet(p), parts.triplet(features))
         return loss
+
+    def seen(self, frames: Tensor, grid_hw: tuple[int, int]) -> Tensor:
+        """The logarithm of the mean of the teachers' probabilities of RGB frames, (N, C, h, w), over all views."""
+        views = []
+        for teacher in self.teachers:
+            images = teacher.normalise(frames)
+            for scale in self.temporal.scales:
+                sized = images if scale == 1 else functional.interpolate(images, scale_factor=scale, mode="bilinear")
+                views.append(teacher(sized))
+                if self.temporal.flip:
+                    views.append(teacher(sized.flip(3)).flip(3))
+        return torch.stack([resize_logits(x, grid_hw).softmax(1) for x in views]).mean(0).clamp(min=1e-7).log()
 
 
 @dataclass(frozen=True)
