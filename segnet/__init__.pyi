@@ -45,6 +45,7 @@ from .losses import class_weights as class_weights
 from .losses import clip_loss as clip_loss
 from .losses import head_loss as head_loss
 from .losses import heads_loss as heads_loss
+from .losses import lovasz_softmax as lovasz_softmax
 from .losses import motion_loss as motion_loss
 from .losses import pair_distillation as pair_distillation
 from .losses import per_frame_loss as per_frame_loss

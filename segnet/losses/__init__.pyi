@@ -1,6 +1,7 @@
 from .distillation import MultiFrameDistillation as MultiFrameDistillation
 from .distillation import pair_distillation as pair_distillation
 from .distillation import single_frame_distillation as single_frame_distillation
+from .lovasz import lovasz_softmax as lovasz_softmax
 from .mrcfa_loss import clip_loss as clip_loss
 from .mrcfa_loss import per_frame_loss as per_frame_loss
 from .propagation_losses import CAMVID_WEIGHTS as CAMVID_WEIGHTS

@@ -82,6 +82,14 @@ def frame_loss_options(command: F) -> F:
         option(
             "--auxiliary", type=WEIGHT, default=0.4, show_default=True, group=LOSS, help="Weight of deep supervision."
         ),
+        option(
+            "--lovasz",
+            type=WEIGHT,
+            default=0.0,
+            show_default=True,
+            group=LOSS,
+            help="Weight of the Lovász-softmax loss, a surrogate of mIoU: rare classes count like others.",
+        ),
     ]
     return add_options(options)(command)
 

@@ -180,7 +180,7 @@ def call(camvid, output, *arguments):
         ("--temporal-loss", "0.1"),
         ("--temporal-loss", "0.1", "--temporal-form", "legacy", "--temporal-flow", "dis", "--temporal-groups", "1"),
         ("--temporal-loss", "0.1", "--group-labels", "--distill-flip", "--clips-share", "0"),
-        ("--distill-weights", "1", "0", "0", "--distill-scale", "1.25", "--temporal-loss", "0.1"),
+        ("--distill-weights", "1", "0", "0", "--distill-scale", "1.25", "--temporal-loss", "0.1", "--lovasz", "1"),
     ],
 )
 def test_the_command_trains_with_all_terms(camvid, clips, teacher, tmp_path, arguments):

@@ -16,7 +16,7 @@ from ..samples import ExtraSettings, balanced_weights, extra_samples, labelled_s
 from ..trainers import ImageSettings
 
 _VIEWS = ("scale", "mix", "degrade", "codec", "light")
-_LOSS = ("keep", "confidence", "published", "encoder_lr", "encoder_norm", "auxiliary")
+_LOSS = ("keep", "confidence", "published", "encoder_lr", "encoder_norm", "auxiliary", "lovasz")
 _EXTRAS = tuple(field.name for field in fields(ExtraSettings))
 
 

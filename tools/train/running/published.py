@@ -42,13 +42,7 @@ def published_losses(architecture: str) -> PublishedLosses:
 def of_frames(architecture: str) -> dict[str, Any]:
     """Of a per-frame network: the options of `train-segnet hr` and `lr` that they stand for."""
     losses = published_losses(architecture)
-    return {
-        "published": True,
-        "balance": 0.0,
-        "keep": 1.0,
-        "confidence": losses.confidence,
-        "auxiliary": losses.deep,
-    }
+    return {**_of_pixels(losses), "auxiliary": losses.deep, "lovasz": 0.0}
 
 
 def of_fusion(architecture: str) -> dict[str, Any]:
@@ -58,5 +52,8 @@ def of_fusion(architecture: str) -> dict[str, Any]:
     features counts once.
     """
     losses = published_losses(architecture)
-    frames = {**of_frames(architecture), "auxiliary": 0.0}
-    return {**frames, "deep": losses.deep, "fst": 1.0}
+    return {**_of_pixels(losses), "auxiliary": 0.0, "deep": losses.deep, "fst": 1.0}
+
+
+def _of_pixels(losses: PublishedLosses) -> dict[str, Any]:
+    return {"published": True, "balance": 0.0, "keep": 1.0, "confidence": losses.confidence}

@@ -21,6 +21,7 @@ from ....segnet import (
     SegmentationNetwork,
     Supervised,
     heads_loss,
+    lovasz_softmax,
     parameter_groups,
     resize_logits,
     single_frame_distillation,
@@ -37,10 +38,10 @@ class ImageSettings:
 
     `crops` is (height, width, share of the run), in order; `augmentation` what is done to a frame, at the crop's size.
     `keep` is the share of hardest pixels whose loss counts, `confidence` the other measure of them
-    (`SegmentationLoss`), `auxiliary` the weight of deep supervision, `fst` that of feature similarity, `distillation`
-    that of the teacher's output; `head_step` and `feature_distance` say what `published` changes. `encoder_lr` is the
-    encoder's learning rate, relative to the others'; `encoder_norm` says whether its batch-norm statistics are
-    estimated anew ("train") or stay as they were loaded ("kept").
+    (`SegmentationLoss`), `auxiliary` the weight of deep supervision, `lovasz` that of `lovasz_softmax`, `fst` that of
+    feature similarity, `distillation` that of the teacher's output; `head_step` and `feature_distance` say what
+    `published` changes. `encoder_lr` is the encoder's learning rate, relative to the others'; `encoder_norm` says
+    whether its batch-norm statistics are estimated anew ("train") or stay as they were loaded ("kept").
     """
 
     crops: tuple[tuple[int, int, float], ...] = ((360, 480, 1.0),)
@@ -48,6 +49,7 @@ class ImageSettings:
     keep: float = 1.0
     confidence: float | None = None
     auxiliary: float = 0.4
+    lovasz: float = 0.0
     fst: float = 0.0
     distillation: float = 0.0
     published: bool = False
@@ -151,8 +153,10 @@ class FrameTrainer(Trainer[FramesT, SegmentationNetwork]):
         return self.precision.inputs(self.network.normalise(images))
 
     def supervised(self, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
-        """Cross-entropy of the network's logits, and of the auxiliary heads' after them."""
+        """Cross-entropy of the network's logits, and of the auxiliary heads' after them; and the surrogate of mIoU."""
         loss: Tensor = self.criterion(outputs[0], labels)
+        if self.own.lovasz:
+            loss = loss + self.own.lovasz * lovasz_softmax(outputs[0], labels)
         step = head_step(self.own.published)
         return loss + self.own.auxiliary * heads_loss(self.criterion, outputs[1:], labels, step)
 
