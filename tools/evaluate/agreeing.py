@@ -23,7 +23,7 @@ from ...pipelines import AUTO, MODES
 from ...segnet import load_network
 from ..provenance import hardware, sha256, weights_sha256
 from ..report import agreement_text, bitrate_tag, report_errors, write_agreement
-from .measuring import Agreement, ModeAgreement, SharedRunner
+from .measuring import Absent, Agreement, ModeAgreement, SharedRunner
 from .models import branch_files
 from .request import parse_gops
 from .variants import Variant, make_variants, parse_sweeps
@@ -72,6 +72,7 @@ def agree(
     precision: Any,
     runtime: Any,
     cache: Path | None,
+    absent: Sequence[str] = (),
 ) -> None:
     """Do what the command's options ask for: figures on standard output, and the report in `output`.
 
@@ -84,6 +85,7 @@ def agree(
         for video in videos:
             check_motion(video, reading)
     runners = load_runners(model, variants, device, precision, runtime, cache)
+    not_shown = [Absent.parse(text, runners[model].classes) for text in absent]
     records: list[dict[str, Any]] = []
     streams: list[dict[str, Any]] = []
     with tqdm(unit="frame", disable=None) as bar:
@@ -91,14 +93,15 @@ def agree(
             for encoding in encodings:
                 stream = {"video": name, "stream": "as it is" if encoding is None else _words(encoding)}
                 bar.set_description(f"{name} {stream['stream']}")
-                agreement = Agreement(variants, runners, model)
+                agreement = Agreement(variants, runners, model, not_shown)
                 with encoded(video, encoding, max_frames) as file:
                     compare(agreement, file, reading, max_frames, bar.update)
                     peers = compare_peers(agreement, runners, model, file, reading, max_frames)
                 if not agreement.frames:
                     raise InputError(f"'{video}' has no frame that can be decoded; check that the file is whole")
                 flicker = agreement.flicker.compute()
-                streams.append(stream | {"frames": agreement.frames, "network_flicker": flicker})
+                own = {"network_flicker": flicker, "network_false_alarms": agreement.false_alarms.compute()}
+                streams.append(stream | {"frames": agreement.frames} | own)
                 made = [
                     stream | result.record(agreement.reference_gflops, flicker["share"])
                     for result in (*agreement.results, *peers)
@@ -110,6 +113,7 @@ def agree(
         settings = {
             "videos": [str(video) for video in videos],
             "max_frames": max_frames,
+            "absent": {one.name: one.pixels for one in not_shown},
             "classes": list(runners[model].classes),
             "precision": {name: runner.precision for name, runner in runners.items()},
             "runtime": {name: runner.runtime for name, runner in runners.items()},
@@ -171,7 +175,7 @@ def compare_peers(
     results = [result for result in agreement.results if result.variant.mode == AUTO and result.network_frames.any()]
     if not results:
         return []
-    peers = Agreement([peer_of(result) for result in results], runners, model)
+    peers = Agreement([peer_of(result) for result in results], runners, model, agreement.false_alarms.absent)
     peers.count_operations(lambda: reading.frames(video, count))
     with reading.open(video, count) as (_, frames):
         peers.run(frames, known_labels=agreement.labels)

@@ -61,6 +61,14 @@ OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         help="Look at only this many frames of each VIDEO, the first ones.",
     ),
     option(
+        "--absent",
+        group=DATA,
+        multiple=True,
+        metavar="CLASS[:PIXELS]",
+        help="A class that the VIDEO files do not show: in how many frames more than 50, or PIXELS, pixels have it all "
+        "the same; repeatable.",
+    ),
+    option(
         "--model",
         group=MODELS,
         default=DEFAULT_MODEL,
@@ -192,6 +200,8 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
         )
     if not videos and "max_frames" in given:
         raise InputError("--max-frames is for VIDEO files; for labelled data take --limit")
+    if not videos and "absent" in given:
+        raise InputError("--absent is for VIDEO files; labelled data says itself where a class is absent")
     if options["encode"] != "gops" and (foreign := [name for name in ("gop", "bitrate", "stills") if name in given]):
         raise InputError(f"--{foreign[0]} does not go with --encode {options['encode']}; leave one of them out")
     report = None if output is None else output / "report.html"
@@ -211,7 +221,7 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
     else:
         from .evaluating import evaluate
 
-        options = {name: value for name, value in options.items() if name != "max_frames"}
+        options = {name: value for name, value in options.items() if name not in ("max_frames", "absent")}
         evaluate(output=output, **options)
     if report is not None:
         click.echo(f"report: {report.resolve()}")

@@ -89,7 +89,7 @@ def agreement_text(records: Sequence[Record], streams: Sequence[Record], model: 
         own = _of(records, stream)
         heads = [name.rjust(8) for name, _ in _COLUMNS] + ["   GFLOP", "     fps", "   network saw"]
         lines = [
-            f"{_name(stream)}: {REFERENCE} {model}, %; its own flicker {_flicker(stream)}",
+            f"{_name(stream)}: {REFERENCE} {model}, %; its own flicker {_flicker(stream)}{_alarms(stream)}",
             " " * width + "".join(heads),
         ]
         for record in own:
@@ -98,6 +98,7 @@ def agreement_text(records: Sequence[Record], streams: Sequence[Record], model: 
             cost = f"{record['gflops_per_frame']:8.2f}{record['fps']:8.3g}{seen:>14}"
             if "expected_agreement" in record:
                 cost += f"  expected {percent(record['expected_agreement'])}"
+            cost += "".join(f"  {name} {percent(share)}" for name, share in record.get("false_alarms", {}).items())
             lines.append(record["variant"].ljust(width) + shares + cost)
         parts.append("\n".join(lines))
     if len(streams) > 1:
@@ -143,6 +144,7 @@ def _page(
 
 
 def _section(records: Sequence[Record], stream: Record) -> str:
+    absent = list(stream.get("network_false_alarms", {}))
     header = [
         "mode",
         "pixels that agree, %",
@@ -156,6 +158,7 @@ def _section(records: Sequence[Record], stream: Record) -> str:
         "GFLOP a frame",
         "frames/s, decoding included",
         "the network saw",
+        *(f"frames with {name}, %" for name in absent),
     ]
     rows = [
         [
@@ -164,6 +167,7 @@ def _section(records: Sequence[Record], stream: Record) -> str:
             f"{record['gflops_per_frame']:.2f}",
             f"{record['fps']:.3g}",
             f"{record['network_frames']} of {record['frames']} frames",
+            *(percent(record["false_alarms"][name]) for name in absent),
         ]
         for record in records
     ]
@@ -181,7 +185,7 @@ def _section(records: Sequence[Record], stream: Record) -> str:
             for row in record["by_distance"]
         ],
     )
-    flicker = html.paragraph(f"The network's own flicker: {_flicker(stream)}.")
+    flicker = html.paragraph(f"The network's own flicker: {_flicker(stream)}{_alarms(stream)}.")
     return html.table(header, rows) + flicker + _curves(records) + html.details("Figures", figures)
 
 
@@ -213,3 +217,8 @@ def _flicker(stream: Record) -> str:
     if not math.isfinite(flicker["share"]):
         return "unknown (no motion to the frame before)"
     return f"{percent(flicker['share'])} % (of the {percent(flicker['coverage'])} % of pixels that motion follows)"
+
+
+def _alarms(stream: Record) -> str:
+    shares = stream.get("network_false_alarms", {})
+    return "".join(f"; {name}, which is absent, in {percent(share)} % of its frames" for name, share in shares.items())

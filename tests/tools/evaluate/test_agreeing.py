@@ -14,6 +14,7 @@ from gopseg.codec import EncodeSettings, pictures_of_images, transcode
 from gopseg.data import CamVid, SyntheticStreet
 from gopseg.segnet import SwiftNet, save_model
 from gopseg.tools.evaluate.main import main
+from gopseg.tools.evaluate.measuring.false_alarms import Absent, FalseAlarms
 
 REFERENCE = "agreement with the per-frame network"
 FRAMES, GOP = 7, 5
@@ -179,3 +180,37 @@ def test_what_the_network_said_is_kept(street, tmp_path, monkeypatch):
     assert before["pixel_agreement"] < after["pixel_agreement"] == 1
     assert after["network_frames"] / FRAMES * 100 < 1 / after["fps"] < before["network_frames"] / FRAMES * 100 + 5
     assert len(list(folder.iterdir())) == FRAMES
+
+
+def test_classes_that_are_not_there(street, tmp_path):
+    video, weights = street
+    seen = [word for name in CamVid.classes for word in ("--absent", f"{name}:0")]
+    fixed = [video, "--model", weights, "--precision", "fp32", "--modes", "frame,motion", "-o", tmp_path]
+    result = call(*fixed, *seen)
+    assert result.exit_code == 0, result.output
+    report = report_of(tmp_path)
+    network, (frame, motion) = report["streams"][0]["network_false_alarms"], report["modes"]
+    assert frame["false_alarms"] == network
+    assert set(motion["false_alarms"]) == set(CamVid.classes)
+    assert max(network.values()) == 1, "every frame holds some class"
+    assert "which is absent, in 100.0 % of its frames" in (tmp_path / "report.html").read_text()
+    result = call(*fixed, "-y", "--absent", "car:1000000", "--absent", "sky")
+    assert result.exit_code == 0, result.output
+    assert report_of(tmp_path)["modes"][1]["false_alarms"]["car"] == 0
+    assert report_of(tmp_path)["settings"]["absent"] == {"car": 1_000_000, "sky": 50}
+    for wrong, said in (("dog", "no class 'dog'"), ("car:many", "'many' is no number")):
+        result = call(video, "--model", weights, "--absent", wrong)
+        assert result.exit_code == 2
+        assert said in result.output
+    result = call("--absent", "car")
+    assert result.exit_code == 2
+    assert "for VIDEO files" in result.output
+
+
+def test_false_alarms_count_frames_above_the_limit():
+    alarms = FalseAlarms([Absent("car", 8, 2), Absent("sky", 0, 50)])
+    for cars in (2, 3, 0, 4):
+        labels = np.full((10, 10), 5, np.uint8)
+        labels[0, :cars] = 8
+        alarms.update(labels)
+    assert alarms.compute() == {"car": 0.5, "sky": 0.0}

@@ -12,6 +12,7 @@ from .correspondence import Matcher as Matcher
 from .correspondence import PairMotion as PairMotion
 from .correspondence import follow_codec as follow_codec
 from .correspondence import no_match as no_match
+from .false_alarms import Absent as Absent
 from .scoring import Evaluation as Evaluation
 from .scoring import Labels as Labels
 from .scoring import ModeResult as ModeResult

@@ -21,6 +21,7 @@ from ....pipelines import PerFramePipeline, Pipeline, Prediction
 from ....segnet import ConfusionMatrix
 from ..variants import Variant
 from .costs import Costs
+from .false_alarms import Absent, FalseAlarms
 from .flicker import Flicker
 from .flops import operations_by_kind
 from .label_store import LabelStore
@@ -54,11 +55,12 @@ class ModeAgreement(Costs):
 
     Rows of the matrices are the network's labels, columns the mode's. `worst_frame` is the lowest share of equal pixels
     in a single frame. Predictions may come later than their frames: `expect` the network's labels of each frame, in
-    order, and `compare` the predictions as they come.
+    order, and `compare` the predictions as they come. `absent` are classes that the stream does not show.
     """
 
-    def __init__(self, variant: Variant, classes: Sequence[str]) -> None:
+    def __init__(self, variant: Variant, classes: Sequence[str], absent: Sequence[Absent] = ()) -> None:
         super().__init__()
+        self.false_alarms = FalseAlarms(absent)
         self.variant, self.classes = variant, tuple(classes)
         self.worst_frame = 1.0
         self._bins: dict[int, ConfusionMatrix] = {}
@@ -85,6 +87,7 @@ class ModeAgreement(Costs):
         self._frames[at] += 1
         self._distances[at] += distance
         self.worst_frame = min(self.worst_frame, float(np.mean(labels == reference)))
+        self.false_alarms.update(labels)
 
     def pooled(self) -> ConfusionMatrix:
         """The confusion matrix over all frames."""
@@ -110,7 +113,8 @@ class ModeAgreement(Costs):
         """The entry in `report.json`; agreements with the per-frame network are fractions of 1.
 
         `pixel_agreement` and `miou_agreement` are of all frames together; `..._mean` and `..._min` of the values by
-        distance, each distance counting the same. `expected_agreement` is there for mode auto, what it expected itself.
+        distance, each distance counting the same. `expected_agreement` is there for mode auto, what it expected itself,
+        and `false_alarms` where classes are absent: the share of frames in which each is seen.
 
         `operations_share` is of the per-frame network's, which takes `reference_gflops` a frame. `flicker` is the share
         of pixels by which the network differs from itself carried over one frame: `ceiling` is the agreement of a mode
@@ -131,6 +135,8 @@ class ModeAgreement(Costs):
             found |= {f"{key}_mean": float(np.mean(values)), f"{key}_min": float(np.min(values))} if values else {}
         if self._foreseen_frames:
             found["expected_agreement"] = self._foreseen / self._foreseen_frames
+        if self.false_alarms.absent:
+            found["false_alarms"] = self.false_alarms.compute()
         seen = int(self.network_frames.sum())
         ceiling = 1 - (1 - seen / max(1, frames)) * flicker
         gflops = float(of_kinds.sum() / max(1, frames))
@@ -153,14 +159,21 @@ class Agreement:
     """Steps variants of modes through one stream, each frame beside the per-frame network `runners[reference]`.
 
     `runners` maps a variant's model to its runner; all have the same classes. Modes that look at the same picture share
-    the network's work. Nothing is kept of a frame but the network's labels until the next. `flicker` is the
-    per-frame network's own, and `reference_gflops` what it takes for a frame, once operations are counted.
+    the network's work. Nothing is kept of a frame but the network's labels until the next. `flicker` and `false_alarms`
+    (of the classes that are `absent`) are the per-frame network's own, and `reference_gflops` what it takes for a
+    frame, once operations are counted.
     """
 
-    def __init__(self, variants: Sequence[Variant], runners: dict[str, SharedRunner], reference: str) -> None:
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        runners: dict[str, SharedRunner],
+        reference: str,
+        absent: Sequence[Absent] = (),
+    ) -> None:
         self._reference, self._runners = runners[reference], runners
-        self.results = [ModeAgreement(variant, self._reference.classes) for variant in variants]
-        self.flicker = Flicker()
+        self.results = [ModeAgreement(variant, self._reference.classes, absent) for variant in variants]
+        self.flicker, self.false_alarms = Flicker(), FalseAlarms(absent)
         self.labels = LabelStore()
         self.frames = 0
         self.reference_gflops = math.nan
@@ -181,6 +194,7 @@ class Agreement:
             decode_seconds = time.perf_counter() - began
             reference = self.labels.add(network.step(frame).labels) if known is None else next(known)
             self.flicker.update(frame, reference)
+            self.false_alarms.update(reference)
             for result, pipeline in zip(self.results, pipelines, strict=True):
                 runner = self._runners[result.variant.model]
                 result.expect(reference)
