@@ -4,6 +4,7 @@ from .parameter_sets import is_reference as is_reference
 from .parameter_sets import nal_length_size as nal_length_size
 from .parameter_sets import parameters_of_extradata as parameters_of_extradata
 from .parameter_sets import parameters_of_packet as parameters_of_packet
+from .parameter_sets import split_nal_units as split_nal_units
 from .reference_lists import CodedPicture as CodedPicture
 from .reference_lists import DecodedPictures as DecodedPictures
 from .reference_lists import Hypothesis as Hypothesis

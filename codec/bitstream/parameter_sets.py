@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _IDR_TYPE = 5
@@ -45,21 +45,23 @@ class SequenceParameters:
     chroma_location: int = 0
 
 
-def split_nal_units(data: bytes, length_size: int | None) -> Iterator[memoryview]:
+def split_nal_units(data: bytes, length_size: int | None) -> list[memoryview]:
     """The NAL units of one packet: length-prefixed with `length_size` bytes (MP4), or Annex B where that is None."""
     view = memoryview(data)
+    units: list[memoryview] = []
     if length_size is None:
         start = data.find(b"\0\0\1")
         while start >= 0:
             end = data.find(b"\0\0\1", start + 3)
-            yield view[start + 3 : end if end >= 0 else len(data)]
+            units.append(view[start + 3 : end if end >= 0 else len(data)])
             start = end
-        return
+        return units
     at = 0
     while at + length_size < len(data):
-        size = int.from_bytes(view[at : at + length_size], "big")
-        yield view[at + length_size : at + length_size + size]
-        at += length_size + size
+        begin = at + length_size
+        at = begin + int.from_bytes(data[at:begin], "big")
+        units.append(view[begin:at])
+    return units
 
 
 def nal_length_size(extradata: bytes | None) -> int | None:
@@ -72,30 +74,30 @@ def parameters_of_extradata(extradata: bytes | None) -> SequenceParameters | Non
     if not extradata:
         return None
     if nal_length_size(extradata) is None:
-        return parameters_of_packet(extradata, None)
+        return parameters_of_packet(split_nal_units(extradata, None))
     size = int.from_bytes(extradata[6:8], "big")
     return parse_sps(extradata[8 : 8 + size]) if extradata[5] & 31 else None
 
 
-def parameters_of_packet(data: bytes, length_size: int | None) -> SequenceParameters | None:
-    """The first sequence parameter set inside a packet, or None."""
-    for unit in split_nal_units(data, length_size):
+def parameters_of_packet(units: Iterable[memoryview]) -> SequenceParameters | None:
+    """The first sequence parameter set among a packet's NAL units, or None."""
+    for unit in units:
         if len(unit) > 4 and unit[0] & 31 == _SPS_TYPE:
             return parse_sps(bytes(unit))
     return None
 
 
-def is_reference(data: bytes, length_size: int | None) -> bool:
-    """Whether later pictures may refer to the one in this packet: nal_ref_idc of its first slice (7.4.1)."""
-    for unit in split_nal_units(data, length_size):
+def is_reference(units: Iterable[memoryview]) -> bool:
+    """Whether later pictures may refer to the one of these NAL units: nal_ref_idc of its first slice (7.4.1)."""
+    for unit in units:
         if len(unit) and unit[0] & 31 in _SLICE_TYPES:
             return bool(unit[0] >> 5 & 3)
     return True
 
 
-def is_instantaneous_refresh(data: bytes, length_size: int | None) -> bool:
-    """Whether the picture in this packet is an IDR picture, before which nothing is referred to (7.4.1.2.4)."""
-    return any(len(unit) and unit[0] & 31 == _IDR_TYPE for unit in split_nal_units(data, length_size))
+def is_instantaneous_refresh(units: Iterable[memoryview]) -> bool:
+    """Whether the picture of these NAL units is an IDR picture, before which nothing is referred to (7.4.1.2.4)."""
+    return any(len(unit) and unit[0] & 31 == _IDR_TYPE for unit in units)
 
 
 def parse_sps(unit: bytes) -> SequenceParameters | None:
@@ -126,10 +128,13 @@ class Bits:
 
     def ue(self) -> int:
         """An unsigned Exp-Golomb code."""
-        zeros = 0
-        while not self.u(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.u(zeros)
+        left = self._left
+        rest = self._value & ((1 << left) - 1)
+        length = rest.bit_length()  # of the code without its zeros, and of all after it
+        self._left = left = 2 * length - left - 1
+        if not length or left < 0:
+            raise EOFError
+        return (rest >> left) - 1
 
     def se(self) -> int:
         """A signed Exp-Golomb code."""

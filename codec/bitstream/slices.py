@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .parameter_sets import Bits, SequenceParameters, nal_length_size, parse_sps, split_nal_units
 
 _SLICE, _IDR_SLICE, _SPS, _PPS = 1, 5, 7, 8
 _MOST_REFERENCES = 32
-_HEADER_BYTES = 1024  # no slice header is longer
+_HEADER_BYTES = (48, 1024)  # that hold most slice headers, and all
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Weight:
     shift: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SliceHeader:
     """One slice header.
 
@@ -73,7 +74,7 @@ class SliceReader:
         if not extradata:
             return
         if self._length_size is None:
-            self.read(extradata)
+            self.read(split_nal_units(extradata, None))
             return
         at = 6
         for count in (extradata[5] & 31, None):  # avcC (ISO/IEC 14496-15): sequence, then picture parameter sets
@@ -84,21 +85,30 @@ class SliceReader:
                 self._take_parameters(extradata[at + 2 : at + 2 + size])
                 at += 2 + size
 
-    def read(self, packet: bytes) -> list[SliceHeader]:
-        """The headers of a packet's primary slices; those are left out that are damaged or lack their parameters."""
+    def read(self, units: Iterable[memoryview]) -> list[SliceHeader]:
+        """The headers of the primary slices among a packet's NAL units; those are left out that are damaged or lack
+        their parameters."""
         headers = []
-        for unit in split_nal_units(packet, self._length_size):
+        for unit in units:
             kind = unit[0] & 31 if len(unit) > 1 else 0
-            if kind in (_SPS, _PPS):
-                self._take_parameters(bytes(unit))
-            elif kind in (_SLICE, _IDR_SLICE):
-                try:
-                    header = self._header(bytes(unit[:_HEADER_BYTES]))
-                except (EOFError, KeyError):
-                    continue
+            if kind in (_SLICE, _IDR_SLICE):
+                header = self._header_of(unit)
                 if header is not None:
                     headers.append(header)
+            elif kind in (_SPS, _PPS):
+                self._take_parameters(bytes(unit))
         return headers
+
+    def _header_of(self, unit: memoryview) -> SliceHeader | None:
+        for most in _HEADER_BYTES:
+            try:
+                return self._header(unit[0], Bits(bytes(unit[:most])))
+            except EOFError:
+                if len(unit) <= most:
+                    break
+            except KeyError:
+                break
+        return None
 
     def _take_parameters(self, unit: bytes) -> None:
         if not unit:
@@ -114,9 +124,9 @@ class SliceReader:
                 return
             self._pictures[picture.identifier] = picture
 
-    def _header(self, unit: bytes) -> SliceHeader | None:
-        bits = Bits(unit)
-        is_idr, is_reference = unit[0] & 31 == _IDR_SLICE, unit[0] >> 5 & 3 > 0
+    def _header(self, first: int, bits: Bits) -> SliceHeader | None:
+        """The header in a NAL unit that has this `first` byte; None where the slice is redundant."""
+        is_idr, is_reference = first & 31 == _IDR_SLICE, first >> 5 & 3 > 0
         bits.ue()  # first_mb_in_slice
         kind = "PBIPI"[bits.ue() % 5]
         picture = self._pictures[bits.ue()]
@@ -151,21 +161,9 @@ class SliceReader:
         elif is_reference and bits.u(1):
             marking = _read_marking(bits)
         return SliceHeader(
-            sequence=sequence,
-            kind=kind,
-            is_idr=is_idr,
-            is_reference=is_reference,
-            frame_num=frame_num,
-            order_lsb=order_lsb,
-            order_deltas=order_deltas,
-            is_field=is_field,
-            active=active,
-            changes=changes,
-            weights=weights,
-            bipred_mode=picture.bipred_mode,
-            marking=marking,
-            is_long_term_idr=is_long_term_idr,
-        )
+            sequence, kind, is_idr, is_reference, frame_num, order_lsb, order_deltas, is_field, active, changes,
+            weights, picture.bipred_mode, marking, is_long_term_idr,
+        )  # fmt: skip
 
 
 def _parse_pps(bits: Bits) -> PictureParameters:

@@ -33,6 +33,7 @@ class DamageWatcher:
 
     def __init__(self) -> None:
         self._starts: deque[_Start] = deque(maxlen=_KEPT)
+        self._not_shown: deque[_Start] = deque(maxlen=2 * _KEPT)
         self._refreshing: list[tuple[_Start, int]] = []
         self._damages: deque[int] = deque(maxlen=_KEPT)
         self._leading: dict[int, int] = {}
@@ -45,20 +46,20 @@ class DamageWatcher:
     def see(self, index: int, is_keyframe: bool) -> None:
         """Take the next packet of a stream that is not H.264."""
         if is_keyframe:
-            self._starts.append(_Start(index, index))
+            self._starts.append(self._start(index))
 
-    def see_h264(self, index: int, data: bytes, length_size: int | None, headers: Sequence[SliceHeader]) -> None:
-        """Take the next packet of an H.264 stream with its slice headers."""
-        count = recovery_frame_count(data, length_size)
+    def see_h264(self, index: int, units: Sequence[memoryview], headers: Sequence[SliceHeader]) -> None:
+        """Take the NAL units of the next packet of an H.264 stream, with its slice headers."""
+        count = recovery_frame_count(units)
         if index == 0:
-            self.has_intra_refresh = announces_intra_refresh(data, length_size)
+            self.has_intra_refresh = announces_intra_refresh(units)
         self.has_intra_refresh |= bool(count)
         if not headers:
             return
         header = headers[0]
         is_start = header.is_idr or count == 0
         self._is_marked |= index > 0 and is_start
-        if not is_start and count is None and all(each.kind == "I" for each in headers):
+        if not is_start and count is None and header.kind == "I" and all(each.kind == "I" for each in headers):
             is_start = header.sequence.max_references <= 1 or not self._is_marked
         if self._is_gap(header):
             self._damages.append(index - 1 if is_start else index)
@@ -68,18 +69,19 @@ class DamageWatcher:
             self._refreshing = [(start, left - 1) for start, left in self._refreshing]
         self._see_leading(index, header, is_start)
         if is_start:
-            self._starts.append(_Start(index, index))
+            self._starts.append(self._start(index))
             if index == 0 and not header.is_idr:
                 self._damages.append(-1)  # the stream is cut here: what this start's leading pictures need is missing
         elif index == 0:
             self._damages.append(0)
         if count:
-            self._refreshing.append((_Start(index, index), count))
-        for start, left in self._refreshing:
-            if left <= 0:
-                start.right_from = index
-                self._starts.append(start)
-        self._refreshing = [(start, left) for start, left in self._refreshing if left > 0][-_KEPT:]
+            self._refreshing.append((self._start(index), count))
+        if self._refreshing:
+            for start, left in self._refreshing:
+                if left <= 0:
+                    start.right_from = index
+                    self._starts.append(start)
+            self._refreshing = [(start, left) for start, left in self._refreshing if left > 0][-_KEPT:]
 
     def damage(self, index: int) -> None:
         """Note that packet `index` is lost or damaged, and with it whatever is predicted from it.
@@ -90,12 +92,22 @@ class DamageWatcher:
 
     def is_corrupt(self, index: int) -> bool:
         """Whether the picture of packet `index`, the next to be shown, depends on damage so far."""
-        for start in (*self._starts, *(start for start, _ in self._refreshing)):
-            start.is_shown |= start.index == index
+        if self._not_shown:
+            for start in self._not_shown:
+                start.is_shown |= start.index == index
+            while self._not_shown and self._not_shown[0].is_shown:
+                self._not_shown.popleft()
+        if not self._damages:
+            return False
         last = max((damage for damage in self._damages if damage <= index), default=None)
         if last is None:
             return False
         return not any(start.index > last and start.right_from <= index and start.is_shown for start in self._starts)
+
+    def _start(self, index: int) -> _Start:
+        start = _Start(index, index)
+        self._not_shown.append(start)
+        return start
 
     def _see_leading(self, index: int, header: SliceHeader, is_start: bool) -> None:
         """Note which pictures come after a keyframe that is no IDR picture, but are shown before it (8.2.1)."""

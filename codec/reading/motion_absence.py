@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from ..bitstream import SequenceParameters, is_reference, nal_length_size, parameters_of_extradata, parameters_of_packet
+from ..bitstream import SequenceParameters, is_reference, parameters_of_extradata, parameters_of_packet
 from ..frame import MotionAbsence
 
 _EXPORTING = frozenset(
@@ -25,7 +27,6 @@ class StructureWatcher:
         self.exports_motion = context.codec.canonical_name in _EXPORTING
         # all zero in MPEG-4 part 2: decoders of its family do not keep the vectors of B-frames
         self._exports_b = context.codec.canonical_name in _EXPORTING_B
-        self._length_size = nal_length_size(context.extradata)
         # MPEG-1 and MPEG-2 decoders always announce B-frames, so for them only what is seen counts
         self.announces_b = context.codec.canonical_name not in _SILENT
         self._has_b = bool(context.has_b_frames) and self.announces_b
@@ -56,16 +57,15 @@ class StructureWatcher:
         """Whether a picture's chroma, if it is 4:2:0, is known to lie at the even columns, halfway between the rows."""
         return self._is_h264 and self._chroma_location == 0 and not picture.interlaced_frame
 
-    def see_packet(self, data: bytes, is_keyframe: bool) -> None:
-        """Look for parameter sets inside a keyframe's packet, and for pictures that later ones cannot refer to.
+    def see_h264(self, units: Iterable[memoryview], is_keyframe: bool) -> None:
+        """Look for parameter sets among the NAL units of a keyframe's packet, and for pictures that later ones cannot
+        refer to.
 
         After such a picture (as in temporal layers) "the frame before" and "the reference" are no longer the same.
         """
-        if not self._is_h264:
-            return
         if is_keyframe:
-            self._apply(parameters_of_packet(data, self._length_size))
-        elif self._references == 1 and not is_reference(data, self._length_size):
+            self._apply(parameters_of_packet(units))
+        elif self._references == 1 and not is_reference(units):
             self._references = 2
 
     def see_picture(self, picture: av.VideoFrame) -> None:

@@ -41,7 +41,7 @@ class Settling(Generic[T]):
         if not self._held:
             return None
         index, picture = self._held[0]
-        before = [packet for packet in self._expected if packet < index]
+        before = [packet for packet in self._expected if packet < index] if self._expected else []
         if before and is_reordered and not is_last and len(self._held) <= _MOST_HELD:
             return None
         self._held.popleft()

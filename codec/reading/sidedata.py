@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import av
 import numpy as np
 from av.sidedata.encparams import VideoEncParams
-from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import SideDataContainer, Type
 from numpy.typing import NDArray
 
 VECTOR_DTYPE = np.dtype(
@@ -29,22 +28,27 @@ VECTOR_DTYPE = np.dtype(
 )
 """FFmpeg's AVMotionVector (libavutil/motion_vector.h)."""
 
+_CONTAINER: Any = SideDataContainer  # whose stub does not say how it is made
+_VECTORS = Type.MOTION_VECTORS
 _BLOCK_DTYPE = np.dtype([("x", "i4"), ("y", "i4"), ("w", "i4"), ("h", "i4"), ("delta_qp", "i4")])
 
 
 def raw_side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
     """The bytes of one kind of side data, by FFmpeg's name ("DISPLAYMATRIX"), or None."""
-    data = _side_data(picture).get(kind)
+    data = _side_data(picture, Type[kind])
     return None if data is None else bytes(data)
 
 
-def _side_data(picture: av.VideoFrame) -> Mapping[str, Any]:
-    """What `picture.side_data` gives, but not kept by the picture.
+def _side_data(picture: av.VideoFrame, kind: Type) -> Any | None:
+    """What `picture.side_data` has of one kind, but not kept by the picture.
 
     That property ties picture and side data into a cycle, which holds hundreds of megabytes of decoded pictures until
     Python's collector comes by.
     """
-    return cast(Any, SideDataContainer)(picture)  # type: ignore[no-any-return]
+    try:
+        return _CONTAINER(picture)[kind]
+    except KeyError:
+        return None
 
 
 def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDArray[np.void]:
@@ -53,10 +57,10 @@ def vectors_of(picture: av.VideoFrame, crop_xy: tuple[int, int] = (0, 0)) -> NDA
 
     FFmpeg places blocks in the picture as coded; `crop_xy` is what the stream then cuts off its left and top.
     """
-    data = raw_side_data(picture, "MOTION_VECTORS")
+    data = _side_data(picture, _VECTORS)
     if data is None:
         return np.zeros(0, VECTOR_DTYPE)
-    return cropped(np.frombuffer(data, VECTOR_DTYPE), crop_xy)
+    return cropped(np.frombuffer(bytes(data), VECTOR_DTYPE), crop_xy)
 
 
 def cropped(vectors: NDArray[np.void], crop_xy: tuple[int, int]) -> NDArray[np.void]:
@@ -70,7 +74,7 @@ def cropped(vectors: NDArray[np.void], crop_xy: tuple[int, int]) -> NDArray[np.v
 
 def qp_map(picture: av.VideoFrame, size_hw: tuple[int, int]) -> NDArray[np.int8] | None:
     """Quantiser of each macroblock, (ceil(H / 16), ceil(W / 16)) int8, or None where the decoder exports none."""
-    data = _side_data(picture).get("VIDEO_ENC_PARAMS")
+    data = _side_data(picture, Type.VIDEO_ENC_PARAMS)
     if not isinstance(data, VideoEncParams) or data.nb_blocks == 0:
         return None
     raw, start, stride = bytes(cast(Any, data)), data.blocks_offset, data.block_size

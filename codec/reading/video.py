@@ -16,9 +16,9 @@ from av.codec.context import Flags
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ..bitstream import CodedPicture, DecodedPictures, SliceReader, nal_length_size
+from ..bitstream import CodedPicture, DecodedPictures, SliceReader, nal_length_size, split_nal_units
 from ..errors import InvalidDataError
-from ..frame import Frame, MotionAbsence, MotionVectors
+from ..frame import Frame, MotionAbsence, MotionVectors, quick_frame
 from ..motion import with_references
 from .colour import ColourTags, LazyPixels, RgbConverter
 from .container import (
@@ -143,7 +143,8 @@ class CompressedVideo(Iterator[Frame]):
             self._packets = 0
             self._slices = SliceReader(self._stream.codec_context.extradata)
             self._length_size = nal_length_size(self._stream.codec_context.extradata)
-            self._buffer = DecodedPictures() if references and self.codec_name == "h264" else None
+            self._is_h264 = self.codec_name == "h264"
+            self._buffer = DecodedPictures() if references and self._is_h264 else None
             self._pictures = self._settled(self._times.watch(self._source.container.demux(self._stream)))
             self._ahead = deque(islice(self._pictures, 1 if self._structure.announces_b else 2))
             if not self._ahead:
@@ -349,22 +350,24 @@ class CompressedVideo(Iterator[Frame]):
         return absence is not None and absence.is_recoverable
 
     def _tag(self, packet: av.Packet[VideoStream], arrival: float, waited: float) -> _Tag:
-        data, index, coded = bytes(packet), self._packets, None
+        index, is_keyframe, coded = self._packets, packet.is_keyframe, None
         self._packets += 1
-        self._structure.see_packet(data, packet.is_keyframe)
         self._times.see(index, packet, arrival, waited)
         is_reference = True
-        if self.codec_name == "h264":
-            headers = self._slices.read(data)
+        if self._is_h264:
+            units = split_nal_units(bytes(packet), self._length_size)
+            self._structure.see_h264(units, is_keyframe)
+            headers = self._slices.read(units)
             is_reference = not headers or headers[0].is_reference
-            self._damage.see_h264(index, data, self._length_size, headers)
+            self._damage.see_h264(index, units, headers)
             if self._buffer is not None:
                 coded = self._buffer.decode(index, headers)
             if headers and not headers[0].is_field and not packet.is_discard:  # two fields make one picture
                 self._settling.expect(index)
         else:
-            self._damage.see(index, packet.is_keyframe)
-        self._judge_doubts(index, packet.is_keyframe)
+            self._damage.see(index, is_keyframe)
+        if self._doubts:
+            self._judge_doubts(index, is_keyframe)
         if packet.is_corrupt and is_reference:
             self._doubts.append(index)
         return _Tag(packet.size, index, is_reference, self._structure.crop_xy, coded)
@@ -404,8 +407,8 @@ class CompressedVideo(Iterator[Frame]):
                 jump = self._times.place(picture, index)
                 if isinstance(tag, _Tag):
                     tag.time_jump = jump
-                if picture.is_corrupt and isinstance(tag, _Tag) and tag.is_reference:
-                    self._damage.damage(index)
+                    if tag.is_reference and picture.is_corrupt:
+                        self._damage.damage(index)
                 self._settling.put(index, picture)
             except StopIteration:
                 is_over = True
@@ -420,17 +423,20 @@ class CompressedVideo(Iterator[Frame]):
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         self._structure.see_picture(picture)
-        pict_type = _TYPES.get(picture.pict_type, "I" if picture.key_frame else "P")
+        is_marked = picture.key_frame
+        pict_type = _TYPES.get(picture.pict_type, "I" if is_marked else "P")
         coded_hw = (picture.height, picture.width)
         size_hw = self._orientation.size(coded_hw)
-        is_keyframe = self._keyframes.step(picture.key_frame, pict_type, size_hw, self._damage.has_intra_refresh)
-        tag = picture.opaque if isinstance(picture.opaque, _Tag) else _Tag(0, -1, True, self._structure.crop_xy, None)
+        is_keyframe = self._keyframes.step(is_marked, pict_type, size_hw, self._damage.has_intra_refresh)
+        tag = picture.opaque
+        if not isinstance(tag, _Tag):
+            tag = _Tag(0, -1, True, self._structure.crop_xy, None)
         motion, absence = self._motion_of(picture, pict_type, coded_hw, tag.crop_xy)
         pixels = LazyPixels(picture, self._converter, self._orientation) if self._pixels else None
-        frame = Frame(
+        frame = quick_frame(
             index=self._index,
             pts=picture.pts,
-            time_base=self.time_base,
+            time_base=self._times.time_base,
             pict_type=pict_type,
             is_keyframe=is_keyframe,
             distance=self._keyframes.distance,
@@ -441,7 +447,7 @@ class CompressedVideo(Iterator[Frame]):
             coded=tag.coded,
             motion=motion,
             motion_absence=absence,
-            qp=self._qp_of(picture, coded_hw),
+            qp=self._qp_of(picture, coded_hw) if self._qp else None,
             corrupt=self._damage.is_corrupt(tag.decode_index) or picture.is_corrupt,
             load_image=pixels.image if pixels else None,
             load_luma=pixels.luma if pixels else None,
@@ -465,7 +471,7 @@ class CompressedVideo(Iterator[Frame]):
         return vectors, self._structure.absence
 
     def _qp_of(self, picture: av.VideoFrame, coded_hw: tuple[int, int]) -> NDArray[np.int8] | None:
-        qp = qp_map(picture, coded_hw) if self._qp else None
+        qp = qp_map(picture, coded_hw)
         return None if qp is None else self._orientation.array(qp)
 
 

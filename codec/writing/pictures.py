@@ -14,7 +14,7 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ..bitstream import SliceReader, nal_length_size
+from ..bitstream import SliceReader, nal_length_size, split_nal_units
 from ..errors import EncodeError, InvalidDataError
 from ..reading import (
     ColourTags,
@@ -183,8 +183,8 @@ def _decode(source: OpenSource, stream: VideoStream, times: TimeLine, counts: Co
         index = next(packets)
         times.see(index, packet, arrival, waited)
         if is_h264:
-            data = bytes(packet)
-            damage.see_h264(index, data, length_size, slices.read(data))
+            units = split_nal_units(bytes(packet), length_size)
+            damage.see_h264(index, units, slices.read(units))
         else:
             damage.see(index, packet.is_keyframe)
         packet.pts = index  # goes through the decoder with the picture

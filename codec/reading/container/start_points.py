@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...bitstream import is_instantaneous_refresh, nal_length_size, recovery_frame_count
+from ...bitstream import is_instantaneous_refresh, nal_length_size, recovery_frame_count, split_nal_units
 from .opening import OpenSource
 from .selection import choose_stream, is_avi_stream
 from .timing import is_untimed
@@ -123,5 +123,5 @@ class _Scan:
     def _may_begin(self, packet: av.Packet[VideoStream]) -> bool:
         if not self._is_h264:
             return True
-        data = bytes(packet)
-        return is_instantaneous_refresh(data, self._length_size) or recovery_frame_count(data, self._length_size) == 0
+        units = split_nal_units(bytes(packet), self._length_size)
+        return is_instantaneous_refresh(units) or recovery_frame_count(units) == 0

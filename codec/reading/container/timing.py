@@ -83,6 +83,8 @@ class TimeLine:
             self.time_base = _ARRIVAL_UNIT if self._by_arrival else 1 / self._rate
         self._is_wrapping = bool(flags & _MAY_JUMP) and self.time_base == Fraction(1, 90000)
         self._leap = _LEAP_SECONDS if flags & _MAY_JUMP else _LONGEST_GAP_SECONDS
+        self._leap_ticks = self._ticks(self._leap)
+        self._step = max(1, self._ticks(float(1 / self._rate)))  # of one frame at the average rate
         self._ignores_pts = is_avi_stream(stream) and stream.codec_context.name in _GUESSED_TIMES
         self._packets: dict[int, _Packet] = {}
         self._differences: set[int] = set()
@@ -162,7 +164,8 @@ class TimeLine:
             step = packet.duration or self._step
             if self._clock is not None:
                 fell = dts is not None and self._has_dts and 2 * (self._clock - dts) >= step
-                if fell or clock - self._clock > self._ticks(self._leap + waited):
+                ahead = clock - self._clock
+                if fell or (ahead > self._leap_ticks and ahead > self._ticks(self._leap + waited)):
                     self._epoch += 1
                     self._waited = waited
             self._clock, self._has_dts = clock, dts is not None
@@ -252,11 +255,6 @@ class TimeLine:
                 heapq.heappop(self._pending)
         del self._pending_of[packet.index]
         return heapq.heappop(self._pending)[1]
-
-    @property
-    def _step(self) -> int:
-        """Ticks of one frame at the average rate."""
-        return max(1, self._ticks(float(1 / self.rate)))
 
     def _ticks(self, seconds: float) -> int:
         return round(seconds / self.time_base)

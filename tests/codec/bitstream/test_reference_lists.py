@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gopseg.codec import open_video
-from gopseg.codec.bitstream.parameter_sets import SequenceParameters
+from gopseg.codec.bitstream.parameter_sets import Bits, SequenceParameters, split_nal_units
 from gopseg.codec.bitstream.reference_lists import CodedPicture, DecodedPictures
-from gopseg.codec.bitstream.slices import SliceHeader, SliceReader, Weight
+from gopseg.codec.bitstream.slices import PictureParameters, SliceHeader, SliceReader, Weight
 
 SEQUENCE = SequenceParameters(
     profile=77,
@@ -221,5 +221,48 @@ def test_damaged_headers_are_left_out() -> None:
     for _ in range(300):
         junk = rng.integers(0, 256, int(rng.integers(1, 60)), np.uint8).tobytes()
         kind = bytes([rng.choice([0x67, 0x68, 0x65, 0x41, 0x01])])
-        reader.read(b"\0\0\1" + kind + junk)
-    assert SliceReader(b"\x01\x64\x00\x1f\xff\xe1\x00\x40\x67").read(b"\0\0\0\2\x65") == []
+        reader.read(split_nal_units(b"\0\0\1" + kind + junk, None))
+    reader = SliceReader(b"\x01\x64\x00\x1f\xff\xe1\x00\x40\x67")
+    assert reader.read(split_nal_units(b"\0\0\0\2\x65", 4)) == []
+
+
+def packed(text: str) -> bytes:
+    """Bits, filled up with ones, in a NAL unit of a P-frame."""
+    count = -(-len(text) // 8)
+    data = int("0" + text.ljust(8 * count, "1"), 2).to_bytes(count, "big")
+    return b"\x41" + data.replace(b"\0\0\3", b"\0\0\3\3")
+
+
+def codes(*numbers: int) -> str:
+    return "".join("0" * ((n + 1).bit_length() - 1) + f"{n + 1:b}" for n in numbers)
+
+
+def test_exp_golomb_codes() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        numbers = [int(2**e) - 1 for e in rng.uniform(0, 20, 12)]
+        bits = Bits(packed(codes(*numbers)))
+        assert [bits.ue() for _ in numbers] == numbers
+        kept = codes(*numbers)[: 8 * int(rng.integers(1, len(codes(*numbers)) // 8 + 1))]
+        bits = Bits(packed(kept))
+        whole = [n for place, n in enumerate(numbers) if len(codes(*numbers[: place + 1])) <= len(kept)]
+        assert [bits.ue() for _ in whole] == whole
+        if len(codes(*whole)) < len(kept):  # part of the next code
+            with pytest.raises(EOFError):
+                bits.ue()
+    with pytest.raises(EOFError):
+        Bits(b"\x41\0\0").ue()
+
+
+def test_headers_that_are_longer_than_most() -> None:
+    """A long list of marking commands, which ends behind the bytes that are looked at first, and damaged at its end."""
+    reader = SliceReader(None)
+    reader._sequences[0], reader._pictures[0] = SEQUENCE, PictureParameters(0, 0, False, (1, 0), False, 0, False)
+
+    commands = [(1, 40 + n, 0) for n in range(60)]
+    text = codes(0, 0, 0) + "0101" + "000010" + "0" + "0" + "1" + codes(*(v for c in commands for v in c[:2]), 0)
+    unit = packed(text)
+    assert len(unit) > 64
+    (header,) = reader.read([memoryview(unit + bytes(range(1, 200)))])
+    assert (header.frame_num, header.order_lsb, header.marking) == (5, 2, tuple(commands))
+    assert reader.read([memoryview(unit[:60])]) == []

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gopseg.codec import MotionChain, MotionField, open_video
+from gopseg.codec.bitstream.parameter_sets import split_nal_units
 from gopseg.codec.bitstream.sei import announces_intra_refresh, recovery_frame_count
 from gopseg.codec.reading.keyframes import LONGEST_GOP, REFRESH_GOP, KeyframePolicy
 
@@ -105,12 +106,15 @@ def test_recovery_points() -> None:
     def message(kind: int, payload: bytes) -> bytes:
         return b"\0\0\1\x06" + bytes([kind, len(payload)]) + payload + b"\x80"
 
-    assert recovery_frame_count(message(6, b"\xc0"), None) == 0
-    assert recovery_frame_count(message(1, b"abc") + message(6, b"\x2c"), None) == 4
-    assert recovery_frame_count(message(5, b"\x2c"), None) is None
-    assert recovery_frame_count(b"\0\0\1\x06\x06", None) is None
-    assert announces_intra_refresh(message(5, b"intra_refresh=1 x"), None)
-    assert not announces_intra_refresh(message(5, b"intra_refresh=0 x"), None)
+    def count(packet: bytes) -> int | None:
+        return recovery_frame_count(split_nal_units(packet, None))
+
+    assert count(message(6, b"\xc0")) == 0
+    assert count(message(1, b"abc") + message(6, b"\x2c")) == 4
+    assert count(message(5, b"\x2c")) is None
+    assert count(b"\0\0\1\x06\x06") is None
+    assert announces_intra_refresh(split_nal_units(message(5, b"intra_refresh=1 x"), None))
+    assert not announces_intra_refresh(split_nal_units(message(5, b"intra_refresh=0 x"), None))
 
 
 def joined(make: Any, container: str) -> tuple[bytes, list[tuple[int, int]]]:

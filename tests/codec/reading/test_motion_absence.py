@@ -112,7 +112,7 @@ def test_a_frame_that_is_no_reference(make: Any, tmp_path: Path) -> None:
         size = nal_length_size(container.streams.video[0].codec_context.extradata)
         packets = [(p.pos, bytes(p)) for p in container.demux(video=0) if p.size]
     assert size == 4
-    assert all(is_reference(data, size) for _, data in packets)
+    assert all(is_reference(split_nal_units(data, size)) for _, data in packets)
     data = bytearray(path.read_bytes())
     place, packet = packets[5]
     assert packet[4] & 31 == 1
@@ -155,7 +155,7 @@ def test_sequence_parameters(make: Any, width: int, height: int, references: int
         assert parameters is not None
         assert (parameters.max_references, parameters.is_frames_only) == (references, True)
         assert (parameters.crop_left, parameters.crop_top) == (0, 0)
-        in_band = parameters_of_packet(packet, nal_length_size(extradata))
+        in_band = parameters_of_packet(split_nal_units(packet, nal_length_size(extradata)))
         assert in_band == (parameters if container == "h264" else None)
 
 
@@ -164,7 +164,7 @@ def test_damaged_parameters_say_nothing() -> None:
     assert parse_sps(b"\x67" + b"\0" * 40) is None
     assert parameters_of_extradata(None) is None
     assert parameters_of_extradata(b"\1\2\3") is None
-    assert parameters_of_packet(b"\0\0\0\x02\x67", 4) is None
+    assert parameters_of_packet(split_nal_units(b"\0\0\0\x02\x67", 4)) is None
 
 
 def test_split_nal_units() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import FrozenInstanceError, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from gopseg.codec import Frame, MotionAbsence, open_video
+from gopseg.codec.frame import quick_frame
 
 
 def same_vectors(a: Frame, b: Frame) -> bool:
@@ -258,3 +260,13 @@ def test_a_size_that_changes(make: Any, tmp_path: Path) -> None:
         assert np.array_equal(frame.image, alone.image)
         assert same_vectors(frame, alone)
         assert frame.motion is None or frame.motion.size_hw == frame.size_hw
+
+
+def test_frames_made_quickly_are_whole() -> None:
+    made = {"index": 3, "pts": 40, "time_base": Fraction(1, 90), "pict_type": "P", "is_keyframe": False, "distance": 2}
+    quick, plain = quick_frame(**made, size_hw=(48, 64)), Frame(**made, size_hw=(48, 64))
+    assert {each.name: getattr(quick, each.name) for each in fields(Frame)} == vars(plain)
+    assert repr(quick) == repr(plain)
+    assert replace(quick, index=4).index == 4
+    with pytest.raises(FrozenInstanceError):
+        quick.index = 5
