@@ -102,3 +102,22 @@ def compiled_loop(signature: str) -> Callable[[F], F]:
         return compiled
 
     return decorate
+
+
+def vector_at(context: Any, builder: Any, kind: Any, array: Any, index: Any, size: int) -> Any:
+    """Where `size` numbers of an array of Numba's type `kind` lie from an index on, for an intrinsic: a pointer to one
+    vector."""
+    from llvmlite import ir
+
+    data = context.make_array(kind)(context, builder, array).data
+    vector = ir.VectorType(context.get_value_type(kind.dtype), size)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def spread(builder: Any, value: Any, size: int) -> Any:
+    """A vector of `size` times a number, for an intrinsic."""
+    from llvmlite import ir
+
+    kind, index = ir.VectorType(value.type, size), ir.IntType(32)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, index(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, size), [0] * size))

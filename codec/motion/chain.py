@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .field import BLOCK, MotionField
-from .following import UNIT, GridPositions, Step, follower
+from .following import UNIT, Checkpoint, GridPositions, Step, Trail, follower
 
 Grid = int | Literal["pixel"] | tuple[int, int]
 """How a chain is sampled: cells of so many pixels, every pixel, or a (rows, columns) grid that spans the picture."""
@@ -18,7 +18,6 @@ SEGMENT = 8
 """Frames from one checkpoint of a `MotionChain` to the next."""
 
 _SIDE = 2  # pixels of a checkpoint's cells
-_MOST_MOVING = 0.5  # of all cells: following some positions takes longer for each
 
 
 class MotionChain:
@@ -44,9 +43,9 @@ class MotionChain:
         self._steps: list[Step | None] = []
         self._base: Step | None = None
         self._last_field: MotionField | None = None
+        self._trails: dict[Grid, Trail] = {}
         self._composed: dict[Grid, _Composed] = {}
-        self._lie_in: dict[Grid, NDArray[np.intp]] = {}
-        self._next: _Checkpoint | None = None
+        self._next: Checkpoint | None = None
         self._count = 0
 
     def __len__(self) -> int:
@@ -72,7 +71,7 @@ class MotionChain:
                 f"{self._cells_hw} cells of 8x8 pixels for {self.size_hw}; push MotionField.from_vectors of its video"
             )
         if self._is_bounded and self._count and self._count % SEGMENT == 0:
-            self._next = _Checkpoint(self._start(_SIDE), self._way())
+            self._next = self._follower.checkpoint(self._start(_SIDE), _SIDE, self._way())
         self._steps.append(
             None if field is None else self._follower.step(field.displacement, field.unreferenced, BLOCK)
         )
@@ -95,45 +94,26 @@ class MotionChain:
         return before.motion
 
     def _motion(self, grid: Grid, before: _Composed | None) -> MotionField:
-        """See `compose`. Where nothing has moved since the frame `before`, the motion is the same."""
-        start, field = self._start(grid), self._last_field
-        if before is not None and before.count == self._count - 1 and before.base is self._base and field is not None:
-            moves = (field.displacement[..., 0] != 0) | (field.displacement[..., 1] != 0)
-            if np.count_nonzero(moves) <= _MOST_MOVING * moves.size:
-                cells = self._cells_of(grid)
-                moved = np.flatnonzero(moves.reshape(-1).take(cells))
-                displacement = before.motion.displacement.copy()
-                lost = before.motion.unreferenced | field.unreferenced.reshape(-1).take(cells).reshape(start.grid_hw)
-                self._follower.follow_some(start, moved, self._way(), displacement, lost)
-                return MotionField(displacement, lost, self.size_hw, start.cell)
-        displacement, lost = np.empty((*start.grid_hw, 2), np.float32), np.empty(start.grid_hw, np.bool_)
-        self._follower.follow(start, self._way(), displacement, lost)
+        """See `compose`. What has not moved since the frame `before` has the same motion."""
+        start = self._start(grid)
+        if grid not in self._trails:
+            self._trails[grid] = self._follower.trail(start)
+        goes_on = before is not None and before.count == self._count - 1 and before.base is self._base
+        displacement, lost = self._trails[grid].follow(self._way(), self._last_field if goes_on else None)
         return MotionField(displacement, lost, self.size_hw, start.cell)
 
     def _way(self) -> list[Step | None]:
         """From the frame pushed last to the keyframe."""
         return [*reversed(self._steps), *([] if self._base is None else [self._base])]
 
-    def _advance(self, checkpoint: _Checkpoint) -> None:
+    def _advance(self, checkpoint: Checkpoint) -> None:
         """Compose the next rows of a checkpoint; once it is whole, it takes the place of the steps before it."""
-        since = (self._count - 1) % SEGMENT + 1
-        rows = len(checkpoint.lost)
-        part = slice(rows * (since - 1) // SEGMENT, rows * since // SEGMENT)
-        self._follower.follow(
-            checkpoint.start, checkpoint.way, checkpoint.displacement[part], checkpoint.lost[part], part
-        )
+        since, rows = (self._count - 1) % SEGMENT + 1, checkpoint.rows
+        checkpoint.compose(slice(rows * (since - 1) // SEGMENT, rows * since // SEGMENT))
         if since == SEGMENT:
-            self._base = self._follower.step(checkpoint.displacement, checkpoint.lost, _SIDE)
+            self._base = checkpoint.step()
             del self._steps[:-SEGMENT]
             self._next = None
-
-    def _cells_of(self, grid: Grid) -> NDArray[np.intp]:
-        """The 8x8 cells in which a grid's positions lie, flat."""
-        if grid not in self._lie_in:
-            start = self._start(grid)
-            row, column = start.y // (UNIT * BLOCK), start.x // (UNIT * BLOCK)
-            self._lie_in[grid] = (row * self._cells_hw[1] + column).astype(np.intp)
-        return self._lie_in[grid]
 
     def _start(self, grid: Grid) -> GridPositions:
         if grid not in self._starts:
@@ -148,15 +128,6 @@ class _Composed:
     count: int
     base: Step | None
     motion: MotionField
-
-
-class _Checkpoint:
-    """The motion of one frame to the keyframe on a `start` grid, as far as it was followed along `way` by now."""
-
-    def __init__(self, start: GridPositions, way: list[Step | None]) -> None:
-        self.start, self.way = start, way
-        self.displacement = np.empty((*start.grid_hw, 2), np.float32)
-        self.lost = np.empty(start.grid_hw, np.bool_)
 
 
 def grid_positions(size_hw: tuple[int, int], grid: Grid) -> GridPositions:

@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compiled import for_loops
-from .field import LOOPS
+from .field import BLOCK, LOOPS, MotionField
 
 UNIT = 4  # positions are whole quarter pixels from the picture's corner, which is how the codecs write their vectors
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
 _WIDTH = 256  # of single positions that are followed together: OpenCV takes no rows longer than 32767
+_X_BITS = 16  # of a packed position
 _HIGHEST_PACKED, _WIDEST_PACKED = 4095, 8191
-_AT_ONCE = 1 << 11  # positions that a compiled loop moves at a time
+_MOST_MOVING = 0.5  # of all cells: following some positions takes longer for each
+
+
+Positions = tuple[NDArray[np.float32], NDArray[np.bool_]]
+"""Where positions came to: displacement (rows, cols, 2) in pixels, and which are lost (rows, cols)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +38,13 @@ class GridPositions:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A field as a `Follower` takes it: its `table`, and by which power of two quarter pixels become cells."""
+    """A field as a `Follower` takes it: its `table`, and by which power of two quarter pixels become cells.
+    The rest is for one follower to know: where the table lies in memory, and whether it has each row twice."""
 
     table: Any
     shift: int
+    address: int = 0
+    has_rows_twice: bool = False
 
 
 class Follower(ABC):
@@ -80,6 +88,62 @@ class Follower(ABC):
     ) -> None:
         """As `follow`, of the positions `at` (n,), flat indices; the other values stay as they are."""
 
+    def trail(self, start: GridPositions) -> Trail:
+        """What leads a grid's positions along one way after the other."""
+        return Trail(self, start)
+
+    def checkpoint(self, start: GridPositions, side: int, steps: Sequence[Step | None]) -> Checkpoint:
+        """What makes `steps` one, on a grid of cells of `side` pixels."""
+        return Checkpoint(self, start, side, steps)
+
+
+class Trail:
+    """A grid's positions, led along one way after the other."""
+
+    def __init__(self, follower: Follower, start: GridPositions) -> None:
+        self.start, self._follower = start, follower
+        row, column = start.y // (UNIT * BLOCK), start.x // (UNIT * BLOCK)
+        columns = -(-follower.size_hw[1] // BLOCK)
+        self._cells = (row * columns + column).astype(np.intp)  # in which they lie
+        self._last: Positions | None = None
+
+    def follow(self, steps: Sequence[Step | None], since: MotionField | None) -> Positions:
+        """Displacement and losses as by `Follower.follow`, in new arrays. If the steps are those of the last call after
+        a new first one, `since` is the field of that, else None: what it does not move comes to where it came then."""
+        if since is not None and self._last is not None:
+            moves = (since.displacement[..., 0] != 0) | (since.displacement[..., 1] != 0)
+            if np.count_nonzero(moves) <= _MOST_MOVING * moves.size:
+                moved = np.flatnonzero(moves.reshape(-1).take(self._cells))
+                displacement, lost = self._last[0].copy(), self._last[1].copy()
+                lost |= since.unreferenced.reshape(-1).take(self._cells).reshape(lost.shape)
+                self._follower.follow_some(self.start, moved, steps, displacement, lost)
+                self._last = displacement, lost
+                return self._last
+        self._last = self._room()
+        self._follower.follow(self.start, steps, *self._last)
+        return self._last
+
+    def _room(self) -> Positions:
+        return np.empty((*self.start.grid_hw, 2), np.float32), np.empty(self.start.grid_hw, np.bool_)
+
+
+class Checkpoint:
+    """Steps that become one, composed for some rows of a grid after the others."""
+
+    def __init__(self, follower: Follower, start: GridPositions, side: int, steps: Sequence[Step | None]) -> None:
+        self.rows = start.grid_hw[0]
+        self._follower, self._start, self._side, self._steps = follower, start, side, steps
+        self._displacement = np.empty((*start.grid_hw, 2), np.float32)
+        self._lost = np.empty(start.grid_hw, np.bool_)
+
+    def compose(self, rows: slice) -> None:
+        """Go on with these rows."""
+        self._follower.follow(self._start, self._steps, self._displacement[rows], self._lost[rows], rows)
+
+    def step(self) -> Step:
+        """The step that they make, once all rows are composed."""
+        return self._follower.step(self._displacement, self._lost, self._side)
+
 
 def follower(size_hw: tuple[int, int]) -> Follower:
     """What follows positions in pictures of this size fastest."""
@@ -92,7 +156,7 @@ class PackedFollower(Follower):
 
     A step is one look-up (OpenCV's nearest `remap`) of four bytes a position: int16 `dx` in quarter pixels, then int16
     `dy` in eighths, whose lowest bit is free to say that a cell is lost. Positions are kept in the same units, so that
-    an addition moves them. Tables have each row twice, so that cells are as many units high as wide.
+    an addition moves them. Tables for OpenCV have each row twice, so that cells are as many units high as wide.
     """
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
@@ -104,15 +168,28 @@ class PackedFollower(Follower):
         """See `Follower`."""
         rows, cols = lost.shape
         height, width = self.size_hw
-        table, loops = np.empty((rows, 2, cols, 2), np.int16), LOOPS.get()
+        loops = LOOPS.get()
         if loops is not None:
+            table = np.empty((rows, cols, 2), np.int16)
             loops.fill_table(for_loops(displacement, np.float32), for_loops(lost, np.bool_), height, width, table)
-        else:
-            once = table[:, 0]
-            once[..., 0] = _quarters(displacement[..., 0], width)
-            np.bitwise_or(_quarters(displacement[..., 1], height) << 1, lost, out=once[..., 1], casting="unsafe")
-            table[:, 1] = once
-        return Step(table.reshape(2 * rows, cols * 2).view(np.float32), (side * UNIT).bit_length() - 1)
+            return _packed_step(table, side)
+        twice = np.empty((rows, 2, cols, 2), np.int16)
+        once = twice[:, 0]
+        once[..., 0] = _quarters(displacement[..., 0], width)
+        np.bitwise_or(_quarters(displacement[..., 1], height) << 1, lost, out=once[..., 1], casting="unsafe")
+        twice[:, 1] = once
+        return _packed_step(twice.reshape(2 * rows, cols, 2), side, has_rows_twice=True)
+
+    def trail(self, start: GridPositions) -> Trail:
+        """See `Follower`."""
+        return _PackedTrail(self, start)
+
+    def checkpoint(self, start: GridPositions, side: int, steps: Sequence[Step | None]) -> Checkpoint:
+        """See `Follower`."""
+        loops = LOOPS.get()
+        if loops is None:
+            return Checkpoint(self, start, side, steps)
+        return _CompiledCheckpoint(_CompiledWalk(loops, self, start), start, side, steps)
 
     def follow(
         self,
@@ -123,14 +200,11 @@ class PackedFollower(Follower):
         rows: slice = slice(None),
     ) -> None:
         """See `Follower`."""
-        loops, positions = LOOPS.get(), self._packed(start)[rows]
+        positions = self.packed(start)[rows]
         band = max(1, _CHUNK // positions.shape[1])
         for top in range(0, len(positions), band):
             part = slice(top, top + band)
-            if loops is None:
-                self._walk.go(positions[part], steps, displacement[part], lost[part])
-            else:
-                self._walk.go_compiled(loops, positions[part], None, steps, displacement[part], lost[part])
+            self._walk.go(positions[part], steps, displacement[part], lost[part])
 
     def follow_some(
         self,
@@ -141,19 +215,16 @@ class PackedFollower(Follower):
         lost: NDArray[np.bool_],
     ) -> None:
         """See `Follower`."""
-        loops, positions = LOOPS.get(), self._packed(start).reshape(-1, 2)
+        positions = self.packed(start).reshape(-1, 2)
         flat, flat_lost = displacement.reshape(-1, 2), lost.reshape(-1)
         for first in range(0, len(at), _CHUNK):
             part = at[first : first + _CHUNK]
-            if loops is not None:
-                self._walk.go_compiled(loops, positions, part, steps, flat, flat_lost)
-                continue
             padded = np.resize(part, (-(-len(part) // _WIDTH), _WIDTH))
             some = np.empty((*padded.shape, 2), np.float32), np.empty(padded.shape, np.bool_)
             self._walk.go(positions.take(padded, axis=0), steps, *some)
             flat[part], flat_lost[part] = some[0].reshape(-1, 2)[: len(part)], some[1].reshape(-1)[: len(part)]
 
-    def _packed(self, start: GridPositions) -> NDArray[np.int16]:
+    def packed(self, start: GridPositions) -> NDArray[np.int16]:
         """Positions (rows, cols, 2) in the units of a step."""
         if id(start) not in self._starts:
             packed = np.stack([start.x, 2 * start.y], 1).astype(np.int16).reshape(*start.grid_hw, 2)
@@ -171,7 +242,6 @@ class _Walk:
         self._at, self._cells = np.empty(2 * _CHUNK, np.int16), np.empty(2 * _CHUNK, np.int16)
         self._moved, self._met = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.uint32)
         self._lost_bit = np.array([0, 1], np.int16).view(np.uint32)[0]
-        self._kept = np.tile(np.array([-1, -2], np.int16), _AT_ONCE)
 
     def go(
         self,
@@ -193,7 +263,8 @@ class _Walk:
                 met[:] = self._lost_bit
                 continue
             np.right_shift(at, step.shift, out=cells)
-            cv2.remap(step.table, cells, None, cv2.INTER_NEAREST, dst=moved, borderMode=cv2.BORDER_REPLICATE)
+            table = step.table if step.has_rows_twice else np.repeat(step.table, 2, axis=0)
+            cv2.remap(table, cells, None, cv2.INTER_NEAREST, dst=moved, borderMode=cv2.BORDER_REPLICATE)
             np.bitwise_or(met, bits, out=met)
             np.bitwise_and(bits, kept, out=bits)
             cv2.add(at, step_xy, dst=at)  # saturates
@@ -204,32 +275,88 @@ class _Walk:
         np.bitwise_and(met, self._lost_bit, out=met)
         np.not_equal(met, 0, out=lost)
 
-    def go_compiled(
-        self,
-        loops: Any,
-        start: NDArray[np.int16],
-        at: NDArray[np.intp] | None,
-        steps: Sequence[Step | None],
-        displacement: NDArray[np.float32],
-        lost: NDArray[np.bool_],
-    ) -> None:
-        """The same by compiled loops, of positions (..., 2), or only of those `at` (n,) flat places of all arrays."""
-        begin, pairs, scratch = start.reshape(-1).view(np.uint32), self._at, self._met[:_AT_ONCE]
-        positions, count = pairs.view(np.uint32), len(begin) if at is None else len(at)
-        if at is None:
-            positions[:count] = begin
-        else:
-            np.take(begin, at, out=positions[:count], mode="clip")
-        for step in steps:
-            if step is None:
-                pairs[1 : 2 * count : 2] |= 1
-                continue
-            columns, table = step.table.shape[1], step.table.view(np.uint32).reshape(-1)
-            loops.follow_step(positions, count, table, columns, step.shift, scratch, self._low, self._high, self._kept)
-        if at is None:
-            loops.write_displacement(positions, begin, count, displacement.reshape(-1), lost.reshape(-1))
-        else:
-            loops.write_some(positions, begin, at, displacement.reshape(-1), lost.reshape(-1))
+
+def _packed_step(table: NDArray[np.int16], side: int, *, has_rows_twice: bool = False) -> Step:
+    """The step of a `PackedFollower` by a table (rows, columns, 2)."""
+    return Step(table.view(np.float32)[..., 0], (side * UNIT).bit_length() - 1, table.ctypes.data, has_rows_twice)
+
+
+class _CompiledWalk:
+    """A grid's positions, led by compiled `loops`: `starts` and `ends` are in the units of a step, an end's lowest bit
+    of y says that the position is lost."""
+
+    def __init__(self, loops: Any, follower: PackedFollower, start: GridPositions) -> None:
+        self.loops = loops
+        starts = follower.packed(start).reshape(-1).view(np.uint32)
+        self.starts = np.pad(starts, (0, -starts.size % loops.LANES), "edge")
+        self.ends = np.empty_like(self.starts)
+        height, width = follower.size_hw
+        self._low = _pair(UNIT // 2, UNIT)
+        self._high = _pair(UNIT * width - UNIT // 2, 2 * UNIT * height - UNIT)
+        self._moved = np.empty(self.starts.size // loops.LANES, np.int64)
+        self._room = np.empty(2 * loops.LANES * loops.TOGETHER, np.uint32)
+
+    def lead(self, steps: Sequence[Step | None], *, goes_on: bool = False, part: slice = slice(None)) -> None:
+        """Set the ends of some `part` of the positions, at least. Where the way `goes_on`, `steps` are those of the
+        last call after a new first one, and what that does not move stays."""
+        known = [step for step in steps if step is not None]
+        places = np.array([step.address for step in known], np.uint64)
+        cells = np.empty((3, len(known)), np.int32)
+        cells[0] = [step.table.shape[1] for step in known]
+        cells[1] = [step.shift for step in known]
+        cells[2] = [step.shift + _X_BITS + (not step.has_rows_twice) for step in known]
+        first, last, _ = part.indices(self.starts.size)
+        lanes = self.loops.LANES
+        self.loops.follow(
+            self.starts, first // lanes, -(-last // lanes), places, cells, len(known) < len(steps),
+            self._low, self._high, goes_on, self._moved, self._room, self.ends,
+        )  # fmt: skip
+
+
+class _PackedTrail(Trail):
+    """The trail of a `PackedFollower`, by compiled loops where they are there."""
+
+    def __init__(self, follower: PackedFollower, start: GridPositions) -> None:
+        super().__init__(follower, start)
+        self._packed, self._is_led = follower, False
+        self._walk: _CompiledWalk | None = None
+
+    def follow(self, steps: Sequence[Step | None], since: MotionField | None) -> Positions:
+        """See `Trail`."""
+        loops, was_led = LOOPS.get(), self._is_led
+        self._is_led = loops is not None
+        if loops is None:
+            return super().follow(steps, None if was_led else since)
+        walk = self._walk = self._walk or _CompiledWalk(loops, self._packed, self.start)
+        walk.lead(steps, goes_on=was_led and since is not None)
+        displacement, lost = self._room()
+        loops.write_displacement(walk.ends, walk.starts, lost.size, displacement.reshape(-1), lost.reshape(-1))
+        return displacement, lost
+
+
+class _CompiledCheckpoint(Checkpoint):
+    """The checkpoint of a `PackedFollower` by compiled loops, which goes straight into the table of its step."""
+
+    def __init__(self, walk: _CompiledWalk, start: GridPositions, side: int, steps: Sequence[Step | None]) -> None:
+        self.rows, columns = start.grid_hw
+        self._walk, self._side, self._steps = walk, side, steps
+        self._table = np.empty((self.rows, columns, 2), np.int16)
+
+    def compose(self, rows: slice) -> None:
+        """See `Checkpoint`."""
+        walk, columns = self._walk, self._table.shape[1]
+        first, last = (row * columns for row in rows.indices(self.rows)[:2])
+        walk.lead(self._steps, part=slice(first, last))
+        walk.loops.write_table(walk.ends, walk.starts, first, last, self._table.reshape(-1).view(np.uint32))
+
+    def step(self) -> Step:
+        """See `Checkpoint`."""
+        return _packed_step(self._table, self._side)
+
+
+def _pair(x: int, y: int) -> np.int32:
+    """Two numbers of 16 bits as one of 32, as they lie in memory."""
+    return np.int32(np.array([x, y], np.int16).view(np.int32)[0])
 
 
 class PlainFollower(Follower):

@@ -13,24 +13,11 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ...compiled import compiled_loop
+from ...compiled import compiled_loop, spread, vector_at
 
 LANES = 8
 """Scores that are worked on at a time: those of an entry are padded to a multiple."""
 _UNSURE = 255
-
-
-def _vector(context: Any, builder: Any, kind: Any, array: Any, index: Any, size: int) -> Any:
-    """Where `size` numbers of an array begin, as one vector."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(ir.FloatType(), size).as_pointer())
-
-
-def _spread(builder: Any, value: Any, size: int) -> Any:
-    """A vector of `size` times a number."""
-    kind, index = ir.VectorType(ir.FloatType(), size), ir.IntType(32)
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, index(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, size), [0] * size))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -45,10 +32,10 @@ def _write_sum(_context: Any, target: Any, at: Any, source: Any, begin: Any, wei
         total = None
         for k in range(len(weights)):
             index, weight = (builder.extract_value(arguments[which], k) for which in (3, 4))
-            place = _vector(context, builder, signature.args[2], arguments[2], index, LANES)
-            term = builder.fmul(builder.load(place, align=4), _spread(builder, weight, LANES))
+            place = vector_at(context, builder, signature.args[2], arguments[2], index, LANES)
+            term = builder.fmul(builder.load(place, align=4), spread(builder, weight, LANES))
             total = term if total is None else builder.fadd(total, term)
-        place = _vector(context, builder, signature.args[0], arguments[0], arguments[1], LANES)
+        place = vector_at(context, builder, signature.args[0], arguments[0], arguments[1], LANES)
         if times.literal_value:
             total = builder.fadd(builder.load(place, align=4), total)
         builder.store(total, place, align=4)
@@ -65,10 +52,10 @@ def _where_more(_context: Any, value: Any, slope: Any, share: Any, step: Any, mo
     4]: a word whose bytes are 255 there. Most is as much at least, then. What `is_first` has more everywhere."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, slope, share, step = (_spread(builder, each, 4) for each in arguments[:4])
+        value, slope, share, step = (spread(builder, each, 4) for each in arguments[:4])
         numbers = ir.Constant(ir.VectorType(ir.FloatType(), 4), [0.0, 1.0, 2.0, 3.0])
         found = builder.fadd(value, builder.fmul(builder.fadd(share, builder.fmul(numbers, step)), slope))
-        place = _vector(context, builder, signature.args[4], arguments[4], arguments[5], 4)
+        place = vector_at(context, builder, signature.args[4], arguments[4], arguments[5], 4)
         before = builder.load(place, align=4)
         nothing = ir.Constant(before.type, [float("-inf")] * 4)
         before = builder.select(builder.trunc(arguments[6], ir.IntType(1)), nothing, before)
