@@ -7,9 +7,10 @@ from . import openmp  # noqa: F401
 # isort: split
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from ..codec import Frame
 from ..segnet import (
+    BRANCH,
     ModelError,
     Runtime,
     SegmentationNetwork,
@@ -27,6 +29,7 @@ from ..segnet import (
     choose_runtime,
     on_runtime,
     placed,
+    quantised_beside,
     quantised_graph,
 )
 from .devices import find_device, half_of, probe_size, seconds_of
@@ -60,7 +63,7 @@ class NetworkRunner:
     StreamUsageError for a device or a precision that this machine cannot offer.
 
     `runtime` is what computes the network: torch, or OpenVINO or ONNX Runtime on the CPU ('auto': see `Runtime`), in
-    whose place `network` may be one from an exported file. What is not the network, such as a fusion, stays in torch.
+    whose place `network` may be one from an exported file. What is not the network, such as a fusion, is `converted`.
     ModelError for a runtime that cannot be.
     """
 
@@ -115,9 +118,26 @@ class NetworkRunner:
         """This runner's precision, or the CPU's own where that is int8 and a branch has no quantised graph."""
         if self.precision != "int8" or placed(network) is not None:
             return self.precision
-        if quantised_graph(network) is not None:
-            return "int8"
-        return cast(Precision, automatic_precisions(network, self.runtime)[0])
+        return self._int8_or_plain(quantised_graph(network))
+
+    def converted(self, make: Callable[[str, str], T], weights: Path | None) -> T | None:
+        """What `make` makes for this runner's runtime and precision of what is not the network, as a fusion, whose
+        `weights` a quantised graph may lie beside; None where it stays in torch, because that is the runtime, or it
+        cannot be converted."""
+        if self.runtime == "torch":
+            return None
+        precision = self.precision
+        if precision == "int8":
+            precision = self._int8_or_plain(quantised_beside(weights, BRANCH))
+        try:
+            return make(self.runtime, precision)
+        except ModelError as error:
+            self._fallback += f" ({error})"
+            return None
+
+    def _int8_or_plain(self, quantised: Path | None) -> Precision:
+        plain = cast(Precision, automatic_precisions(self.network, self.runtime)[0])
+        return plain if quantised is None else "int8"
 
     def prepared(self, module: M) -> M:
         """A module whose convolutions hold their weights at this runner's precision, so that autocast need not cast

@@ -97,7 +97,9 @@ from .runtime import RUNTIMES as RUNTIMES
 from .runtime import ExportCard as ExportCard
 from .runtime import Interface as Interface
 from .runtime import Runtime as Runtime
+from .runtime import RuntimeFrames as RuntimeFrames
 from .runtime import RuntimeNetwork as RuntimeNetwork
+from .runtime import RuntimeSteps as RuntimeSteps
 from .runtime import adapter_of as adapter_of
 from .runtime import automatic_precisions as automatic_precisions
 from .runtime import branch_graphs as branch_graphs
@@ -106,11 +108,13 @@ from .runtime import choose_runtime as choose_runtime
 from .runtime import default_runtime as default_runtime
 from .runtime import export_branches as export_branches
 from .runtime import export_network as export_network
+from .runtime import fuses_well as fuses_well
 from .runtime import head_graph as head_graph
 from .runtime import in_torch as in_torch
 from .runtime import is_exported as is_exported
 from .runtime import on_runtime as on_runtime
 from .runtime import placed as placed
+from .runtime import quantised_beside as quantised_beside
 from .runtime import quantised_graph as quantised_graph
 from .runtime import torch_network_of as torch_network_of
 from .shipped import DEFAULT_MODEL as DEFAULT_MODEL

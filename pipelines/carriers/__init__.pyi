@@ -1,3 +1,4 @@
+from .altering_runner import BATCH as BATCH
 from .altering_runner import AlteringRunner as AlteringRunner
 from .both_ways import BothWays as BothWays
 from .carrier import Carried as Carried
@@ -6,7 +7,6 @@ from .carrier import Passenger as Passenger
 from .carrier import Seen as Seen
 from .device_maps import DeviceFeatures as DeviceFeatures
 from .device_maps import DeviceProbabilities as DeviceProbabilities
-from .fusion import BATCH as BATCH
 from .fusion import LowResolutionFusion as LowResolutionFusion
 from .guided_head import GuidedHead as GuidedHead
 from .guided_head import HeadState as HeadState

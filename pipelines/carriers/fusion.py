@@ -12,13 +12,6 @@ from ..pipeline import Clock
 from .altering_runner import AlteringRunner
 from .carrier import Carried, Carrier, Passenger, Seen, black_frame, uncounted
 
-BATCH = 12
-"""Frames between keyframes that are gathered at most for one pass of the LR branch: a GOP of usual length."""
-
-BATCH_ON_CPU = 4
-"""The same on a CPU. With 12 at a time fusion takes a quarter longer there: its maps are so large that the system hands
-out and clears their memory anew each time."""
-
 
 class LowResolutionFusion(Carrier[Maps]):
     """The HR network's maps of a keyframe, warped and fused with the LR branch's of each frame."""
@@ -27,7 +20,7 @@ class LowResolutionFusion(Carrier[Maps]):
 
     def __init__(self, altering: AlteringRunner) -> None:
         self.altering = altering
-        self.batch = BATCH_ON_CPU if altering.runner.device.type == "cpu" else BATCH
+        self.batch = altering.batch
 
     def warm_up(self, size_hw: tuple[int, int]) -> None:
         """See `Carrier`."""

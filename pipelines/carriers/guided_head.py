@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ...codec import Frame, MotionChain, MotionField
-from ...segnet import PropagationFrame, PropagationModel, PropagationSettings, PropagationStep, motion_on_grid
+from ...segnet import PropagationFrame, PropagationModel, PropagationSettings, RuntimeSteps, motion_on_grid
 from ..motion import OpticalFlow, head_motion, last_step, motion_cell
 from ..on_device import DeviceScores, sent
 from ..pipeline import Clock, Occluded
@@ -40,6 +41,18 @@ class HeadStep:
     motion: dict[str, Tensor]
 
 
+class Step(Protocol):
+    """What a step of the head made: see `PropagationStep`."""
+
+    @property
+    def scores(self) -> Tensor:
+        """(1, C, h, w)."""
+
+    @property
+    def validity(self) -> Tensor | None:
+        """(1, 1, h, w)."""
+
+
 class GuidedHead(Carrier[HeadState]):
     """Guided spatially-varying propagation (Lee et al., ICME 2021).
 
@@ -56,8 +69,15 @@ class GuidedHead(Carrier[HeadState]):
     ) -> None:
         self.runner, self.model, self.flow = runner, model, flow
         self._network = KeyNetwork(runner, key_scale)
+        self._steps_on: RuntimeSteps | None = runner.converted(partial(RuntimeSteps, model), model.weights_file)
         self._state: HeadState | None = None
         self._steps: list[HeadStep] = []
+
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        """See `Carrier`."""
+        super().warm_up(size_hw)
+        if self._steps_on is not None:
+            self._steps_on.warm_up(size_hw)
 
     def see(self, frame: Frame, clock: Clock) -> Seen[HeadState]:
         """The network's logits, by way of the head's grid in the published form, and the head's first state."""
@@ -102,17 +122,21 @@ class GuidedHead(Carrier[HeadState]):
         with clock("network"):
             return torch.from_numpy(self._network.logits(image)).to(self.runner.device).permute(2, 0, 1)[None]
 
-    def _propagate(self, frame: Frame, field: MotionField, start: HeadState) -> PropagationStep:
+    def _propagate(self, frame: Frame, field: MotionField, start: HeadState) -> Step:
         """The head's step to a frame; `field` is its motion to the reference, `start` that one's state."""
         if self._is_recursive(frame):
             state = self._state or start
             for step in self._steps:
-                made = self.model.step(state.scores, step.frame, reference=state.frame, **step.motion)
+                made = self._step(state.scores, step.frame, reference=state.frame, **step.motion)
                 state = HeadState(made.scores, step.frame)
             self._state, self._steps = state, []
             return made
         motion = self._on_grid(field) if self.flow is None else {"displacement": self._in_cells(field)}
-        return self.model.step(start.scores, self._now(frame), reference=start.frame, **motion)
+        return self._step(start.scores, self._now(frame), reference=start.frame, **motion)
+
+    @property
+    def _step(self) -> Callable[..., Step]:
+        return self.model.step if self._steps_on is None else self._steps_on.step
 
     def _is_recursive(self, frame: Frame) -> bool:
         return self.model.settings.recursive and (self.flow is not None or frame.references is None)

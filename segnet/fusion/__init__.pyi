@@ -13,5 +13,6 @@ from .files import load_lr as load_lr
 from .files import save_branch as save_branch
 from .fusions import EvidenceFusion as EvidenceFusion
 from .fusions import FeatureFusion as FeatureFusion
+from .fusions import WarpOnly as WarpOnly
 from .low_resolution import LowResolution as LowResolution
 from .low_resolution import to_grid as to_grid

@@ -86,14 +86,18 @@ class AlteringResolution(nn.Module):
         logits: Tensor = self.fusion(self.low, small, low_p, self.warp(carried, motion, picture_hw), motion)
         return logits
 
-    def warp(self, carried: Carried, motion: Motion, picture_hw: tuple[int, int]) -> Carried:
-        """What keyframes gave, where it lies in the frames; see `fuse`."""
+    def spanned(self, carried: Carried, picture_hw: tuple[int, int]) -> tuple[int, int]:
+        """Height and width in pixels of what the grid of `carried[0]` spans; see `fuse`."""
         stride = self.low.feature_stride
         rows, columns = (
             side if cells != -(-side // stride) else cells * stride
             for cells, side in zip(carried[0].shape[-2:], picture_hw, strict=True)
         )
-        spanned = (rows, columns)
+        return rows, columns
+
+    def warp(self, carried: Carried, motion: Motion, picture_hw: tuple[int, int]) -> Carried:
+        """What keyframes gave, where it lies in the frames; see `fuse`."""
+        spanned = self.spanned(carried, picture_hw)
 
         def warped(x: Tensor) -> Tensor:
             grid = (x.shape[-2], x.shape[-1])

@@ -65,6 +65,7 @@ def load_propagation(
     if not any(key.startswith("flow.") for key in model.state_dict()):
         tensors = {key: value for key, value in tensors.items() if not key.startswith("flow.")}
     fill(model, tensors, path, f"a head with motion by '{model.settings.flow}'")
+    model.weights_file = path
     return model.eval().to(device)
 
 

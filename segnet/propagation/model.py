@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class PropagationModel(nn.Module):
         scores = model.step(scores, frame, reference=previous).scores  # afterwards
         labels = model.logits(scores, frame.size_hw).argmax(1)
 
-    `flow` (a key of FLOW_SOURCES, or "motion") takes another motion source than the one of `settings`.
+    `flow` (a key of FLOW_SOURCES, or "motion") takes another motion source than the one of `settings`. `weights_file`
+    is what it was loaded from, None for what was not.
     """
 
     flow: FlowSource | None
@@ -49,6 +51,7 @@ class PropagationModel(nn.Module):
         if flow is not None:
             settings = replace(settings, flow=flow)
         self.settings = settings
+        self.weights_file: Path | None = None
         self.reducer = FrameReducer(settings)
         self.head = PropagationHead(settings)
         self.flow = None
@@ -109,10 +112,14 @@ class PropagationModel(nn.Module):
         if self.settings.photometric:
             if reference is None:
                 raise ModelError("this head compares colours with the reference's; give its frame to `step`")
-            confidence = photometric_confidence(frame.reduced, reference.reduced, displacement)
-            validity = confidence if validity is None else confidence * validity
+            validity = self.compared(frame.reduced, reference.reduced, displacement, validity)
         step: PropagationStep = self.head.step(scores, displacement, frame.reduced, validity, nearest)
         return step
+
+    def compared(self, frame: Tensor, reference: Tensor, displacement: Tensor, validity: Tensor | None) -> Tensor:
+        """Validity (N, 1, h, w), less where reduced frames (N, 3, h, w) differ in colour along the displacement."""
+        confidence = photometric_confidence(frame, reference, displacement)
+        return confidence if validity is None else confidence * validity
 
     def logits(self, scores: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """Scores (N, C, h, w) to logits at the picture's size, (N, C, H, W), float32."""

@@ -1,3 +1,6 @@
+from .between import RuntimeFrames as RuntimeFrames
+from .between import RuntimeSteps as RuntimeSteps
+from .between import fuses_well as fuses_well
 from .branches import branch_graphs as branch_graphs
 from .branches import head_graph as head_graph
 from .exported import BRANCH as BRANCH
@@ -24,4 +27,5 @@ from .placing import automatic_precisions as automatic_precisions
 from .placing import can_convert as can_convert
 from .placing import int8_file as int8_file
 from .placing import on_runtime as on_runtime
+from .placing import quantised_beside as quantised_beside
 from .placing import quantised_graph as quantised_graph

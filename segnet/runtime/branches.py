@@ -14,6 +14,9 @@ from .graphs import EXAMPLE_HW, LOGITS, PICTURES, Graph, noise
 
 Size = tuple[int, int]
 
+SCORES, VALIDITY = "scores", "made_validity"
+"""The outputs of a propagation head's graph; the latter of one that compares colours."""
+
 MOTION = "backward map to the keyframe, x before y, float32 (N, h, w, 2)"
 
 
@@ -54,22 +57,25 @@ class CarriedMaps(nn.Module):
 
 
 class HeadSteps(nn.Module):
-    """A step of a propagation head, from motion that is told."""
+    """A step of a propagation head, from motion that is told; with its validity where `knows_validity`.
 
-    def __init__(self, model: PropagationModel) -> None:
+    A head that compares colours also takes the reference's reduced frame, and gives the validity that it made of it.
+    """
+
+    def __init__(self, model: PropagationModel, *, knows_validity: bool) -> None:
         super().__init__()
-        self.head = model.head
+        self.model, self.knows_validity = model, knows_validity
 
     def forward(
-        self,
-        scores: Tensor,
-        displacement: Tensor,
-        frame: Tensor,
-        nearest: Tensor,
-        validity: Tensor | None = None,
-    ) -> Tensor:
-        """See `PropagationHead.step`."""
-        return self.head.step(scores, displacement, frame, validity, nearest).scores
+        self, scores: Tensor, displacement: Tensor, frame: Tensor, nearest: Tensor, *rest: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """See `PropagationModel.step`; `rest` is the validity and the reference's reduced frame, as far as used."""
+        told = list(rest)
+        validity = told.pop(0) if self.knows_validity else None
+        if not self.model.settings.photometric:
+            return self.model.head.step(scores, displacement, frame, validity, nearest).scores
+        validity = self.model.compared(frame, told.pop(0), displacement, validity)
+        return self.model.head.step(scores, displacement, frame, validity, nearest).scores, validity
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,32 +142,39 @@ def branch_graphs(branch: AlteringResolution, sizes: tuple[Size, ...]) -> list[B
     return graphs
 
 
-def head_graph(model: PropagationModel, sizes: tuple[Size, ...]) -> BranchGraph:
-    """The graph of a head's step."""
+def head_graph(model: PropagationModel, sizes: tuple[Size, ...], *, knows_validity: bool = True) -> BranchGraph:
+    """The graph of a head's step; without `knows_validity`, of one whose motion is not said to be in doubt anywhere."""
+    settings = model.settings
+    knows_validity = knows_validity and (settings.validity or settings.refining or settings.photometric)
 
     def inputs(size_hw: Size) -> dict[str, Tensor]:
-        grid = model.settings.grid_hw(size_hw)
+        grid = settings.grid_hw(size_hw)
         cells = grid[0] * grid[1]
-        scores = noise(2, len(model.settings.classes), *grid)
+        scores = noise(2, len(settings.classes), *grid)
         found = {
-            "scores": scores.softmax(1) if model.settings.probabilities else scores,
+            "scores": scores.softmax(1) if settings.probabilities else scores,
             "displacement": noise(2, *grid, 2),
             "frame": noise(2, 3, *grid),
             "nearest": (torch.arange(2 * cells).view(2, *grid) * 7) % cells,
         }
-        if model.settings.validity or model.settings.refining:
+        if knows_validity:
             found["validity"] = (noise(2, 1, *grid) < 1).float()
+        if settings.photometric:
+            found["reference"] = 0.9 * found["frame"]
         return found
 
     fixed = {"displacement": (3,), "nearest": ()}
+    reduced = "RGB averaged over cells, less mean, divided by std, float32 (N, 3, h, w)"
     about = {
-        "scores": "the reference's, probabilities" if model.settings.probabilities else "the reference's, logits",
-        "displacement": f"cells of {model.settings.stride} pixels: {MOTION}",
-        "frame": "RGB averaged over cells, less mean, divided by std, float32 (N, 3, h, w)",
+        "scores": "the reference's, probabilities" if settings.probabilities else "the reference's, logits",
+        "displacement": f"cells of {settings.stride} pixels: {MOTION}",
+        "frame": reduced,
         "validity": "0..1, where the motion can be trusted, float32 (N, 1, h, w)",
         "nearest": "flat index of the cell that each is mixed with, its own where motion is known, int64 (N, h, w)",
+        "reference": f"the reference's frame: {reduced}",
     }
     example = inputs(EXAMPLE_HW)
     about = {name: text for name, text in about.items() if name in example}
-    graph = Graph(HeadSteps(model), example, ("scores",), fixed)
+    outputs = (SCORES, VALIDITY) if settings.photometric else (SCORES,)
+    graph = Graph(HeadSteps(model, knows_validity=knows_validity), example, outputs, fixed)
     return BranchGraph("", graph, about, {size: inputs(size) for size in sizes})

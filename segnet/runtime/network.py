@@ -134,6 +134,11 @@ def in_torch() -> Iterator[None]:
         _IN_TORCH.reset(token)
 
 
+def runs_in_torch() -> bool:
+    """Whether this is within `in_torch()`."""
+    return _IN_TORCH.get()
+
+
 class RuntimeModule(nn.Module):
     """The module of an adapted network on another runtime: pictures as it takes them to logits, as `RuntimeNetwork`."""
 

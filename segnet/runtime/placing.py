@@ -13,9 +13,10 @@ from ..fusion import LowResolution
 from ..importing import AdaptedNetwork
 from ..network import SegmentationNetwork
 from ..networks import MRCFA
-from .cache import fingerprint, kept
+from .cache import fingerprint
+from .conversion import onnx_model, openvino_model
 from .engines import Engine, network_threads
-from .exported import ExportCard
+from .exported import NETWORK, ExportCard
 from .graphs import convert_checked, network_graph, network_trials
 from .names import require
 from .network import Interface, RuntimeModule, RuntimeNetwork, adapted_on, placed
@@ -80,34 +81,22 @@ def on_runtime(network: SegmentationNetwork, runtime: str, precision: str) -> Se
 
 
 def _openvino(network: SegmentationNetwork, key: str, precision: str, threads: int) -> Engine:
-    import openvino
+    from .engines import OpenVinoEngine
 
-    from .engines import OpenVinoEngine, computes_bf16, read_openvino
-
-    if precision == "int8":
+    def int8() -> Path:
         file = quantised_graph(network)
         if file is None:
-            raise ModelError(_no_int8(network))
-        return OpenVinoEngine(read_openvino(file), threads, precision)
-    if precision == "bf16" and not computes_bf16():
-        raise ModelError("--precision bf16: this CPU does not compute in bf16; take fp32 or auto")
+            raise ModelError(no_int8(network.weights_file))
+        return file
 
-    def write(graph: openvino.Model, file: Path) -> None:
-        openvino.save_model(graph, file, compress_to_fp16=False)
-
-    model = kept(key, "graph.xml", lambda: _converted(network, "openvino"), write, read_openvino)
+    model = openvino_model(key, precision, lambda: _converted(network, "openvino"), int8)
     return OpenVinoEngine(model, threads, precision)
 
 
 def _onnx(network: SegmentationNetwork, key: str, precision: str, threads: int) -> Engine:
-    import onnx
+    from .engines import OnnxEngine
 
-    from .engines import OnnxEngine, read_onnx
-
-    if precision != "fp32":
-        raise ModelError(f"--precision {precision}: --runtime onnx computes in fp32; leave it out")
-    model = kept(key, "graph.onnx", lambda: _converted(network, "onnx"), onnx.save, read_onnx)
-    return OnnxEngine(model, threads)
+    return OnnxEngine(onnx_model(key, precision, lambda: _converted(network, "onnx")), threads)
 
 
 def _converted(network: SegmentationNetwork, format_: str) -> Any:
@@ -120,13 +109,18 @@ _MAKERS: dict[str, Callable[[SegmentationNetwork, str, str, int], Engine]] = {"o
 
 def quantised_graph(network: SegmentationNetwork) -> Path | None:
     """The quantised graph beside a network's weights, if it was made of them."""
-    weights = network.weights_file
+    return quantised_beside(network.weights_file, NETWORK)
+
+
+def quantised_beside(weights: Path | None, kind: str) -> Path | None:
+    """The quantised graph of a kind (of cards) beside weights, if it was made of them."""
     if weights is None or not weights.is_file():
         return None
     file = int8_file(weights)
     if not file.is_file():
         return None
-    return file if ExportCard.read(file).weights_sha256 == file_sha256(weights) else None
+    card = ExportCard.read(file)
+    return file if card.kind == kind and card.weights_sha256 == file_sha256(weights) else None
 
 
 def file_sha256(file: Path) -> str:
@@ -135,8 +129,8 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _no_int8(network: SegmentationNetwork) -> str:
-    weights: Any = network.weights_file
+def no_int8(weights: Path | None) -> str:
+    """What to do where weights have no quantised graph."""
     if weights is None:
         return "--precision int8: this network has no weight file beside which a quantised graph could lie"
     return (

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.codec import open_video
 from gopseg.errors import InputError
@@ -26,6 +27,7 @@ from gopseg.segnet import (
     RuntimeNetwork,
     SegmentationNetwork,
     build_fusion,
+    in_torch,
 )
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -81,8 +83,28 @@ def test_branches_run_there_too(network: SegmentationNetwork) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     runner = made_for("openvino", type(network))
     assert isinstance(runner.network, RuntimeNetwork)
-    assert isinstance(runner.companion(AlteringBranch(0.5)).branch.low.network, RuntimeNetwork)
     assert isinstance(runner.companion(LowBranch(0.5)).network.network, RuntimeNetwork)
+    altering = runner.companion(AlteringBranch(0.5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(altering.branch, "fuse", None)  # not called
+        patch.setattr(runner.companion(HeadModel()).head, "step", None)
+        for mode in ("ar", "guided"):
+            MODES[mode].pipeline(runner).warm_up((67, 93))
+    creff = AlteringResolution(LowResolution(type(network)(), 0.5), build_fusion("creff", type(network)())).eval()
+    assert isinstance(AlteringRunner(runner, creff).branch.low.network, RuntimeNetwork)
+
+
+def test_operations_of_branches_are_counted_in_torch(network: SegmentationNetwork, square_clip: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    counts = {}
+    for runtime in ("torch", "openvino"):
+        runner = made_for(runtime, type(network))
+        for mode in ("ar", "guided"):
+            with in_torch(), FlopCounterMode(display=False) as counter, open_video(square_clip, motion=True) as video:
+                list(MODES[mode].pipeline(runner).run(video))
+            counts[runtime, mode] = counter.get_total_flops()
+    assert counts["openvino", "ar"] == counts["torch", "ar"] > 0
+    assert counts["openvino", "guided"] == counts["torch", "guided"] > 0
 
 
 @pytest.mark.parametrize(("mode", "parts"), [("frame", {"logits"}), ("ar", {"features", "classify"})])

@@ -1,8 +1,10 @@
 from .engine import Array as Array
 from .engine import Engine as Engine
+from .engine import GraphEngine as GraphEngine
 from .engine import first_line as first_line
 from .engine import network_threads as network_threads
 from .onnx_engine import OnnxEngine as OnnxEngine
+from .onnx_engine import OnnxGraph as OnnxGraph
 from .onnx_engine import convert_to_onnx as convert_to_onnx
 from .onnx_engine import read_onnx as read_onnx
 from .openvino_engine import OpenVinoEngine as OpenVinoEngine
@@ -11,3 +13,5 @@ from .openvino_engine import convert_to_openvino as convert_to_openvino
 from .openvino_engine import core as core
 from .openvino_engine import logits_alone as logits_alone
 from .openvino_engine import read_openvino as read_openvino
+from .openvino_graph import OpenVinoGraph as OpenVinoGraph
+from .openvino_graph import split_at_warps as split_at_warps

@@ -1,8 +1,10 @@
-"""`Engine`: a network's halves in another runtime, arrays to arrays."""
+"""`Engine`: a network's halves in another runtime, arrays to arrays; `GraphEngine`: a graph of any inputs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +32,14 @@ class Engine(ABC):
     @abstractmethod
     def logits(self, images: Array) -> Array:
         """Normalised RGB to logits."""
+
+
+class GraphEngine(ABC):
+    """Runs a whole graph on the CPU. It is compiled for sizes that it was not given yet."""
+
+    @abstractmethod
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[Array]:
+        """Contiguous arrays by the inputs' names to the outputs, in their order."""
 
 
 def first_line(error: BaseException) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnx.utils import Extractor
 
 from ...errors import ModelError
 from ..graphs import CLASSIFIED, FEATURES, LOGITS, PICTURES, Graph, as_exported
-from .engine import Array, Engine, first_line
+from .engine import Array, Engine, GraphEngine, first_line
 
 
 def convert_to_onnx(graph: Graph, what: str) -> onnx.ModelProto:
@@ -46,9 +49,7 @@ class OnnxEngine(Engine):
 
     def __init__(self, model: onnx.ModelProto, threads: int) -> None:
         self.model = model
-        self._options = onnxruntime.SessionOptions()
-        self._options.intra_op_num_threads = threads
-        self._options.log_severity_level = 3
+        self._options = _options(threads)
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._lock = threading.Lock()
 
@@ -80,13 +81,33 @@ class OnnxEngine(Engine):
         return np.asarray(self._sessions[part].run([target], {source: values})[0], np.float32)
 
 
-def read_onnx(file: Path) -> onnx.ModelProto:
-    """A graph from its file; ModelError where it cannot be read."""
+class OnnxGraph(GraphEngine):
+    """A whole graph on so many threads of ONNX Runtime."""
+
+    def __init__(self, model: onnx.ModelProto, threads: int) -> None:
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), _options(threads), providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[Array]:
+        """See `GraphEngine`."""
+        return [np.asarray(value, np.float32) for value in self._session.run(None, dict(inputs))]
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return options
+
+
+def read_onnx(file: Path, *, is_network: bool = True) -> onnx.ModelProto:
+    """A graph from its file; ModelError where it cannot be read, or is no network where it is to be one."""
     try:
         model = onnx.load(file)
     except Exception as error:
         raise ModelError(f"'{file}' is no ONNX file that can be read ({first_line(error)})") from error
     names = {port.name for port in (*model.graph.input, *model.graph.output)}
-    if not {PICTURES, LOGITS} <= names:
+    if is_network and not {PICTURES, LOGITS} <= names:
         raise ModelError(f"'{file}' was not written by export-segnet: it lacks {PICTURES} or {LOGITS}")
     return model

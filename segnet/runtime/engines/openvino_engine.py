@@ -48,14 +48,7 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, model: ov.Model, threads: int, precision: str) -> None:
         self.model = model
-        kind = ov.Type.bf16 if precision == "bf16" else ov.Type.f32
-        self._config: dict[str, Any] = {
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": kind,
-            "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
-        }
+        self._config = configuration(threads, precision)
         self._requests: dict[str, ov.InferRequest] = {}
         self._lock = threading.Lock()
 
@@ -85,6 +78,17 @@ class OpenVinoEngine(Engine):
             request = self._requests[part]
             made = [np.array(request.infer([values[i : i + 1]], share_inputs=True)[0]) for i in range(len(values))]
         return made[0] if len(made) == 1 else np.concatenate(made)
+
+
+def configuration(threads: int, precision: str) -> dict[str, Any]:
+    """How graphs are compiled that run one after the other on so many threads; `precision` as of `OpenVinoEngine`."""
+    return {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": ov.Type.bf16 if precision == "bf16" else ov.Type.f32,
+        "ENABLE_CPU_PINNING": False,  # every process would take the same first cores
+    }
 
 
 def compile_part(model: ov.Model, part: str, config: dict[str, Any]) -> ov.InferRequest:
@@ -122,11 +126,13 @@ def logits_alone(model: ov.Model) -> ov.Model:
     return ov.Model([named_tensors(model)[LOGITS]], model.get_parameters(), model.get_friendly_name())
 
 
-def read_openvino(file: Path) -> ov.Model:
-    """A graph from its .xml file, with the .bin beside it; ModelError where they cannot be read."""
+def read_openvino(file: Path, *, is_network: bool = True) -> ov.Model:
+    """A graph from its .xml file, with the .bin beside it; ModelError where they cannot be read, or are no network
+    where it is to be one."""
     try:
         model = core().read_model(file)
-        model.input(PICTURES), model.output(LOGITS)
+        if is_network:
+            model.input(PICTURES), model.output(LOGITS)
     except RuntimeError as error:
         raise ModelError(
             f"'{file}' is no network that export-segnet wrote for OpenVINO ({first_line(error)})"
