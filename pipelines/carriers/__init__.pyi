@@ -1,4 +1,3 @@
-from .altering_runner import BATCH as BATCH
 from .altering_runner import AlteringRunner as AlteringRunner
 from .both_ways import BothWays as BothWays
 from .carrier import Carried as Carried
