@@ -50,7 +50,8 @@ def altered(branch, size_hw, grid_hw=None):
     grid_hw = grid_hw or low.grid(size_hw)
     p, logits = torch.randn(1, low.feature_channels, *grid_hw), torch.randn(1, len(low.classes), *grid_hw)
     carried = branch.fusion.carry(low, torch.randn(1, 3, *size_hw), p, logits)
-    motion = Motion(5 * torch.randn(2, *low.grid(size_hw), 2), torch.rand(2, *low.grid(size_hw)), torch.tensor([1, 7.0]))
+    cells = low.grid(size_hw)
+    motion = Motion(5 * torch.randn(2, *cells, 2), torch.rand(2, *cells), torch.tensor([1, 7.0]))
     return torch.randn(2, 3, *low.low_size(size_hw)), carried, motion, size_hw
 
 
