@@ -14,7 +14,7 @@ from .graphs import EXAMPLE_HW, LOGITS, PICTURES, Graph, noise
 
 Size = tuple[int, int]
 
-SCORES, VALIDITY = "scores", "made_validity"
+SCORES, VALIDITY = "made_scores", "made_validity"
 """The outputs of a propagation head's graph; the latter of one that compares colours."""
 
 MOTION = "backward map to the keyframe, x before y, float32 (N, h, w, 2)"

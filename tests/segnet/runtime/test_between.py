@@ -141,7 +141,7 @@ def test_places_are_worked_out_by_themselves_where_the_rest_is_in_bf16(branch, f
     assert torch.equal(halved.validity, step.validity)
     first, rest = steps._engines[True][1]._parts.popitem()[1]
     assert set(first._outputs) == {"warped0", "warped1", "made_validity"}
-    assert rest._outputs == ["scores"]
+    assert rest._outputs == ["made_scores"]
 
 
 def test_graphs_stay_compiled_for_a_few_sizes(branch, frames):
