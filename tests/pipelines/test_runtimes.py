@@ -100,8 +100,9 @@ def test_operations_of_branches_are_counted_in_torch(network: SegmentationNetwor
     for runtime in ("torch", "openvino"):
         runner = made_for(runtime, type(network))
         for mode in ("ar", "guided"):
+            pipeline = MODES[mode].pipeline(runner)
             with in_torch(), FlopCounterMode(display=False) as counter, open_video(square_clip, motion=True) as video:
-                list(MODES[mode].pipeline(runner).run(video))
+                list(pipeline.run(video))
             counts[runtime, mode] = counter.get_total_flops()
     assert counts["openvino", "ar"] == counts["torch", "ar"] > 0
     assert counts["openvino", "guided"] == counts["torch", "guided"] > 0
