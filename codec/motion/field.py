@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ BLOCK = 8
 
 LOOPS = Loops(f"{__package__}.loops")
 _MARGIN = 16  # pixels of the rasteriser's lattice before the picture
+_RECORD = {"source": 0, "w": 4, "h": 5, "dst_x": 10, "dst_y": 12, "motion_x": 24, "motion_y": 28, "motion_scale": 32}
+_RECORD_BYTES = 40  # of FFmpeg's AVMotionVector, where compiled loops look for these fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,13 @@ class MotionField:
         """
         height, width = vectors.size_hw
         rows, cols = -(-height // BLOCK), -(-width // BLOCK)
+        loops = LOOPS.get() if _has_layout(vectors.array.dtype) else None
+        if loops is not None:
+            displacement, unreferenced = np.empty((rows, cols, 2), np.float32), np.empty((rows, cols), np.bool_)
+            lattice = np.zeros((rows + 4, cols + 4, 2), np.float32), np.ones((rows + 4, cols + 4), np.bool_)
+            records = np.ascontiguousarray(vectors.array).view(np.int16).reshape(-1, _RECORD_BYTES // 2)
+            loops.rasterise(records, height, width, *lattice, displacement, unreferenced)
+            return cls(displacement, unreferenced, (height, width))
         is_past = vectors.array["source"] < 0
         array = vectors.array if is_past.all() else vectors.array[is_past]  # records are slow to copy
         block_w, block_h = array["w"].astype(np.intp), array["h"].astype(np.intp)
@@ -88,6 +98,14 @@ class MotionField:
             grid, mask = grid[at_y][:, at_x], mask[at_y][:, at_x]
         displacement = np.ascontiguousarray(grid).view(np.float32).reshape(rows, cols, 2)
         return cls(displacement, ~mask, (height, width))
+
+
+@lru_cache(maxsize=8)
+def _has_layout(dtype: np.dtype[np.void]) -> bool:
+    """Whether records are laid out as compiled loops take them."""
+    fields = dtype.fields or {}
+    offsets = {name: fields[name][1] for name in _RECORD if name in fields}
+    return offsets == _RECORD and dtype.itemsize == _RECORD_BYTES
 
 
 def _lookup(cells: int, size: int, offset: int) -> slice | NDArray[np.intp]:

@@ -31,11 +31,15 @@ def mix_with_nearest(
     """
     if np.count_nonzero(unknown) in (0, unknown.size):
         return values
-    at = np.flatnonzero(unknown)
-    mixed = values.copy()
+    mixed, nearest, loops = values.copy(), nearest_known(unknown), LOOPS.get()
     flat = mixed.reshape(-1, values.shape[-1])
+    if loops is not None and values.dtype == np.float32:
+        own = for_loops(values, np.float32).reshape(-1, values.shape[-1])
+        loops.mix_nearest(own, for_loops(unknown, np.bool_).reshape(-1), nearest, np.float32(share), flat)
+        return mixed
+    at = np.flatnonzero(unknown)
     own = flat[at]
-    flat[at] = own + np.float32(share) * (flat[nearest_known(unknown)[at]] - own)
+    flat[at] = own + np.float32(share) * (flat[nearest[at]] - own)
     return mixed
 
 

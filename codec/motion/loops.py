@@ -23,6 +23,62 @@ _PAIRS, _WORDS = ir.VectorType(_HALF, 2 * LANES), ir.VectorType(_WORD, LANES)
 _LOST = 1 << 16  # the lowest bit of y
 
 
+@compiled_loop(
+    "void(Array(int16, 2, 'C', readonly=True), int64, int64, float32[:, :, ::1], boolean[:, ::1], "
+    "float32[:, :, ::1], boolean[:, ::1])"
+)
+def rasterise(
+    records: NDArray[np.int16],
+    height: int,
+    width: int,
+    lattice: NDArray[np.float32],
+    free: NDArray[np.bool_],
+    displacement: NDArray[np.float32],
+    unreferenced: NDArray[np.bool_],
+) -> None:
+    """`MotionField.from_vectors` of FFmpeg's records (n, 20): its `displacement` (rows, cols, 2) and what is
+    `unreferenced` (rows, cols). The `lattice` (rows + 4, cols + 4, 2) is all zeros, and all of it is `free`."""
+    rows, columns = unreferenced.shape
+    flat, flat_lattice = displacement.reshape(rows, 2 * columns), lattice.reshape(rows + 4, 2 * columns + 8)
+    off_x, off_y, quarters = -1, -1, np.float64(4)
+    for part in range(4):
+        down, right = part >> 1, part & 1
+        for number in range(records.shape[0]):
+            record = records[number]
+            if record[1] >= 0:  # the upper half of `source`
+                continue
+            block_width, block_height = np.int64(record[2]) & 0xFF, np.int64(record[2]) >> 8 & 0xFF
+            left, top = record[5] - (block_width >> 1), record[6] - (block_height >> 1)
+            if off_x < 0:
+                off_x, off_y = left & 7, top & 7
+            row, column = (top + 16 - off_y) >> 3, (left + 16 - off_x) >> 3
+            if row < 0 or column < 0 or row >= rows + 3 or column >= columns + 3:
+                continue
+            if part and (block_height <= 8 * down or block_width <= 8 * right):
+                continue
+            scale = np.float64(max(np.int64(record[16]) & 0xFFFF, 1))
+            x = np.int64(record[13]) << 16 | np.int64(record[12]) & 0xFFFF
+            y = np.int64(record[15]) << 16 | np.int64(record[14]) & 0xFFFF
+            i, j = np.uint64(row + down), np.uint64(column + right)
+            if scale == quarters:  # the same without the division
+                lattice[i, j, 0], lattice[i, j, 1] = np.float32(x) * np.float32(0.25), np.float32(y) * np.float32(0.25)
+            else:
+                lattice[i, j, 0], lattice[i, j, 1] = np.float32(x / scale), np.float32(y / scale)
+            free[i, j] = False
+    for i in range(rows):
+        row = np.uint64((min(8 * i + 4, height - 1) + 16 - max(off_y, 0)) >> 3)
+        if off_x <= 0:
+            for k in range(2 * columns):
+                flat[i, k] = flat_lattice[row, k + 4]
+            for j in range(columns):
+                unreferenced[i, j] = free[row, j + 2]
+            continue
+        for j in range(columns):
+            column = np.uint64((min(8 * j + 4, width - 1) + 16 - max(off_x, 0)) >> 3)
+            displacement[i, j, 0], displacement[i, j, 1] = lattice[row, column, 0], lattice[row, column, 1]
+            unreferenced[i, j] = free[row, column]
+
+
 @compiled_loop("void(float32[:, :, ::1], boolean[:, ::1], int64, int64, int16[:, :, ::1])")
 def fill_table(
     displacement: NDArray[np.float32],
@@ -205,6 +261,24 @@ def follow_references(
             at[k, 0], at[k, 1] = min(max(x, low), right), min(max(y, low), bottom)
             at[k, 2] += table[cell, 2]
             at[k, 3] += table[cell, 3]
+
+
+@compiled_loop("void(float32[:, ::1], boolean[::1], int64[::1], float32, float32[:, ::1])")
+def mix_nearest(
+    values: NDArray[np.float32],
+    unknown: NDArray[np.bool_],
+    nearest: NDArray[np.int64],
+    share: float,
+    mixed: NDArray[np.float32],
+) -> None:
+    """Write `values` (cells, channels) of cells that are `unknown`, with a share of the nearest known ones'."""
+    for i in range(unknown.size):
+        cell = np.uint64(i)
+        if unknown[cell]:
+            other = np.uint64(nearest[cell])
+            for channel in range(values.shape[1]):
+                k = np.uint64(channel)
+                mixed[cell, k] = values[cell, k] + share * (values[other, k] - values[cell, k])
 
 
 @compiled_loop("uint64(uint64, uint64, uint64)")

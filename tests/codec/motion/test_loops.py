@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gopseg.codec import MotionChain, MotionField, nearest_known
+from gopseg.codec import MotionChain, MotionField, MotionVectors, filled, mix_with_nearest, nearest_known
 from gopseg.codec.motion.chain import grid_positions
 from gopseg.codec.motion.field import LOOPS
 from gopseg.codec.motion.following import PackedFollower, Step
+from gopseg.codec.reading.sidedata import VECTOR_DTYPE
 from gopseg.compiled import Loops
 
 
@@ -136,6 +137,61 @@ def test_the_nearest_known_cells(seed: int, rows: int, columns: int, share: floa
             found.append(nearest_known(unknown))
     assert np.array_equal(found[0], found[1])
     assert not unknown.reshape(-1)[found[1]].any()
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(1, 1), (37, 61), (64, 96), (24, 600)]),
+    st.sampled_from([(0, 0), (3, 0), (5, 6)]),
+    st.sampled_from([0, 40, 400]),
+)
+@settings(max_examples=60, deadline=None)
+def test_vectors_to_cells(seed: int, size_hw: tuple[int, int], off: tuple[int, int], count: int) -> None:
+    """Blocks that overlap, are not in the picture, or point ahead; and pictures that are cropped or mirrored."""
+    rng = np.random.default_rng(seed)
+    array = np.zeros(count, VECTOR_DTYPE)
+    array["source"] = rng.choice([-1, 1], count, p=[0.9, 0.1])
+    array["w"], array["h"] = rng.choice([8, 16], (2, count))
+    for name, size, start in zip(("dst_y", "dst_x"), size_hw, off, strict=True):
+        array[name] = 8 * rng.integers(-3, size // 8 + 4, count) + start
+    array["dst_x"] += array["w"] // 2
+    array["dst_y"] += array["h"] // 2
+    array["motion_x"], array["motion_y"] = rng.integers(-(2**26), 2**26, (2, count)) >> rng.integers(0, 24, (2, count))
+    array["motion_scale"] = rng.choice([0, 1, 2, 3, 4, 8, 65535], count, p=[0.1, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1])
+    array.flags.writeable = False
+    found = []
+    for when in ("never", "now"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loops, "when", when)
+            field = MotionField.from_vectors(MotionVectors(array, size_hw))
+            found.append((field, filled(field)))
+    for plain, compiled in zip(*found, strict=True):
+        assert plain.displacement.tobytes() == compiled.displacement.tobytes()
+        assert np.array_equal(plain.unreferenced, compiled.unreferenced)
+
+
+def test_vectors_that_are_laid_out_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = np.dtype([(name, VECTOR_DTYPE.fields[name][0]) for name in VECTOR_DTYPE.names or ()])  # type: ignore[index]
+    array = np.zeros(1, packed)
+    array[["source", "w", "h", "dst_x", "dst_y", "motion_x", "motion_scale"]] = (-1, 8, 8, 12, 4, 6, 4)
+    monkeypatch.setattr(Loops, "when", "now")
+    field = MotionField.from_vectors(MotionVectors(array, (16, 24)))
+    assert field.displacement[0, 1].tolist() == [1.5, 0]
+    assert np.count_nonzero(~field.unreferenced) == 1
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_cells_mixed_with_the_nearest(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((19, 23, 5)).astype(np.float32)[:, ::-1]
+    unknown = rng.random((19, 23)) < 0.6
+    found = []
+    for when in ("never", "now"):
+        monkeypatch.setattr(Loops, "when", when)
+        found.append(mix_with_nearest(values, unknown, share))
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0][~unknown], values[~unknown])
+    assert not np.array_equal(found[0][unknown], values[unknown])
 
 
 def test_fields_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
