@@ -110,7 +110,7 @@ def vector_at(context: Any, builder: Any, kind: Any, array: Any, index: Any, siz
     from llvmlite import ir
 
     data = context.make_array(kind)(context, builder, array).data
-    vector = ir.VectorType(context.get_value_type(kind.dtype), size)
+    vector = ir.VectorType(context.get_data_type(kind.dtype), size)
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 

@@ -35,12 +35,16 @@ class CompiledCells:
         self._largest_sum = np.float32(largest_sum + ROUNDING)
         self._numbers, self._shares = np.full((2, cells), -1, np.int32), np.empty((2, cells), np.float32)
         self._source = np.arange(cells)
+        self._before = np.empty((0, 0, 2), np.float32)  # motion
         self._best, self._changed = np.empty(cells, np.uint8), np.empty(cells, np.bool_)
         self._depth = -(-classes // loops.LANES) * loops.LANES
         self._known, self._is_known = _aligned(cells * self._depth), np.zeros(cells, np.bool_)
         self._listed, self._quads = np.empty(cells + 1, np.int64), np.empty(quads + 1, np.int64)
-        self._labels = np.empty(((rows + 1) * stride, (columns + 1) * (stride // WORD)), np.uint32)
-        self._drawn = np.empty(self._labels.size, np.uint32)
+        words = stride // WORD
+        self._line, self._drawn = (
+            np.empty((columns + 1) * words, np.uint32),
+            np.empty(quads * stride * words, np.uint32),
+        )
         self._scratch = np.empty(classes + 1, np.uint64), np.empty(16, np.float32), np.zeros(4, np.uint32)
 
     def labels(self, field: MotionField, size_hw: tuple[int, int], *, mix_lost: bool) -> NDArray[np.uint8]:
@@ -51,24 +55,27 @@ class CompiledCells:
         mixed_with = nearest_known(lost) if is_mixed else np.empty(0, np.intp)
         displacement = for_loops(field.displacement, np.float32)
         is_rounded = _is_rounded(classes)
-        loops.find_places(displacement, np.float32(self.stride), is_rounded, self._numbers, self._shares, self._changed)
+        loops.find_places(
+            displacement, self._before, np.float32(self.stride), is_rounded, self._numbers, self._shares, self._changed
+        )
+        self._before = displacement
         unsure = loops.look_up(
             self._numbers, self._sure, mixed_with, self._source, self._changed, self._best, self._is_known, self._listed
         )
         self._sample(unsure)
         loops.settle(self._known, self._depth, classes, self._listed, unsure, self._best)
-        mixed = loops.fill(self._best, rows, columns, words, self._labels, self._quads)
+        labels = np.empty(size_hw, np.uint8)
+        mixed = loops.fill(self._best, rows, columns, words, self._line, labels, self._quads)
         anew, needed = loops.keep(
-            self._changed, rows, columns, words, self._drawn, self._labels, self._quads, mixed, self._is_known,
+            self._changed, rows, columns, words, self._drawn, labels, self._quads, mixed, self._is_known,
             self._listed,
         )  # fmt: skip
         self._sample(needed)
         loops.draw(
             self._known, rows, columns, self._depth, classes, self._best, self._quads, anew, self._largest_sum, words,
-            self._labels, self._drawn, *self._scratch,
+            labels, self._drawn, *self._scratch,
         )  # fmt: skip
-        half = self.stride // 2
-        return np.ascontiguousarray(self._labels.view(np.uint8)[half : half + size_hw[0], half : half + size_hw[1]])
+        return labels
 
     def mixed(
         self, field: MotionField, mix_lost: bool, later: CompiledCells, back: MotionField, part: NDArray[np.float32]
@@ -92,7 +99,8 @@ class CompiledCells:
         numbers, shares = np.full((2, cells), -1, np.int32), np.empty((2, cells), np.float32)
         displacement, is_rounded = for_loops(field.displacement, np.float32), _is_rounded(self._shape[2])
         changed = np.empty(cells, np.bool_)
-        self._loops.find_places(displacement, np.float32(self.stride), is_rounded, numbers, shares, changed)
+        nothing = np.empty((0, 0, 2), np.float32)
+        self._loops.find_places(displacement, nothing, np.float32(self.stride), is_rounded, numbers, shares, changed)
         return numbers, shares
 
     def _sample(self, count: int) -> None:

@@ -68,15 +68,14 @@ def _drawn(
     (cells, classes), (rows, columns), words = entries.shape, grid_hw, stride // WORD
     known, best = entries.reshape(-1), np.empty(cells, np.uint8)
     loops.settle(known, classes, classes, np.arange(cells), cells, best)
-    labels = np.empty(((rows + 1) * stride, (columns + 1) * words), np.uint32)
+    labels, line = np.empty(size_hw, np.uint8), np.empty((columns + 1) * words, np.uint32)
     quads = np.empty((rows + 1) * (columns + 1) + 1, np.int64)
-    mixed = loops.fill(best, rows, columns, words, labels, quads)
+    mixed = loops.fill(best, rows, columns, words, line, labels, quads)
     limit = np.float32(np.inf if most is None else most + ROUNDING)
     scratch = np.empty(classes + 1, np.uint64), np.empty(16, np.float32), np.zeros(4, np.uint32)
-    drawn = np.empty(labels.size, np.uint32)
+    drawn = np.empty((rows + 1) * (columns + 1) * stride * words, np.uint32)
     loops.draw(known, rows, columns, classes, classes, best, quads, mixed, limit, words, labels, drawn, *scratch)
-    half = stride // 2
-    return np.ascontiguousarray(labels.view(np.uint8)[half : half + size_hw[0], half : half + size_hw[1]])
+    return labels
 
 
 def check_cover(shape: tuple[int, int, int], stride: int, size_hw: tuple[int, int]) -> None:
