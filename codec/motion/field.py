@@ -58,9 +58,9 @@ class MotionField:
         loops = LOOPS.get() if _has_layout(vectors.array.dtype) else None
         if loops is not None:
             displacement, unreferenced = np.empty((rows, cols, 2), np.float32), np.empty((rows, cols), np.bool_)
-            lattice = np.zeros((rows + 4, cols + 4, 2), np.float32), np.ones((rows + 4, cols + 4), np.bool_)
+            room = np.zeros((rows + 4, cols + 4, 2), np.float32), np.ones((rows + 4, cols + 4), np.bool_)
             records = np.ascontiguousarray(vectors.array).view(np.int16).reshape(-1, _RECORD_BYTES // 2)
-            loops.rasterise(records, height, width, *lattice, displacement, unreferenced)
+            loops.rasterise(records, height, width, *room, displacement, unreferenced)
             return cls(displacement, unreferenced, (height, width))
         is_past = vectors.array["source"] < 0
         array = vectors.array if is_past.all() else vectors.array[is_past]  # records are slow to copy
@@ -103,9 +103,10 @@ class MotionField:
 @lru_cache(maxsize=8)
 def _has_layout(dtype: np.dtype[np.void]) -> bool:
     """Whether records are laid out as compiled loops take them."""
-    fields = dtype.fields or {}
-    offsets = {name: fields[name][1] for name in _RECORD if name in fields}
-    return offsets == _RECORD and dtype.itemsize == _RECORD_BYTES
+    fields = dtype.fields
+    if fields is None or not fields.keys() >= _RECORD.keys():
+        return False
+    return dtype.itemsize == _RECORD_BYTES and all(fields[name][1] == at for name, at in _RECORD.items())
 
 
 def _lookup(cells: int, size: int, offset: int) -> slice | NDArray[np.intp]:

@@ -28,7 +28,7 @@ _LOST = 1 << 16  # the lowest bit of y
     "float32[:, :, ::1], boolean[:, ::1])"
 )
 def rasterise(
-    records: NDArray[np.int16],
+    records: Any,
     height: int,
     width: int,
     lattice: NDArray[np.float32],
@@ -41,6 +41,7 @@ def rasterise(
     rows, columns = unreferenced.shape
     flat, flat_lattice = displacement.reshape(rows, 2 * columns), lattice.reshape(rows + 4, 2 * columns + 8)
     off_x, off_y, quarters = -1, -1, np.float64(4)
+    margin: Any = 16
     for part in range(4):
         down, right = part >> 1, part & 1
         for number in range(records.shape[0]):
@@ -51,32 +52,34 @@ def rasterise(
             left, top = record[5] - (block_width >> 1), record[6] - (block_height >> 1)
             if off_x < 0:
                 off_x, off_y = left & 7, top & 7
-            row, column = (top + 16 - off_y) >> 3, (left + 16 - off_x) >> 3
+            row, column = (top + margin - off_y) >> 3, (left + margin - off_x) >> 3
             if row < 0 or column < 0 or row >= rows + 3 or column >= columns + 3:
                 continue
             if part and (block_height <= 8 * down or block_width <= 8 * right):
                 continue
-            scale = np.float64(max(np.int64(record[16]) & 0xFFFF, 1))
+            stated: Any = np.int64(record[16]) & 0xFFFF
+            scale = np.float64(max(stated, 1))
             x = np.int64(record[13]) << 16 | np.int64(record[12]) & 0xFFFF
             y = np.int64(record[15]) << 16 | np.int64(record[14]) & 0xFFFF
-            i, j = np.uint64(row + down), np.uint64(column + right)
+            to_y, to_x = np.uint64(row + down), np.uint64(column + right)
             if scale == quarters:  # the same without the division
-                lattice[i, j, 0], lattice[i, j, 1] = np.float32(x) * np.float32(0.25), np.float32(y) * np.float32(0.25)
+                vector_x, vector_y = np.float32(x) * np.float32(0.25), np.float32(y) * np.float32(0.25)
             else:
-                lattice[i, j, 0], lattice[i, j, 1] = np.float32(x / scale), np.float32(y / scale)
-            free[i, j] = False
+                vector_x, vector_y = np.float32(x / scale), np.float32(y / scale)
+            lattice[to_y, to_x, 0], lattice[to_y, to_x, 1] = vector_x, vector_y
+            free[to_y, to_x] = False
     for i in range(rows):
-        row = np.uint64((min(8 * i + 4, height - 1) + 16 - max(off_y, 0)) >> 3)
+        at_y = np.uint64((min(8 * i + 4, height - 1) + margin - max(off_y, 0)) >> 3)
         if off_x <= 0:
             for k in range(2 * columns):
-                flat[i, k] = flat_lattice[row, k + 4]
+                flat[i, k] = flat_lattice[at_y, k + 4]
             for j in range(columns):
-                unreferenced[i, j] = free[row, j + 2]
+                unreferenced[i, j] = free[at_y, j + 2]
             continue
         for j in range(columns):
-            column = np.uint64((min(8 * j + 4, width - 1) + 16 - max(off_x, 0)) >> 3)
-            displacement[i, j, 0], displacement[i, j, 1] = lattice[row, column, 0], lattice[row, column, 1]
-            unreferenced[i, j] = free[row, column]
+            at_x = np.uint64((min(8 * j + 4, width - 1) + margin - max(off_x, 0)) >> 3)
+            displacement[i, j, 0], displacement[i, j, 1] = lattice[at_y, at_x, 0], lattice[at_y, at_x, 1]
+            unreferenced[i, j] = free[at_y, at_x]
 
 
 @compiled_loop("void(float32[:, :, ::1], boolean[:, ::1], int64, int64, int16[:, :, ::1])")
