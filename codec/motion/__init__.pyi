@@ -9,7 +9,7 @@ from .filling import nearest_known as nearest_known
 from .frame_references import CellMotion as CellMotion
 from .frame_references import FrameReferences as FrameReferences
 from .frame_references import with_references as with_references
-from .reference_matching import quarter_pixels as quarter_pixels
+from .matching import quarter_pixels as quarter_pixels
 from .residual import block_energy as block_energy
 from .residual import compensate as compensate
 from .residual import residual_of as residual_of

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from ..bitstream import Hypothesis
 from ..frame import Frame, MotionVectors
 from .chain import Grid
-from .composition import TracedPicture, Ways, trace
+from .composition import Ways
 from .field import BLOCK, MotionField
-from .prediction import SubpixelPlanes
-from .reference_matching import block_grid, match
+from .matching import SubpixelPlanes, TracedPicture, block_grid, match, trace
 
 _MOST_DELAYED = 16  # frames that a decoder may hold back to put them in order (H.264, A.3.1)
 _MOST_TRACED = 512  # pictures through which motion is followed; where a way is longer, another keyframe takes over
@@ -205,7 +204,7 @@ class _Recovery:
         array = motion.array
         grid = block_grid(array, frame.size_hw)
         matches = match(array, grid, frame.luma, self._planes, hypotheses)
-        traced = trace(frame, array, grid, matches, self._planes, self._traced)
+        traced = trace(frame, grid, matches, self._planes, self._traced)
         key = self._roots.get(traced.key)
         if key is None or key.decode_index not in self._traced:
             return None

@@ -9,8 +9,9 @@ import pytest
 
 from gopseg.codec.motion import composition
 from gopseg.codec.motion.chain import SEGMENT
-from gopseg.codec.motion.composition import TracedPicture, Ways
+from gopseg.codec.motion.composition import Ways
 from gopseg.codec.motion.field import LOOPS
+from gopseg.codec.motion.matching import TracedPicture
 from gopseg.compiled import Loops
 
 pytestmark = pytest.mark.usefixtures("each_way")

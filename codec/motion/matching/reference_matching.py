@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bitstream import Hypothesis
-from .field import BLOCK
-from .prediction import Sampler, SubpixelPlanes, cells_of, differences
+from ....compiled import for_loops
+from ...bitstream import Hypothesis
+from ..field import BLOCK
+from .prediction import LOOPS, SAMPLES, Sampler, SubpixelPlanes, cells_of, differences
 
 _MARGIN = 2  # cells around the picture in which blocks of cropped or mirrored pictures may start
 _EQUIVALENT = 3.0  # grey levels: predictions that are both so near to the block show the same
@@ -24,11 +26,14 @@ class BlockGrid:
     """The blocks of one frame on a lattice of 8x8 cells.
 
     `blocks` is (2, rows, cols) int32: the index of the vector of list 0 and of list 1 in each cell, -1 where there is
-    none. `origin_xy`, -7 to 0, is the pixel at which the first cell starts.
+    none. `origin_xy`, -7 to 0, is the pixel at which the first cell starts. `quarters` (n, 2) int32 are the vectors'
+    displacements in quarter pixels, and `is_part` (n,) bool tells which have blocks of less than a macroblock.
     """
 
     blocks: NDArray[np.int32]
     origin_xy: tuple[int, int]
+    quarters: NDArray[np.int32]
+    is_part: NDArray[np.bool_]
 
     @cached_property
     def corners(self) -> NDArray[np.int32]:
@@ -56,20 +61,37 @@ class Matches:
 def block_grid(array: NDArray[np.void], size_hw: tuple[int, int]) -> BlockGrid:
     """Place the vectors of a frame of `size_hw` (see `MotionVectors`), those of list 0 and 1 apart."""
     height, width = size_hw
+    origin_x, origin_y = _origin(array)
+    rows, cols = -(-(height - origin_y) // BLOCK), -(-(width - origin_x) // BLOCK)
+    grid = np.full((2, rows + 2 * _MARGIN, cols + 2 * _MARGIN), -1, np.int32)
+    blocks = grid[:, _MARGIN : _MARGIN + rows, _MARGIN : _MARGIN + cols]
+    loops = LOOPS.get()
+    if loops is not None:
+        quarters, is_part = np.empty((len(array), 2), np.int32), np.empty(len(array), np.bool_)
+        whole = np.require(array, requirements=["C", "A", "W"])
+        records, words = (whole.view(kind).reshape(len(whole), -1) for kind in (np.int16, np.int32))
+        loops.place_blocks(records, words, origin_x, origin_y, _MARGIN, grid, quarters, is_part)
+        return BlockGrid(for_loops(blocks, np.int32), (origin_x, origin_y), quarters, is_part)
     block_w, block_h = array["w"].astype(np.intp), array["h"].astype(np.intp)
     left, top = array["dst_x"] - (block_w >> 1), array["dst_y"] - (block_h >> 1)
-    origin_x, origin_y = (int(v[0]) % -BLOCK if len(v) else 0 for v in (left, top))
-    rows, cols = -(-(height - origin_y) // BLOCK), -(-(width - origin_x) // BLOCK)
     row, col = ((top - origin_y) >> 3) + _MARGIN, ((left - origin_x) >> 3) + _MARGIN
     inside = (row >= 0) & (col >= 0) & (row <= rows + _MARGIN) & (col <= cols + _MARGIN)
     at = np.flatnonzero(inside)
     which = (array["source"][at] > 0).astype(np.intp)
+    is_part = (block_w < 16) | (block_h < 16)
     row, col, block_w, block_h = row[at], col[at], block_w[at], block_h[at]
-    grid = np.full((2, rows + 2 * _MARGIN, cols + 2 * _MARGIN), -1, np.int32)
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
         reach = (block_h > BLOCK * down) & (block_w > BLOCK * right)
         grid[which[reach], row[reach] + down, col[reach] + right] = at[reach]
-    return BlockGrid(grid[:, _MARGIN : _MARGIN + rows, _MARGIN : _MARGIN + cols], (origin_x, origin_y))
+    return BlockGrid(blocks, (origin_x, origin_y), quarter_pixels(array), is_part)
+
+
+def _origin(array: NDArray[np.void]) -> tuple[int, int]:
+    """The pixel, -7 to 0 each, at which a lattice starts that the blocks of vectors lie on."""
+    if not len(array):
+        return 0, 0
+    first = array[0]
+    return (int(first["dst_x"]) - int(first["w"]) // 2) % -BLOCK, (int(first["dst_y"]) - int(first["h"]) // 2) % -BLOCK
 
 
 def quarter_pixels(array: NDArray[np.void]) -> NDArray[np.int32]:
@@ -111,8 +133,57 @@ def match(
             known = array["source"] < 0
             result.picture[known], result.confidence[known], result.error[known] = only, 1, _UNMEASURED
         return result
-    _Comparison(array, grid, luma, references, usable).write(result)
+    loops = LOOPS.get()
+    if loops is not None:
+        _compare(loops, grid, luma, references, usable, result)
+    else:
+        _Comparison(array, grid, luma, references, usable).write(result)
     return result
+
+
+def _compare(
+    loops: Any,
+    grid: BlockGrid,
+    luma: NDArray[np.uint8],
+    references: Mapping[int, SubpixelPlanes],
+    hypotheses: Sequence[Hypothesis],
+    result: Matches,
+) -> None:
+    """What `_Comparison` does, by compiled loops."""
+    blocks, count = for_loops(grid.blocks, np.int32).reshape(2, -1), len(grid.quarters)
+    second, area = np.full(count, -1, np.int32), np.zeros(count, np.int64)
+    has, may = np.zeros((2, count), np.bool_), np.zeros((2, count), np.bool_)
+    loops.sort_blocks(blocks, grid.is_part, grid.quarters, second, has, may, area)
+    own = cells_of(luma, grid.origin_xy, grid.blocks.shape[1:])
+    predicted: dict[tuple[int, int], NDArray[np.uint8]] = {}
+    costs, sums = np.full((len(hypotheses), count), np.inf, np.float32), np.empty(count, np.int64)
+    for cost, hypothesis in zip(costs, hypotheses, strict=True):
+        parts = []
+        for which, picture in enumerate(hypothesis.pictures):
+            if picture is None:
+                continue
+            if (which, picture) not in predicted:
+                found = predicted[which, picture] = np.zeros_like(own)
+                planes = references[picture].planes()
+                loops.predict(grid.corners, blocks[which], grid.quarters, planes, *luma.shape, SAMPLES, found)
+            parts.append(predicted[which, picture])
+        which = 2 if len(parts) == 2 else int(hypothesis.pictures[0] is None)
+        loops.judge(blocks, which, _weighted(parts[0], parts[-1], hypothesis), own, area, sums, cost)
+    groups = {pictures: number for number, pictures in enumerate(dict.fromkeys(h.pictures for h in hypotheses))}
+    group = np.array([groups[h.pictures] for h in hypotheses])
+    pictures = np.array([[-1 if p is None else p for p in h.pictures] for h in hypotheses], np.int32)
+    loops.decide(
+        costs, may, group, pictures, second, has, np.float32(2 * _EQUIVALENT), result.picture, result.confidence,
+        result.error,
+    )  # fmt: skip
+
+
+def _weighted(first: NDArray[np.uint8], second: NDArray[np.uint8], hypothesis: Hypothesis) -> NDArray[np.uint8]:
+    """Predictions by one picture or two, weighted as a hypothesis has it."""
+    if first is second and (max(hypothesis.scales), hypothesis.offset) == (1, 0):
+        return first
+    scaled = cv2.addWeighted(first, hypothesis.scales[0], second, hypothesis.scales[1], hypothesis.offset)
+    return np.asarray(scaled, np.uint8)
 
 
 class _Comparison:
@@ -141,8 +212,8 @@ class _Comparison:
         own = cells_of(luma, grid.origin_xy, grid.blocks.shape[1:])
         self._luma = [own[what] for what in cells]
         shared = [np.searchsorted(what, cells[2]) for what in cells[:2]]
-        vectors = quarter_pixels(array)
-        self._may = self._may_be_single(array, vectors)
+        vectors = grid.quarters
+        self._may = self._may_be_single(grid.is_part, vectors)
         self._single: dict[tuple[int, int], NDArray[np.uint8]] = {}
         self._shared: dict[tuple[int, int], NDArray[np.uint8]] = {}
         for which in (0, 1):
@@ -158,10 +229,9 @@ class _Comparison:
         for cost, hypothesis in zip(self._costs, hypotheses, strict=True):
             self._judge(hypothesis, cost)
 
-    def _may_be_single(self, array: NDArray[np.void], vectors: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _may_be_single(self, is_part: NDArray[np.bool_], vectors: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether a block may be predicted from list 0 or from list 1 alone, (2, n)."""
         first, second = self._has
-        is_part = (array["w"] < 16) | (array["h"] < 16)
         is_zero: NDArray[np.bool_] = (vectors == 0).all(1)
         return np.stack(
             [first & (~second | (is_part & is_zero[self._second])), second & (~first | (is_part & is_zero))]
@@ -178,11 +248,8 @@ class _Comparison:
             parts = (self._single.get((which, first if second is None else second)),) * 2  # type: ignore[arg-type]
         if parts[0] is None or parts[1] is None or not len(self._blocks[which]):
             return
-        prediction = parts[0]
-        if which == 2 or (max(hypothesis.scales), hypothesis.offset) != (1, 0):
-            scaled = cv2.addWeighted(parts[0], hypothesis.scales[0], parts[1], hypothesis.scales[1], hypothesis.offset)
-            prediction = np.asarray(scaled, np.uint8)
         blocks = self._blocks[which]
+        prediction = _weighted(parts[0], parts[1], hypothesis)
         total = np.bincount(blocks, differences(prediction, self._luma[which]), len(cost))
         cost[blocks] = total[blocks] / self._area[blocks]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gopseg.codec.motion.holes import best_neighbours
-from gopseg.codec.motion.prediction import SubpixelPlanes
+from gopseg.codec.motion.matching.holes import best_neighbours
+from gopseg.codec.motion.matching.prediction import SubpixelPlanes
 
 COLS = 4
 

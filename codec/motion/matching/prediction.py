@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .field import BLOCK
+from ....compiled import Loops, for_loops
+from ..field import BLOCK
 
+LOOPS = Loops(f"{__package__}.loops")
 STEP = 2
 """Only every second row of a cell is looked at: as good as all of them for telling references apart."""
 
@@ -18,7 +22,7 @@ _ROUND_UP = 1 / 256  # ties go up, as in the standard, where OpenCV would go to 
 
 # Planes: 0 whole pixels, 1 half a pixel to the right, 2 half a pixel down, 3 both. Every one of the 16 positions, by
 # (y & 3) * 4 + (x & 3), is the mean of two samples: (plane, right, down) of each (8.4.2.2.1, table 8-12).
-_SAMPLES = np.array(
+SAMPLES = np.array(
     [
         [tuple(map(int, sample)) for sample in samples.split()]
         for samples in (
@@ -45,9 +49,13 @@ class SubpixelPlanes:
             whole = cv2.copyMakeBorder(self.luma, _PAD, _PAD, _PAD, _PAD, cv2.BORDER_REPLICATE)
             planes = np.empty((4, *whole.shape), np.uint8)
             planes[0] = whole
-            cv2.filter2D(whole, cv2.CV_8U, _TAPS[None], planes[1], (2, 0), _ROUND_UP)
-            cv2.filter2D(whole, cv2.CV_8U, _TAPS[:, None], planes[2], (0, 2), _ROUND_UP)
-            cv2.sepFilter2D(whole, cv2.CV_8U, _TAPS, _TAPS, planes[3], (2, 2), _ROUND_UP)
+            loops = LOOPS.get()
+            if loops is not None:
+                loops.filter_planes(planes[0], planes, np.empty(whole.shape[1] + 5, np.int32))
+            else:
+                cv2.filter2D(whole, cv2.CV_8U, _TAPS[None], planes[1], (2, 0), _ROUND_UP)
+                cv2.filter2D(whole, cv2.CV_8U, _TAPS[:, None], planes[2], (0, 2), _ROUND_UP)
+                cv2.sepFilter2D(whole, cv2.CV_8U, _TAPS, _TAPS, planes[3], (2, 2), _ROUND_UP)
             self._planes = planes.reshape(-1)
         return self._planes
 
@@ -60,27 +68,38 @@ class Sampler:
     """
 
     def __init__(self, corners: NDArray[np.integer], vectors: NDArray[np.integer], size_hw: tuple[int, int]) -> None:
-        height, width = size_hw
+        self._corners, self._vectors, self._size_hw = corners, vectors, size_hw
+
+    def predict(self, reference: SubpixelPlanes) -> NDArray[np.uint8]:
+        """The prediction of all cells from `reference`, (m, 64 / STEP) uint8."""
+        planes, loops = reference.planes(), LOOPS.get()
+        if loops is not None:
+            found = np.empty((len(self._corners), BLOCK * BLOCK // STEP), np.uint8)
+            corners, vectors = (for_loops(each, np.int32) for each in (self._corners, self._vectors))
+            each_own = np.arange(len(corners), dtype=np.int32)
+            loops.predict(corners, each_own, vectors, planes, *self._size_hw, SAMPLES, found)
+            return found
+        first, second, between = self._places
+        result: NDArray[np.uint8] = planes.take(first, mode="wrap")
+        if len(between):
+            result[between] = mean(result[between], planes.take(second, mode="wrap"))
+        return result
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Where in a reference's planes the cells' first samples are, and the second ones of those that lie between."""
+        (height, width), corners, vectors = self._size_hw, self._corners, self._vectors
         stride = width + 2 * _PAD
         x = corners[:, 0] + (vectors[:, 0] >> 2)
         y = corners[:, 1] + (vectors[:, 1] >> 2)
         x = np.minimum(np.maximum(x, -_REACH), width + _REACH - BLOCK) + _PAD
         y = np.minimum(np.maximum(y, -_REACH), height + _REACH - BLOCK) + _PAD
-        offsets = _SAMPLES @ ((height + 2 * _PAD) * stride, 1, stride)
+        offsets = SAMPLES @ ((height + 2 * _PAD) * stride, 1, stride)
         inside = (np.arange(0, BLOCK, STEP)[:, None] * stride + np.arange(BLOCK)).ravel()
         fraction = (vectors[:, 1] & 3) * 4 + (vectors[:, 0] & 3)
         first, second = (y.astype(np.intp) * stride + x) + offsets[:, fraction]
-        self._between = np.flatnonzero(first != second)
-        self._first = first[:, None] + inside
-        self._second = second[self._between, None] + inside
-
-    def predict(self, reference: SubpixelPlanes) -> NDArray[np.uint8]:
-        """The prediction of all cells from `reference`, (m, 64 / STEP) uint8."""
-        planes = reference.planes()
-        result: NDArray[np.uint8] = planes.take(self._first, mode="wrap")
-        if len(self._between):
-            result[self._between] = mean(result[self._between], planes.take(self._second, mode="wrap"))
-        return result
+        between = np.flatnonzero(first != second)
+        return first[:, None] + inside, second[between, None] + inside, between
 
 
 def cells_of(luma: NDArray[np.uint8], origin_xy: tuple[int, int], cells_hw: tuple[int, int]) -> NDArray[np.uint8]:
@@ -109,5 +128,10 @@ def differences(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[
     """Mean absolute difference of m cells in grey levels, (m,)."""
     if not len(first):
         return np.zeros(0, np.float32)
+    loops = LOOPS.get()
+    if loops is not None:
+        found = np.empty(len(first), np.float32)
+        loops.compare(for_loops(first, np.uint8), for_loops(second, np.uint8), found)
+        return found
     total = cv2.reduce(cv2.absdiff(first, second), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
     return np.asarray(total, np.float32)[:, 0] / np.float32(first.shape[1])

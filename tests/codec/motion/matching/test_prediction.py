@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gopseg.codec.motion.prediction import STEP, Sampler, SubpixelPlanes, cells_of, differences
+from gopseg.codec.motion.matching.prediction import STEP, Sampler, SubpixelPlanes, cells_of, differences
+
+pytestmark = pytest.mark.usefixtures("each_way")
 
 
 def tap(values: list[int]) -> int:

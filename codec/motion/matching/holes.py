@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .field import BLOCK
-from .filling import mix_with_nearest
+from ..field import BLOCK
+from ..filling import mix_with_nearest
 from .prediction import Sampler, SubpixelPlanes, cells_of, differences
 
 CostAhead = Callable[[NDArray[np.intp], NDArray[np.integer], NDArray[np.integer]], NDArray[np.float32]]
