@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .processes import Ended, Queue, Work, limit_threads, lost, travelling
 
 T = TypeVar("T")
 _GRACE_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
 
 
 class ClusterError(InputError):
@@ -36,6 +38,7 @@ def connected(ray: Any, address: str, at_once: int | None) -> Iterator[None]:
     """A connection to the cluster at `address`: `local` (of this machine's processes, `at_once` of them, for as long as
     the connection), `auto` (the one that this machine belongs to), `HOST:PORT`, or `ray://HOST:PORT`."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    _check_that_it_answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
     if address == "local":
         options |= {"num_cpus": at_once or os.cpu_count() or 1, "include_dashboard": False}
     try:
@@ -47,6 +50,24 @@ def connected(ray: Any, address: str, at_once: int | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_that_it_answers(address: str) -> None:
+    """ClusterError where nobody listens at HOST:PORT or ray://HOST:PORT, for which Ray itself waits a quarter of an
+    hour."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("local", "auto") or "/" in host:  # the last: another scheme, which Ray may know
+        return
+    if not (host and colon and port.isdecimal()):
+        raise ClusterError(f"--ray '{address}': is no address; give auto, local, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise ClusterError(
+            f"--ray {address}: nobody answers there ({cause}); start a cluster with `ray start --head`, or take --jobs "
+            "on this machine"
+        ) from error
 
 
 def run_on_ray(

@@ -73,10 +73,24 @@ class Command(click.Command):
             with formatter.section(heading):
                 formatter.write_dl(records)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As click's; a known error, as of a default that the environment sets, is one line, too."""
+        with _errors_of_usage():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and turn errors into one line and an exit status."""
         with _errors_in_a_line(ctx, self.interrupted):
             return super().invoke(ctx)
+
+
+@contextmanager
+def _errors_of_usage() -> Iterator[None]:
+    try:
+        yield
+    except GopsegError as error:
+        click.echo(f"Error: {describe(error)}", err=True)
+        raise click.exceptions.Exit(error.exit_status) from error
 
 
 @contextmanager
@@ -134,6 +148,11 @@ def _described(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return f"{name}: {text}; this is a bug in gopseg: --debug shows where, please report it"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts, such as "1 frame" and "2 frames"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def is_debugging(ctx: click.Context | None = None) -> bool:

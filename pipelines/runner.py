@@ -88,7 +88,7 @@ class NetworkRunner:
         try:
             self._place(precision, size_hw)
         except ModelError as error:
-            if runtime != "auto" or self.runtime == "torch":
+            if runtime != "auto" or self.runtime == "torch" or precision == "int8":  # which torch has not
                 raise
             self.runtime, self._fallback = "torch", f" ({error})"
             self._place(precision, size_hw)

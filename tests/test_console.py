@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from gopseg.console import Existing, command, existing_options, group, option
+from gopseg.console import Existing, command, counted, existing_options, group, option
 from gopseg.errors import GopsegError, InputError
 
 
@@ -162,3 +162,20 @@ def test_debug_before_the_command_counts_too() -> None:
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "Error: /no/such.mp4: no such file" in done.stderr.splitlines()[-1]
+
+
+def test_a_default_that_cannot_be_had_is_one_line() -> None:
+    def default() -> str:
+        raise InputError("GOPSEG_X 'y': unknown; take z")
+
+    @command()
+    @option("--x", default=default)
+    def main(x: str) -> None:
+        """Do it."""
+
+    result = CliRunner().invoke(main, [])
+    assert (result.exit_code, result.stderr) == (2, "Error: GOPSEG_X 'y': unknown; take z\n")
+
+
+def test_what_is_counted() -> None:
+    assert (counted(1, "frame"), counted(0, "part"), counted(12, "frame")) == ("1 frame", "0 parts", "12 frames")

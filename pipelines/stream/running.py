@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ... import __version__
-from ...console import Existing
+from ...console import Existing, counted
 from ...errors import GopsegError
 from ...files import discard, refuse_long_names
 from ..errors import OutputError
@@ -22,7 +22,7 @@ from .job import Outcome, run_job
 from .jobs import SharesNetworks
 from .request import StreamRequest
 from .session import Session
-from .stats import peak_memory_mib, write_statistics
+from .stats import last_line, peak_memory_mib, write_statistics
 from .targets import check_targets, make_outputs
 
 
@@ -88,7 +88,7 @@ def run_request(
         with watch(session) as update:
             outcome = run_job(session, outputs, on_frame=update)
     statistics = statistics_of(request, session, outcome, kept=outputs.kept)
-    _tell(request, session, outputs.kept, expected, outcome, say)
+    _tell(request, session, outputs.kept, expected, outcome, statistics, say)
     broken = outcome.broken
     if request.stats_file is not None:
         try:
@@ -136,20 +136,19 @@ def _tell(
     kept: int,
     expected: int | None,
     outcome: Outcome,
+    statistics: dict[str, Any],
     say: Callable[[str], None],
 ) -> None:
     """Say how it went."""
     source, stats = session.source, session.stats
     if source.decode_errors:
-        say(f"{source.name}: {source.decode_errors} packets could not be decoded; their frames are missing")
+        say(f"{source.name}: {counted(source.decode_errors, 'packet')} could not be decoded, so frames are missing")
     whole = request.start is None and request.end is None and request.max_frames is None
     seen = kept + stats.frames
     if whole and not outcome.interrupted and outcome.broken is None and seen + stats.dropped_frames < (expected or 0):
         say(f"{source.name}: ends after {seen} of {expected} frames; it may be cut off")
-    fps = stats.frames / outcome.wall_seconds if outcome.wall_seconds else 0.0
     done = "interrupted after" if outcome.interrupted else "done:" if outcome.broken is None else "broken off after"
-    files = ", ".join(map(str, request.targets().values())) if seen else "nothing is left"
-    say(f"{done} {stats.frames} frames, mode {session.mode}, {stats.words()}, {fps:.1f} frames/s -> {files}")
+    say(last_line(done, statistics, list(request.targets().values()) if seen else []))
 
 
 def statistics_of(request: StreamRequest, session: Session, outcome: Outcome, *, kept: int = 0) -> dict[str, Any]:

@@ -8,9 +8,11 @@ import statistics
 import threading
 from array import array
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...console import counted
 from ...files import whole_file
 from ..errors import OutputError
 from ..prediction import Prediction
@@ -93,12 +95,6 @@ class StreamStats:
         """The mean over frames of what mode auto expects of its labels, None in other modes."""
         return sum(self._expected) / len(self._expected) if self._expected else None
 
-    def words(self) -> str:
-        """On how many frames the network ran, and what agreement is expected where anything is."""
-        expected = self.expected_agreement
-        agreement = "" if expected is None else f", expected agreement {100 * expected:.1f} %"
-        return f"network on {self.network_frames} of {self.frames} frames{agreement}"
-
     def state(self) -> dict[str, Any]:
         """All figures, for `merge`; JSON can hold them."""
         with self._lock:
@@ -138,6 +134,21 @@ class StreamStats:
             "pict_types": dict(self.pict_types),
             "stages_ms": stages,
         }
+
+
+def last_line(how: str, report: Mapping[str, Any], files: Sequence[Path]) -> str:
+    """What a run says at the end: `how` it ended, what its statistics (`--stats`) say in short, and the files, if any
+    are left."""
+    expected = report.get("expected_agreement")
+    words = [
+        f"{how} {counted(report['frames'], 'frame')}",
+        f"mode {report['mode']}",
+        f"network on {report['network_frames']} of {counted(report['frames'], 'frame')}",
+        *([] if expected is None else [f"expected agreement {100 * expected:.1f} %"]),
+        f"{report['fps']:.1f} frames/s",
+        *([counted(report["parts"], "part")] if "parts" in report else []),
+    ]
+    return f"{', '.join(words)} -> {', '.join(map(str, files)) or 'nothing is left'}"
 
 
 def peak_memory_mib() -> float | None:

@@ -128,6 +128,8 @@ def test_precisions_that_a_runtime_has_not_are_refused(network: SegmentationNetw
         NetworkRunner(network, device="cpu", precision="fp16", runtime="openvino")
     with pytest.raises(ModelError, match="no weight file beside which a quantised graph could lie"):
         NetworkRunner(network, device="cpu", precision="int8", runtime="openvino")
+    with pytest.raises(ModelError, match="no weight file beside which a quantised graph could lie"):
+        NetworkRunner(network, device="cpu", precision="int8", runtime="auto")
 
 
 def test_the_runtime_is_told_and_recorded(

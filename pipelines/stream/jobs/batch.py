@@ -20,7 +20,7 @@ from ....processes import Ended, LostError, Queue, cores, run_here, run_in_proce
 from ...errors import OutputError, StreamError, StreamUsageError
 from ..breaking import broken_off
 from ..request import StreamRequest
-from ..stats import write_statistics
+from ..stats import last_line, write_statistics
 from ..targets import check_targets
 from .cut_source import CutSource
 from .planning import NotCut, frames_of, plan, workers_that_pay
@@ -271,10 +271,10 @@ class _Batch:
             return
         self.statistics[cut.number] = report
         how = "interrupted after" if report["interrupted"] else "done:"
-        files = ", ".join(map(str, request.targets().values()))
-        seen = f"network on {report['network_frames']} of {report['frames']} frames"
-        rate = f"{report['fps']:.1f} frames/s, {report['parts']} parts"
-        self.say(f"{how} {report['frames']} frames, mode {report['mode']}, {seen}, {rate} -> {files}")
+        files = list(request.targets().values())
+        if self.stats_file is not None and len(self.requests) == 1:
+            files.append(self.stats_file)
+        self.say(last_line(how, report, files))
 
     def _write_statistics(self) -> None:
         """All sources' in one file; of one source, as `segment_stream` writes them."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from ....console import Existing
 from ...errors import StreamUsageError
@@ -31,13 +33,14 @@ def label(
         raise StreamUsageError(f"--{'jobs' if ray is None else 'ray'}: live sources share one process; leave it out")
     if not given.are_many and (is_live_call or not _is_shared(template, jobs, ray)):
         return _label_one(template)
-    requests = requests_for(given, template) if given.are_many else [replace(template, stats_file=None)]
-    if is_live_call:
-        from .live import segment_live
+    with _without_empty(template.output if given.are_many else None):
+        requests = requests_for(given, template) if given.are_many else [replace(template, stats_file=None)]
+        if is_live_call:
+            from .live import segment_live
 
-        summary = segment_live(requests, stats_file=template.stats_file)
-    else:
-        summary = segment_many(requests, Places(jobs, ray), stats_file=template.stats_file)
+            summary = segment_live(requests, stats_file=template.stats_file)
+        else:
+            summary = segment_many(requests, Places(jobs, ray), stats_file=template.stats_file)
     if len(requests) == 1 and summary.failures:
         raise summary.failures[0].error
     for line in summary.lines() if len(requests) > 1 else ():
@@ -45,6 +48,18 @@ def label(
     if summary.failures and not summary.interrupted:
         sys.exit(summary.exit_status)
     return summary.interrupted
+
+
+@contextmanager
+def _without_empty(folder: Path | None) -> Iterator[None]:
+    """A folder for outputs that is made meanwhile is not left where nothing came of it."""
+    is_there = folder is None or folder.exists()
+    try:
+        yield
+    finally:
+        if folder is not None and not is_there:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
 
 
 def _is_shared(request: StreamRequest, jobs: int | None, ray: str | None) -> bool:

@@ -52,8 +52,8 @@ def find_sources(arguments: Sequence[str]) -> Given:
         raise StreamUsageError(
             f"{live[0]}: is live, and the other sources are files; give them to commands of their own"
         )
-    if are_many:
-        for source in sources.values():
+    for source in sources.values():
+        if are_many or set("*?[") & set(source):
             _check_that_it_is_there(source)
     return Given(tuple(sources.values()), are_many, tuple(notes))
 
@@ -107,6 +107,11 @@ def _of_folder(argument: str, files: Iterable[Path]) -> list[str]:
     videos = sorted((file for file in files if file.suffix.lower() in VIDEO_SUFFIXES), key=natural_key)
     if videos and any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
         raise _mixed(argument, str(Path(argument) / f"*{videos[0].suffix}"))
+    if not videos and not any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
+        raise StreamUsageError(
+            f"{argument}: no video and no image lies directly in it; give another folder, or a glob in quotes, "
+            f"such as '{Path(argument) / '**' / '*.mp4'}'"
+        )
     return [str(file) for file in videos] or [argument]
 
 

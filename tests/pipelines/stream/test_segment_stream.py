@@ -240,7 +240,7 @@ def bad(tmp_path_factory, square_clip):
     [
         ("missing.mp4", "motion", "no such file"),
         ("empty folder", "motion", "no image"),
-        ("nothing*.png", "frame", "no image"),
+        ("nothing*.png", "frame", "the pattern matches nothing"),
         ("text.mp4", "frame", "no video"),
         ("zero.mp4", "motion", "empty"),
         ("truncated.mp4", "motion", "cut off"),

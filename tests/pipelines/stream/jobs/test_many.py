@@ -75,6 +75,7 @@ def test_bad_usage_is_said_before_any_work(stream: Stream, folder: Path, tmp_pat
         assert stream(*wrong).exit_code == 2
     result = stream("in/a.mp4", "in/c.mkv", "-o", "new", "--stats", "none/s.json")
     assert (result.exit_code, "its folder is not there" in result.stderr) == (2, True)
+    assert not (tmp_path / "new").exists(), "a folder in which nothing was made is not left"
     assert stream("in/a.mp4", "in/c.mkv", "-o", "out", "-n").exit_code == 0
     assert names(tmp_path / "out") == ["a.mp4", "c.mp4"]
 

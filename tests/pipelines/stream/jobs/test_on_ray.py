@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,3 +42,20 @@ def test_no_cluster_there(tmp_path: Path, square_clip: Path, stream, monkeypatch
     monkeypatch.setitem(sys.modules, "ray", None)
     result = stream(square_clip, "-o", "x.mp4", "--ray", "auto")
     assert (result.exit_code, "the package ray is missing" in result.stderr) == (2, True)
+
+
+def test_nobody_at_the_address(tmp_path: Path, square_clip: Path, stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray alone would wait for a quarter of an hour."""
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        result = stream(square_clip, "-o", tmp_path / "x.mp4", "--ray", address)
+        assert (result.exit_code, f"--ray {address}: nobody answers there" in result.stderr) == (2, True)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    result = stream(square_clip, "-o", tmp_path / "x.mp4", "--ray", "auto")
+    assert (result.exit_code, "nobody answers there" in result.stderr) == (2, True)
+    for address in ("", "here", "here:", "127.0.0.1:99999"):
+        result = stream(square_clip, "-o", tmp_path / "x.mp4", "--ray", address)
+        assert (result.exit_code, "--ray" in result.stderr) == (2, True)

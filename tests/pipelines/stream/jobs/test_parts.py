@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,11 +103,17 @@ def content(folder: Path) -> dict[str, Any]:
 )
 @pytest.mark.usefixtures("here")
 def test_the_same_bytes(
-    tmp_path: Path, make_clip, half_new, request_for, options: dict[str, str], given: dict[str, Any]
+    tmp_path: Path,
+    make_clip,
+    half_new,
+    request_for,
+    capsys: pytest.CaptureFixture[str],
+    options: dict[str, str],
+    given: dict[str, Any],
 ) -> None:
     clip = make_clip(tmp_path / "in.mp4", half_new, options=options or None)
     segment_stream(request_for(clip, "one", **given))
-    request = request_for(clip, "parts", **given)
+    request = replace(request_for(clip, "parts", **given), quiet=False)
     summary = segment_many([request], Places(2), stats_file=tmp_path / "s.json")
     assert summary.exit_status == 0
     found = content(tmp_path / "parts")
@@ -118,6 +125,11 @@ def test_the_same_bytes(
         == sum(statistics["pict_types"].values())
         == len(found.get("times", range(statistics["frames"])))
     )
+    expected = statistics.get("expected_agreement")
+    said = capsys.readouterr().err
+    assert f"{statistics['parts']} parts -> " in said
+    assert said.rstrip().endswith(str(tmp_path / "s.json"))
+    assert (expected is not None and f", expected agreement {100 * expected:.1f} %, " in said) == ("mode" not in given)
 
 
 def test_calls_can_share_networks(square_clip: Path, request_for) -> None:

@@ -48,12 +48,14 @@ def test_folders_and_globs_of_videos(here: Callable[..., Path]) -> None:
         (["mixed"], "holds videos and still images"),
         (["mixed/*"], "holds videos and still images"),
         (["a.mp4", "none*.mp4"], "the pattern matches nothing"),
+        (["none*.mp4"], "the pattern matches nothing"),
+        (["above"], "no video and no image lies directly in it; .*'above/\\*\\*/\\*.mp4'"),
         (["a.mp4", "missing.mp4"], "no such file or folder"),
         (["a.mp4", "rtsp://camera/1"], "is live"),
     ],
 )
 def test_what_cannot_be(here: Callable[..., Path], arguments: list[str], words: str) -> None:
-    here("mixed/a.mp4", "mixed/a.png", "a.mp4")
+    here("mixed/a.mp4", "mixed/a.png", "a.mp4", "above/below/a.mp4", "above/notes.txt")
     with pytest.raises(StreamUsageError, match=words):
         find_sources(arguments)
 
