@@ -50,7 +50,9 @@ def nearest_known(unknown: NDArray[np.bool_]) -> NDArray[np.intp]:
     if loops is not None:
         rows, columns = unknown.shape
         found = np.empty(unknown.size, np.intp)
-        loops.find_nearest(for_loops(unknown, np.bool_), np.empty((rows + 4, columns + 4), np.uint64), found)
+        padded_hw = rows + 4, (2 + -(-columns // loops.LANES)) * loops.LANES
+        room = np.empty(padded_hw, np.int32), np.empty(padded_hw, np.int32)
+        loops.find_nearest(for_loops(unknown, np.bool_), *room, found.reshape(unknown.shape))
         return found
     _, label = cv2.distanceTransformWithLabels(
         unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL

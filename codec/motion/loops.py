@@ -21,6 +21,7 @@ LANES, TOGETHER = 8, 256
 _HALF, _WORD, _ADDRESS = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _PAIRS, _WORDS = ir.VectorType(_HALF, 2 * LANES), ir.VectorType(_WORD, LANES)
 _LOST = 1 << 16  # the lowest bit of y
+_BESIDE, _CORNER, _KNIGHT, _FAR = 65536, 91750, 143976, 0x1FFFFFFF  # 65536ths of a cell
 
 
 @compiled_loop(
@@ -284,53 +285,126 @@ def mix_nearest(
                 mixed[cell, k] = values[cell, k] + share * (values[other, k] - values[cell, k])
 
 
-@compiled_loop("uint64(uint64, uint64, uint64)")
-def _nearer(one: Any, other: Any, further: Any) -> Any:
-    """The nearer one by the upper half, the `other` being so much `further` away; the first if both are as near."""
-    there = other + further
-    return there if there >> np.uint64(32) < one >> np.uint64(32) else one
+@intrinsic  # type: ignore[untyped-decorator]
+def _come_nearer(_context: Any, distances: Any, cells: Any, at: Any, pitch: Any, left: Any, is_back: Any) -> Any:
+    """Give LANES cells from `at` on the nearest known cells of their neighbours, if those are nearer than their own:
+    of the two rows above and on the left, or where it `is_back`, below and on the right. What is not `left` of the end
+    of the row stays far."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        distances, cells, at, pitch, left = arguments[:5]
+        planes = [vector_at(context, builder, signature.args[k], arguments[k], at, LANES) for k in (0, 1)]
+        sign = -1 if not is_back.literal_value else 1
+        numbers = list(range(LANES))
+
+        def beside(by: Any, rows: int) -> list[Any]:
+            """What cells have so many rows and columns further."""
+            offset = builder.add(builder.mul(pitch, _ADDRESS(sign * rows)), _ADDRESS(sign * by))
+            index = builder.add(at, offset)
+            there = (vector_at(context, builder, signature.args[k], arguments[k], index, LANES) for k in (0, 1))
+            return [builder.load(place, align=4) for place in there]
+
+        def nearer(own: list[Any], other: list[Any], further: list[int]) -> list[Any]:
+            distance = builder.add(other[0], _WORDS(further))
+            is_nearer = builder.icmp_signed("<", distance, own[0])
+            pairs = zip((distance, other[1]), own, strict=True)
+            return [builder.select(is_nearer, theirs, ours) for theirs, ours in pairs]
+
+        def moved(values: list[Any], by: int) -> list[Any]:
+            """Each lane what another has so many lanes before it, which the first ones are far from."""
+            lanes = [k + sign * by for k in numbers]
+            lanes = [k if 0 <= k < LANES else LANES for k in lanes]
+            mask = ir.Constant(_WORDS, lanes)
+            return [builder.shuffle_vector(value, _WORDS([_FAR] * LANES), mask) for value in values]
+
+        own = [builder.load(place, align=4) for place in planes]
+        for rows, by, further in (
+            (2, 1, _KNIGHT), (2, -1, _KNIGHT), (1, 2, _KNIGHT), (1, 1, _CORNER), (1, 0, _BESIDE), (1, -1, _CORNER),
+            (1, -2, _KNIGHT),
+        ):  # fmt: skip
+            own = nearer(own, beside(by, rows), [further] * LANES)
+        for by in (1, 2, 4):  # all that lie in the row before, the nearest first
+            own = nearer(own, moved(own, by), [by * _BESIDE] * LANES)
+        last = builder.add(at, _ADDRESS(LANES if sign > 0 else -1))
+        before = []
+        for k in (0, 1):
+            place = vector_at(context, builder, signature.args[k], arguments[k], last, 1)
+            before.append(spread(builder, builder.extract_element(builder.load(place, align=4), _WORD(0)), LANES))
+        steps = [k + 1 if sign < 0 else LANES - k for k in numbers]
+        own = nearer(own, before, [step * _BESIDE for step in steps])
+        is_inside = builder.icmp_signed("<", ir.Constant(_WORDS, numbers), spread(builder, left, LANES))
+        own[0] = builder.select(is_inside, own[0], _WORDS([_FAR] * LANES))
+        for value, place in zip(own, planes, strict=True):
+            builder.store(value, place, align=4)
+        return context.get_dummy_value()
+
+    if not isinstance(is_back, types.Literal):
+        return None
+    return types.void(distances, cells, at, pitch, left, is_back), generate
 
 
-@compiled_loop("void(boolean[:, ::1], uint64[:, ::1], int64[::1])")
-def find_nearest(unknown: NDArray[np.bool_], near: Any, nearest: NDArray[np.int64]) -> None:
-    """Write the nearest known cell of each, (rows * cols,), as OpenCV finds it: `distanceTransformWithLabels` with
-    DIST_L2 and DIST_MASK_5, after Borgefors (1986). `near` (rows + 4, cols + 4) is for distances in 65536ths of a cell,
-    in the upper half, and the numbers of cells."""
+@intrinsic  # type: ignore[untyped-decorator]
+def _begin(_context: Any, unknown: Any, cell: Any, distances: Any, cells: Any, at: Any) -> Any:
+    """Set LANES cells, from one of (rows, cols) on, at their place on both planes: known ones are where they are, others
+    are far from all; whether there are others."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        unknown, cell, distances, cells, at = arguments
+        bits = builder.load(vector_at(context, builder, signature.args[0], unknown, cell, LANES), align=1)
+        is_far = builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, [0] * LANES))
+        number = builder.add(spread(builder, builder.trunc(cell, _WORD), LANES), _WORDS(list(range(LANES))))
+        nothing = _WORDS([0] * LANES)
+        values = builder.select(is_far, _WORDS([_FAR] * LANES), nothing), builder.select(is_far, nothing, number)
+        for which, plane, value in zip((2, 3), (distances, cells), values, strict=True):
+            builder.store(value, vector_at(context, builder, signature.args[which], plane, at, LANES), align=4)
+        return builder.icmp_unsigned("!=", builder.bitcast(is_far, ir.IntType(LANES)), ir.IntType(LANES)(0))
+
+    return types.boolean(unknown, cell, distances, cells, at), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _are_far(_context: Any, distances: Any, at: Any) -> Any:
+    """Whether any of LANES cells has no known one beside it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        there = builder.load(vector_at(context, builder, signature.args[0], arguments[0], arguments[1], LANES), align=4)
+        is_far = builder.bitcast(builder.icmp_signed(">", there, _WORDS([_BESIDE] * LANES)), ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", is_far, ir.IntType(LANES)(0))
+
+    return types.boolean(distances, at), generate
+
+
+@compiled_loop("void(boolean[:, ::1], int32[:, ::1], int32[:, ::1], int64[:, ::1])")
+def find_nearest(
+    unknown: NDArray[np.bool_], distances: NDArray[np.int32], cells: NDArray[np.int32], nearest: NDArray[np.int64]
+) -> None:
+    """Write the nearest known cell of each, (rows, cols), as OpenCV finds it: `distanceTransformWithLabels` with
+    DIST_L2 and DIST_MASK_5, after Borgefors (1986). `distances` in 65536ths of a cell and the numbers of `cells` are
+    scratch, (rows + 4, 2 * LANES and columns up to a multiple of LANES)."""
     rows, columns = unknown.shape
-    far, beside = np.uint64(0x1FFFFFFF) << np.uint64(32), np.uint64(65536) << np.uint64(32)
-    corner, knight = np.uint64(91750) << np.uint64(32), np.uint64(143976) << np.uint64(32)
-    one, two = np.uint64(1), np.uint64(2)
-    for margin in range(2):
-        for column in range(columns + 4):
-            near[margin, column] = near[rows + 2 + margin, column] = far
+    pitch, far, whole = distances.shape[1], np.int32(_FAR), columns // LANES * LANES
+    for i in range(rows + 4):
+        is_outside = i < 2 or i >= rows + 2
+        for x in range(pitch if is_outside else LANES):
+            distances[i, x], cells[i, x] = far, 0
+        for x in range(LANES + whole, pitch):
+            distances[i, x], cells[i, x] = far, 0
     for i in range(rows):
-        y = np.uint64(i + 2)
-        near[y, np.uint64(0)] = near[y, one] = near[y, np.uint64(columns + 2)] = near[y, np.uint64(columns + 3)] = far
-        for j in range(columns):
-            x = np.uint64(j + 2)
+        begin = (i + 2) * pitch + LANES
+        for j in range(whole, columns):
             if not unknown[i, j]:
-                near[y, x] = np.uint64(i * columns + j)
-                continue
-            found = _nearer(far, near[y - two, x - one], knight)
-            found = _nearer(found, near[y - two, x + one], knight)
-            found = _nearer(found, near[y - one, x - two], knight)
-            found = _nearer(found, near[y - one, x - one], corner)
-            found = _nearer(found, near[y - one, x], beside)
-            found = _nearer(found, near[y - one, x + one], corner)
-            found = _nearer(found, near[y - one, x + two], knight)
-            near[y, x] = _nearer(found, near[y, x - one], beside)
+                distances[i + 2, LANES + j], cells[i + 2, LANES + j] = 0, i * columns + j
+        for j in range(0, whole, LANES):
+            if _begin(unknown, i * columns + j, distances, cells, begin + j):
+                _come_nearer(distances, cells, begin + j, pitch, np.int32(LANES), 0)
+        if whole < columns:
+            _come_nearer(distances, cells, begin + whole, pitch, np.int32(columns - whole), 0)
     for i in range(rows - 1, -1, -1):
-        y = np.uint64(i + 2)
-        for j in range(columns - 1, -1, -1):
-            x = np.uint64(j + 2)
-            found = near[y, x]
-            if found > beside | np.uint64(0xFFFFFFFF):
-                found = _nearer(found, near[y + two, x + one], knight)
-                found = _nearer(found, near[y + two, x - one], knight)
-                found = _nearer(found, near[y + one, x + two], knight)
-                found = _nearer(found, near[y + one, x + one], corner)
-                found = _nearer(found, near[y + one, x], beside)
-                found = _nearer(found, near[y + one, x - one], corner)
-                found = _nearer(found, near[y + one, x - two], knight)
-                found = near[y, x] = _nearer(found, near[y, x + one], beside)
-            nearest[np.uint64(i * columns + j)] = np.int64(found & np.uint64(0xFFFFFFFF))
+        begin = (i + 2) * pitch + LANES
+        if whole < columns:
+            _come_nearer(distances, cells, begin + whole, pitch, np.int32(columns - whole), 1)
+        for j in range(whole - LANES, -1, -LANES):
+            if _are_far(distances, begin + j):
+                _come_nearer(distances, cells, begin + j, pitch, np.int32(LANES), 1)
+        for j in range(columns):
+            nearest[i, j] = cells[i + 2, j + LANES]
