@@ -292,7 +292,7 @@ def _come_nearer(_context: Any, distances: Any, cells: Any, at: Any, pitch: Any,
     of the row stays far."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        distances, cells, at, pitch, left = arguments[:5]
+        at, pitch, left = arguments[2:5]
         planes = [vector_at(context, builder, signature.args[k], arguments[k], at, LANES) for k in (0, 1)]
         sign = -1 if not is_back.literal_value else 1
         numbers = list(range(LANES))
@@ -345,8 +345,8 @@ def _come_nearer(_context: Any, distances: Any, cells: Any, at: Any, pitch: Any,
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _begin(_context: Any, unknown: Any, cell: Any, distances: Any, cells: Any, at: Any) -> Any:
-    """Set LANES cells, from one of (rows, cols) on, at their place on both planes: known ones are where they are, others
-    are far from all; whether there are others."""
+    """Set LANES cells, from one of (rows, cols) on, at their place on both planes: known ones are there, others are far
+    from all; whether there are others."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         unknown, cell, distances, cells, at = arguments
