@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from ...codec import Frame, MotionChain, MotionField, filled
 from .bridging import bridge
 from .source import MotionSource, index_in_stream
+
+_STEPS: WeakKeyDictionary[Frame, MotionField] = WeakKeyDictionary()
 
 
 class CodecVectors(MotionSource):
@@ -100,6 +104,10 @@ class RecoveredReferences(MotionSource):
 
 
 def last_step(frame: Frame) -> MotionField:
-    """A P-frame's motion to the frame before it, on cells of 8 pixels, blocks without reference filled."""
+    """A P-frame's motion to the frame before it, on cells of 8 pixels, blocks without reference filled. It is kept as
+    long as the frame is."""
     assert frame.motion is not None
-    return filled(MotionField.from_vectors(frame.motion))
+    step = _STEPS.get(frame)
+    if step is None:
+        step = _STEPS[frame] = filled(MotionField.from_vectors(frame.motion))
+    return step

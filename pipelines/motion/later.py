@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...codec import BLOCK, Frame, MotionField, grid_positions, nearest_known
+from ...compiled import Loops, for_loops
 from .codec_sources import last_step
 from .map_warp import positions_in_cells
 from .source import index_in_stream
 
+LOOPS = Loops(f"{__package__}.loops")
 REACH = 12
 """Pixels over which a cell whose way is not known goes like the nearest one whose way is."""
 
@@ -40,17 +43,32 @@ def _by_vectors(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, Mot
     start = grid_positions(size_hw, cell)
     (height, width), across = size_hw, -(-size_hw[1] // BLOCK)
     x, y, is_lost = start.x.copy(), start.y.copy(), np.zeros(start.x.shape, np.bool_)
+    loops = LOOPS.get()
     for place in range(len(frames) - 1, 0, -1):
         if frames[place].motion is None:
             return
         step = last_step(frames[place])
+        if loops is not None:
+            field = for_loops(step.displacement, np.float32).reshape(-1, 2)
+            loops.step_back(x, y, is_lost, field, for_loops(step.unreferenced, np.bool_).ravel(), across, height, width)
+            way = _in_pixels(x - start.x, y - start.y, start.grid_hw)
+            yield frames[place - 1], turned_round(MotionField(way, is_lost.reshape(start.grid_hw), size_hw, start.cell))
+            continue
         where = (y >> 5) * across + (x >> 5)
         moved = np.rint(4 * step.displacement.reshape(-1, 2)[where]).astype(np.int32)
         x, y = x + moved[:, 0], y + moved[:, 1]
         is_lost |= step.unreferenced.ravel()[where] | (x < 0) | (y < 0) | (x >= 4 * width) | (y >= 4 * height)
         x, y = x.clip(2, 4 * width - 2), y.clip(2, 4 * height - 2)
-        way = (np.stack([x - start.x, y - start.y], 1) * 0.25).astype(np.float32).reshape(*start.grid_hw, 2)
+        way = _in_pixels(x - start.x, y - start.y, start.grid_hw)
         yield frames[place - 1], turned_round(MotionField(way, is_lost.reshape(start.grid_hw), size_hw, start.cell))
+
+
+def _in_pixels(x: NDArray[np.int32], y: NDArray[np.int32], grid_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Flat shifts in quarter pixels as (h, w, 2) in pixels."""
+    way = np.empty((*grid_hw, 2), np.float32)
+    for axis, moved in enumerate((x, y)):
+        np.multiply(moved, np.float32(0.25), out=way.reshape(-1, 2)[:, axis], casting="unsafe")
+    return way
 
 
 def _by_references(frames: Sequence[Frame], cell: int) -> Iterator[tuple[Frame, MotionField]]:
@@ -114,6 +132,11 @@ def turned_round(field: MotionField) -> MotionField:
 
     A cell takes the way of the last cell that arrives in it; where none arrives it is `unreferenced`.
     """
+    loops = LOOPS.get()
+    if loops is not None:
+        turned, unknown = np.empty(field.displacement.shape, np.float32), np.empty(field.unreferenced.shape, np.bool_)
+        loops.turn_round(*_for_loops(field), np.float32(round(field.cell[0])), turned, unknown)
+        return MotionField(turned, unknown, field.size_hw, field.cell)
     known = np.flatnonzero(~field.unreferenced)
     places = np.rint(positions_in_cells(field.displacement, round(field.cell[0]))).astype(np.intp)
     rows, columns = field.unreferenced.shape
@@ -132,9 +155,19 @@ def merged(ways: Iterable[MotionField], enough: float = ENOUGH) -> MotionField |
     No further ones are asked for where no more than the share `enough` of the cells is unknown.
     """
     result: MotionField | None = None
+    loops = LOOPS.get()
     for way in ways:
         if result is None:
             result = way
+        elif loops is not None:
+            both = [
+                each.reshape(-1, 2) if each.ndim == 3 else each.ravel()
+                for one in (result, way)
+                for each in _for_loops(one)
+            ]
+            found, unknown = np.empty(way.displacement.shape, np.float32), np.empty(way.unreferenced.shape, np.bool_)
+            loops.merge(*both, found.reshape(-1, 2), unknown.ravel())
+            result = MotionField(found, unknown, way.size_hw, way.cell)
         else:
             missing = result.unreferenced & ~way.unreferenced
             displacement = np.where(missing[..., None], way.displacement, result.displacement)
@@ -150,6 +183,15 @@ def spread(field: MotionField, reach: float) -> MotionField:
     if not unknown.any() or unknown.all():
         return field
     away = cv2.distanceTransform(unknown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    loops = LOOPS.get()
+    if loops is not None:
+        displacement, mask = _for_loops(field)
+        found, left = np.empty(displacement.shape, np.float32), np.empty(mask.shape, np.bool_)
+        loops.spread_near(
+            displacement.reshape(-1, 2), mask.ravel(), for_loops(away, np.float32).ravel(), np.float32(max(field.cell)),
+            np.float32(reach), nearest_known(unknown), found.reshape(-1, 2), left.ravel(),
+        )  # fmt: skip
+        return MotionField(found, left, field.size_hw, field.cell)
     reached = unknown & (away * max(field.cell) <= reach)
     at = np.flatnonzero(reached)
     displacement = field.displacement.reshape(-1, 2).copy()
@@ -159,9 +201,18 @@ def spread(field: MotionField, reach: float) -> MotionField:
 
 def joined(first: MotionField, onward: MotionField) -> MotionField:
     """Motion along `first` and then along `onward`, on the same square cells; `unreferenced` where either is."""
+    loops = LOOPS.get()
+    if loops is not None:
+        whole, gone = np.empty(first.displacement.shape, np.float32), np.empty(first.unreferenced.shape, np.bool_)
+        loops.join(*_for_loops(first), *_for_loops(onward), np.float32(round(first.cell[0])), whole, gone)
+        return MotionField(whole, gone, first.size_hw, first.cell)
     places = positions_in_cells(first.displacement, round(first.cell[0]))
     edge = cv2.BORDER_REPLICATE
     moved = cv2.remap(onward.displacement, places, None, cv2.INTER_NEAREST, borderMode=edge)
     lost = cv2.remap(onward.unreferenced.view(np.uint8), places, None, cv2.INTER_NEAREST, borderMode=edge)
     displacement = np.asarray(first.displacement + moved, np.float32)
     return MotionField(displacement, first.unreferenced | (lost != 0), first.size_hw, first.cell)
+
+
+def _for_loops(field: MotionField) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    return for_loops(field.displacement, np.float32), for_loops(field.unreferenced, np.bool_)

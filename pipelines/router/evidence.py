@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codec import Frame, MotionField
+from ...compiled import Loops, for_loops
 from ..on_device import DeviceScores
 from ..pipeline import Scores, all_scores
 
+LOOPS = Loops(f"{__package__}.loops")
 Cells = NDArray[np.float32]
 """A number for each cell, (h, w) float32."""
 
@@ -152,6 +154,16 @@ class Way:
     @classmethod
     def of(cls, motion: MotionField, grid: RouterGrid) -> Way:
         """From motion on the network's cells."""
+        loops = LOOPS.get()
+        if loops is not None:
+            displacement, unknown = for_loops(motion.displacement, np.float32), for_loops(motion.unreferenced, np.bool_)
+            shape = grid.of_network(unknown).shape
+            found = cls(*(np.empty(each, np.float32) for each in (shape, shape, shape, (*shape, 2), shape)))
+            loops.find_way(
+                displacement, unknown, grid.step, np.float32(grid.pixels), found.x, found.y, found.lost,
+                found.displacement, found.outside,
+            )  # fmt: skip
+            return found
         shift = np.asarray(grid.of_network(motion.displacement), np.float32) / np.float32(grid.pixels)
         lost = grid.of_network(motion.unreferenced).astype(np.float32)
         rows, columns = lost.shape
@@ -172,16 +184,25 @@ class Way:
 def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
     """CELL_FEATURES of every cell, (features, h, w): of a frame to which what `look` says is carried along `way`."""
     carried = cv2.remap(look.maps, way.x, way.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    doubt, edge = carried[..., 1], carried[..., 2]
     change = now.luma - carried[..., 0]
-    change -= np.median(change[::3, ::3])  # the light of the whole picture
+    light = np.median(change[::3, ::3])  # of the whole picture
+    distance = np.float32(np.log1p(abs(now.index - look.sight.index)))
+    spent = np.float32(np.log1p(abs(now.bytes_before - look.sight.bytes_before) / max(1, look.sight.packet_bytes)))
+    loops = LOOPS.get()
+    if loops is not None:
+        found = np.empty((len(CELL_FEATURES), *change.shape), np.float32)
+        loops.find_difference(change, np.float32(light), found[7])
+        cv2.blur(found[7], (AROUND, AROUND), found[9])
+        carried = for_loops(np.asarray(carried), np.float32)
+        ways = (for_loops(each, np.float32) for each in (now.texture, way.lost, way.displacement, way.outside))
+        loops.fill_features(carried, *ways, distance, spent, found)
+        return found
+    doubt, edge = carried[..., 1], carried[..., 2]
+    change -= light
     difference = np.minimum(np.abs(change), np.float32(40)) / np.float32(10)
     texture = np.minimum(now.texture, np.float32(16)) / np.float32(8)
     roughness = _roughness(way.displacement)
     speed = np.minimum(_lengths(way.displacement), np.float32(16)) / np.float32(8)
-    apart = abs(now.index - look.sight.index)
-    distance = np.float32(np.log1p(apart))
-    spent = abs(now.bytes_before - look.sight.bytes_before)
     constant = np.ones_like(doubt)
     features = (
         constant,
@@ -204,7 +225,7 @@ def cell_features(now: Sight, look: Look, way: Way) -> NDArray[np.float32]:
         roughness * edge,
         speed,
         way.outside,
-        constant * np.float32(np.log1p(spent / max(1, look.sight.packet_bytes))),
+        constant * spent,
     )
     return np.stack(features)
 
@@ -213,6 +234,10 @@ def news_share(features: NDArray[np.float32]) -> float:
     """The share of cells, 0 to 1, that differ by 20 grey levels or more from what was carried, or that have texture and
     no known way; from `cell_features`."""
     difference, lost, texture = (features[CELL_FEATURES.index(name)] for name in ("difference", "lost", "texture"))
+    loops = LOOPS.get()
+    if loops is not None:
+        arrays = (for_loops(each, np.float32).ravel() for each in (difference, lost, texture))
+        return float(loops.count_news(*arrays, np.float32(FLAT / 8)) / lost.size)
     return float(np.mean((difference >= 2) | ((lost > 0) & (texture >= FLAT / 8))))
 
 
