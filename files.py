@@ -98,6 +98,18 @@ def write_refusal(folder: Path) -> str | None:
     return "no permission to write there; change its mode"
 
 
+@contextmanager
+def not_left_empty(folder: Path | None) -> Iterator[None]:
+    """A folder that is made meanwhile is removed at the end if nothing has come into it; None is no folder."""
+    was_there = folder is None or folder.exists()
+    try:
+        yield
+    finally:
+        if folder is not None and not was_there:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
+
+
 def refuse_taken(paths: Iterable[Path]) -> None:
     """TargetExistsError where one of the paths exists."""
     for path in paths:

@@ -250,3 +250,22 @@ def test_long_names_that_begin_alike_have_parts_of_their_own(tmp_path: Path) -> 
     assert len(set(hidden)) == 3
     assert max(map(len, hidden)) == 255
     assert hidden_beside(tmp_path / "x.mp4", ".progress.jsonl") == tmp_path / ".x.progress.jsonl"
+
+
+def test_a_folder_is_not_left_empty(tmp_path: Path) -> None:
+    made, used, there = tmp_path / "made", tmp_path / "used", tmp_path / "there"
+    there.mkdir()
+
+    def fail(folder: Path) -> None:
+        with files.not_left_empty(folder):
+            folder.mkdir(exist_ok=True)
+            if folder == used:
+                (folder / "a").touch()
+            raise InputError
+
+    for folder in (made, used, there):
+        with pytest.raises(InputError):
+            fail(folder)
+    with files.not_left_empty(None), files.not_left_empty(tmp_path / "never"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there", "used"]

@@ -81,9 +81,8 @@ def agree(
     variants = make_variants(modes, model, parse_sweeps(lr_scales, sweep))
     reading = Reading.of(variants)
     encodings = _encodings(gop, bitrate)
-    if encodings == [None]:
-        for video in videos:
-            check_motion(video, reading)
+    for video in videos:
+        check_video(video, reading if encodings == [None] else Reading(motion=False, qp=False, references=False))
     runners = load_runners(model, variants, device, precision, runtime, cache)
     not_shown = [Absent.parse(text, runners[model].classes) for text in absent]
     records: list[dict[str, Any]] = []
@@ -129,8 +128,9 @@ def agree(
             write_agreement(output, records, streams, model, settings)
 
 
-def check_motion(video: Path, reading: Reading) -> None:
-    """InputError where a mode needs motion to earlier frames and the video's codec gives none that can be used."""
+def check_video(video: Path, reading: Reading) -> None:
+    """InputError where the video cannot be read, or a mode needs motion to earlier frames and the video's codec gives
+    none that can be used."""
     with reading.open(video, 1) as (opened, frames):
         next(frames, None)
         absence = opened.motion_absence

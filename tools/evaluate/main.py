@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from ...console import Existing, add_options, command, existing_options, option
 from ...data import known_datasets
 from ...errors import InputError
+from ...files import not_left_empty
 from ...options import Bitrate
 from ...pipelines import MODES, Precision
 from ...segnet import DEFAULT_MODEL, RUNTIMES, default_runtime
@@ -210,19 +211,20 @@ def main(output: Path | None, existing: Existing, videos: tuple[Path, ...], **op
             click.echo(f"{report} is there already and is kept.", err=True)
             return
         raise InputError(f"'{report}' exists; give -y to replace it, or another folder by -o")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)  # now, not after an hour's work
-    if videos:
-        from .agreeing import agree
+    with not_left_empty(output):
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)  # now, not after an hour's work
+        if videos:
+            from .agreeing import agree
 
-        streams: dict[str, Any] = {name: options[name] if name in given else None for name in ("gop", "bitrate")}
-        rest = {name: value for name, value in options.items() if name not in (*LABELLED_ONLY, *streams)}
-        agree(videos=videos, output=output, **streams, **rest)
-    else:
-        from .evaluating import evaluate
+            streams: dict[str, Any] = {name: options[name] if name in given else None for name in ("gop", "bitrate")}
+            rest = {name: value for name, value in options.items() if name not in (*LABELLED_ONLY, *streams)}
+            agree(videos=videos, output=output, **streams, **rest)
+        else:
+            from .evaluating import evaluate
 
-        options = {name: value for name, value in options.items() if name not in ("max_frames", "absent")}
-        evaluate(output=output, **options)
+            options = {name: value for name, value in options.items() if name not in ("max_frames", "absent")}
+            evaluate(output=output, **options)
     if report is not None:
         click.echo(f"report: {report.resolve()}")
 

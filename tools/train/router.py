@@ -86,14 +86,18 @@ def router(
             click.echo(f"{output} is there already and is kept.", err=True)
             return
         raise InputError(f"'{output}' exists; give -y to replace it, or another file by -o")
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"-o '{output}': its folder is not there; make it, or choose another")
     from tqdm import tqdm
 
     from ...files import whole_file
     from ...segnet import load_network
     from ..known_logits import KnowingRunner
     from ..provenance import sha256
-    from .routing import fit_predictor, gather, score_predictor
+    from .routing import check_carried, fit_predictor, gather, score_predictor
 
+    for video in (*videos, *check):  # before hours are spent on the others
+        check_carried(video)
     gathered = []
     with tempfile.TemporaryDirectory() as folder, tqdm(unit="frame", disable=None) as bar:
         runner = KnowingRunner(

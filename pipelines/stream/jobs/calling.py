@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from ....console import Existing
+from ....files import not_left_empty
 from ...errors import StreamUsageError
 from ...inputs import is_live
 from ..request import StreamRequest
@@ -33,7 +32,7 @@ def label(
         raise StreamUsageError(f"--{'jobs' if ray is None else 'ray'}: live sources share one process; leave it out")
     if not given.are_many and (is_live_call or not _is_shared(template, jobs, ray)):
         return _label_one(template)
-    with _without_empty(template.output if given.are_many else None):
+    with not_left_empty(template.output if given.are_many else None):
         requests = requests_for(given, template) if given.are_many else [replace(template, stats_file=None)]
         if is_live_call:
             from .live import segment_live
@@ -48,18 +47,6 @@ def label(
     if summary.failures and not summary.interrupted:
         sys.exit(summary.exit_status)
     return summary.interrupted
-
-
-@contextmanager
-def _without_empty(folder: Path | None) -> Iterator[None]:
-    """A folder for outputs that is made meanwhile is not left where nothing came of it."""
-    is_there = folder is None or folder.exists()
-    try:
-        yield
-    finally:
-        if folder is not None and not is_there:
-            with suppress(OSError):  # there is something in it
-                folder.rmdir()
 
 
 def _is_shared(request: StreamRequest, jobs: int | None, ray: str | None) -> bool:

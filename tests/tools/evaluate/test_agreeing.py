@@ -112,6 +112,19 @@ def test_videos_without_motion_are_refused_unless_encoded_anew(street, tmp_path)
     assert call(*arguments, "--modes", "motion", "--gop", 3).exit_code == 0
 
 
+@pytest.mark.parametrize("encoding", [(), ("--gop", 3)])
+def test_a_file_that_cannot_be_read_is_refused_before_the_others_are_measured(street, tmp_path, encoding):
+    video, weights = street
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(video.read_bytes()[:500])
+    arguments = ("--modes", "frame", "--model", weights, *encoding, "-o", tmp_path / "report")
+    result = call(video, bad, *arguments)
+    assert result.exit_code == 2, result.output
+    assert REFERENCE not in result.output
+    assert result.stderr.startswith(f"Error: {bad}")
+    assert not (tmp_path / "report").exists()
+
+
 def test_videos_and_labelled_data_are_told_apart(street):
     video, weights = street
     for arguments, text in (

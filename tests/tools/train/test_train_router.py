@@ -93,3 +93,28 @@ def test_the_command(square_file: Path, network_file: Path, tmp_path: Path) -> N
     again = CliRunner().invoke(main, list(map(str, call)))
     assert again.exit_code == 2
     assert "give -y to replace it" in again.stderr
+
+
+def test_what_nothing_can_be_fitted_to_is_refused_at_once(
+    square_file: Path, network_file: Path, tmp_path: Path
+) -> None:
+    intra = tmp_path / "intra.mkv"
+    with av.open(str(intra), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8), format="rgb24")))
+        output.mux(stream.encode(None))
+    for videos, target, words in (
+        (
+            (square_file, intra),
+            tmp_path / "r.json",
+            f"'{intra}': FFmpeg exports no motion vectors for this codec; leave",
+        ),
+        ((square_file, "--check", intra), tmp_path / "r.json", f"'{intra}'"),
+        ((square_file,), tmp_path / "none" / "r.json", "its folder is not there"),
+    ):
+        call = ["router", *videos, "--model", network_file, "--device", "cpu", "-o", target]
+        result = CliRunner().invoke(main, list(map(str, call)))
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert words in result.stderr
+        assert not target.exists()

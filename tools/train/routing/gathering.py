@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....codec import Frame, open_video
+from ....errors import InputError
 from ....pipelines import (
     CELL_FEATURES,
     MODES,
@@ -54,6 +55,15 @@ class Recording(Predictor):
         """See `Predictor`."""
         object.__setattr__(self, "last", features)
         return 0.0
+
+
+def check_carried(video: Path) -> None:
+    """InputError where the video cannot be read, or its codec gives no motion along which anything could be carried."""
+    with open_video(video, motion=True, references=True) as opened:
+        next(iter(opened), None)
+        absence = opened.motion_absence
+    if absence is not None and not absence.is_recoverable:
+        raise InputError(f"'{video}': {absence.value}; leave it out, or encode it anew by `preprocess encode`")
 
 
 def gather(
