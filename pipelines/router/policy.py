@@ -12,7 +12,11 @@ QUALITY_PRICE = 0.14
 agreement is just what is asked for."""
 
 CHEAPEST, DEAREST = 0.14, 1.5
-"""The least and the most that QUALITY_PRICE becomes where less, or more, than that is expected."""
+"""The least and the most that QUALITY_PRICE becomes where less, or more, than that is expected. The least holds up to
+the USUAL quality; for higher ones it falls, as the fourth power of the share that may be wrong, towards nothing."""
+
+USUAL = 0.97
+"""The quality that is asked for where none is named."""
 
 MEMORY = 24
 """Frames over which the expected agreement is averaged."""
@@ -48,11 +52,11 @@ class Policy:
     be less.
 
     The price of a look follows from the quality by the frames of the last moments: where they are expected to be worse
-    it falls, to CHEAPEST, where they are better it rises. Where there is a budget the price is not lower than the one
+    it falls, to its least, where they are better it rises. Where there is a budget the price is not lower than the one
     that keeps to it, which rises with each look and falls with each frame without.
     """
 
-    quality: float = 0.97
+    quality: float = USUAL
     budget: float | None = None
     pace: Pace | None = None
     account: Account = field(default_factory=Account)
@@ -67,12 +71,18 @@ class Policy:
         """What a look must save now."""
         allowed = max(1e-3, 1 - self.quality)
         mean = allowed if self._mean is None else max(1e-4, self._mean)
-        by_quality = min(DEAREST, max(CHEAPEST, QUALITY_PRICE * (allowed / mean) ** 2))
+        least = CHEAPEST * min(1.0, (1 - self.quality) / (1 - USUAL)) ** 4
+        by_quality = min(DEAREST, max(least, QUALITY_PRICE * (allowed / mean) ** 2))
         return by_quality if self._limit() is None else max(by_quality, exp(self._log_price))
 
     def wants_look(self, share: float) -> bool:
         """Whether the network is to see a frame that carrying is expected to get wrong to this share."""
         return self.account.saving(share) > self.price()
+
+    def wants_more(self, share: float, useless: float) -> bool:
+        """Whether a frame that is expected to be wrong to this share may be looked at for its own sake alone: above the
+        share `useless`, or above less of it where the price is lower than CHEAPEST."""
+        return share > useless * min(1.0, self.price() / CHEAPEST)
 
     def looked(self) -> None:
         """The network sees this frame."""

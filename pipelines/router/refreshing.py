@@ -108,7 +108,7 @@ class Router(Refresh[P]):
         if news > CUT:  # what a fit on video with few cuts cannot know
             share = max(share, news / 2)
         likely = min(1.0, share * self._seen / self._foreseen)
-        if (leads_on(frame) or likely > USELESS) and self.policy.wants_look(likely):
+        if (leads_on(frame) or self.policy.wants_more(likely, USELESS)) and self.policy.wants_look(likely):
             self._guess = Guess(index_in_stream(frame), way.carried(look.labels), share)
             return None
         self.policy.carried(likely)

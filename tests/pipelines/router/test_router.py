@@ -51,6 +51,38 @@ def test_a_cut_wakes_the_network_and_a_still_scene_does_not(cut_clip: Path, runn
     assert min(each.expected_agreement or 0 for each in predictions) > 0.9
 
 
+def test_the_higher_the_quality_the_more_looks() -> None:
+    def looks_at(quality: float) -> int:
+        policy, since, count = Policy(quality), 0, 0
+        for _ in range(200):
+            since += 1
+            if count == 0 or policy.wants_look(0.01 * since):
+                policy.looked()
+                since, count = 0, count + 1
+            else:
+                policy.carried(0.01 * since)
+        return count
+
+    counts = [looks_at(quality) for quality in (0.9, 0.97, 0.98, 0.99, 0.999)]
+    assert counts == sorted(set(counts))
+    assert counts[-1] > 100
+
+
+def test_b_frames_are_looked_at_where_the_quality_cannot_be_had_without(
+    make_clip: Any, scene: Any, tmp_path: Path, runner: Any
+) -> None:
+    options = {"crf": "35", "x264-params": "bframes=3:b-adapt=0:b-pyramid=0:scenecut=0"}
+    clip = make_clip(tmp_path / "b.mp4", scene(2, 17, 5), gop=250, options=options)
+    types = {}
+    for quality in (0.97, 0.9999):
+        wary = Predictor(np.zeros(len(CELL_FEATURES), np.float32), offset=-2.0)
+        with open_video(clip, references=True) as video:
+            found = list(routed_pipeline(runner, MODES["auto"].parse({}), wary, Policy(quality)).run(video))
+        types[quality] = {each.pict_type for each in found if each.from_network}
+    assert "B" not in types[0.97]
+    assert "B" in types[0.9999]
+
+
 def test_what_the_network_said_where_it_looked_again_counts(cut_clip: Path, runner: Any) -> None:
     """Where more was wrong than a predictor says, the router expects more from then on."""
     low = Predictor(np.zeros(len(CELL_FEATURES), np.float32), offset=-3.0)
