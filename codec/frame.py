@@ -139,6 +139,19 @@ class Frame:
             return self.load_luma()
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
 
+    def shrunk_luma(self, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        """The luma at a smaller size, (h, w) uint8, each value the mean of what it covers; kept for the size asked for
+        last."""
+        kept = self._shrunk
+        if size_hw not in kept:
+            kept.clear()
+            kept[size_hw] = np.asarray(cv2.resize(self.luma, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        return kept[size_hw]
+
+    @cached_property
+    def _shrunk(self) -> dict[tuple[int, int], NDArray[np.uint8]]:
+        return {}
+
     def planes(self, *, subsampled: bool) -> Planes | None:
         """The picture's planes of 8 bits, with a quarter of the chroma (4:2:0) or all of it (4:4:4).
 

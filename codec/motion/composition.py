@@ -12,7 +12,7 @@ from ...compiled import for_loops
 from .chain import SEGMENT, Grid, grid_positions
 from .field import BLOCK, LOOPS, MotionField
 from .following import GridPositions
-from .matching import TracedPicture
+from .matching import WAY_LOOPS, TracedPicture
 
 _CHUNK = 1 << 16  # positions followed at a time, so that what they touch stays in the cache
 _SHIFT = 5  # quarter pixels -> cells of 8 pixels
@@ -52,6 +52,11 @@ class Ways:
         at = self._follow(start, after, target, checkpoints, slice(0, start.x.size))
         gone = after[-1].decode_index - target.decode_index if after else 0
         displacement = np.empty((*start.grid_hw, 2), np.float32)
+        loops = WAY_LOOPS.get() if at.dtype == np.int16 else None
+        if loops is not None:
+            lost = np.empty(start.grid_hw, np.bool_)
+            loops.arrive(at, start.x, start.y, gone, displacement.reshape(-1, 2), lost.reshape(-1))
+            return MotionField(displacement, lost, target.size_hw, start.cell)
         for axis, begin in enumerate((start.x, start.y)):
             np.multiply(at[:, axis] - begin, np.float32(0.25), out=displacement.reshape(-1, 2)[:, axis])
         is_lost = (at[:, 2] != gone) | (at[:, 3] != 0)
@@ -110,8 +115,14 @@ class Ways:
         """Where the positions in some `part` of a grid come to, (n, 4): x, y, by how many places in decoding order they
         went back from the last picture `after` a target, and how often they were lost."""
         gone = after[-1].decode_index - target.decode_index if after else 0
-        at = np.zeros((part.stop - part.start, 4), _kind(target.size_hw, gone))
-        at[:, 0], at[:, 1] = start.x[part], start.y[part]
+        kind = _kind(target.size_hw, gone)
+        loops = WAY_LOOPS.get() if kind is np.int16 else None
+        if loops is not None:
+            at = np.empty((part.stop - part.start, 4), kind)
+            loops.set_out(start.x[part], start.y[part], at)
+        else:
+            at = np.zeros((part.stop - part.start, 4), kind)
+            at[:, 0], at[:, 1] = start.x[part], start.y[part]
         for first in range(0, len(at) if after else 0, _CHUNK):
             _walk(at[first : first + _CHUNK], after, len(after), target, checkpoints)
         return at

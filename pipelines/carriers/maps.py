@@ -12,6 +12,7 @@ from ..labels import LOOPS, can_compile
 from ..motion import MOST_CHANNELS, warp_map
 from ..pipeline import Clock
 from ..runner import NetworkRunner
+from ..scores import probabilities
 from ..timing import image_of
 from .carrier import Carried, Carrier, Passenger, Seen
 from .key_network import KeyNetwork
@@ -40,7 +41,7 @@ class Probabilities(Carrier[Map]):
         with clock("network"):
             logits = self._network.logits(image)
         with clock("warp"):
-            return Seen(logits, _softmax(logits))
+            return Seen(logits, probabilities(logits))
 
     def carry(self, passengers: Sequence[Passenger[Map]], clock: Clock) -> list[Carried]:
         """See `Carrier`; scores are sampled with the labels, where they depend on them."""
@@ -100,9 +101,3 @@ def warped(values: Map, field: MotionField, stride: int, *, mix_lost: bool) -> M
     """A reference's map where `field`, on the same cells of `stride` pixels, says that each cell was."""
     moved = warp_map(values, field.displacement, stride)
     return mix_with_nearest(moved, field.unreferenced, 0.5) if mix_lost else moved
-
-
-def _softmax(logits: Map) -> Map:
-    powers = np.exp(logits - logits.max(2, keepdims=True))
-    probabilities: Map = powers / powers.sum(2, keepdims=True)
-    return probabilities

@@ -138,6 +138,6 @@ def _lost_in_texture(frame: Frame, field: MotionField) -> float:
     if np.count_nonzero(field.unreferenced) <= ABOVE * field.unreferenced.size:
         return 0.0
     rows, columns = field.unreferenced.shape
-    luma = cv2.resize(frame.luma, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
+    luma = frame.shrunk_luma((rows, columns)).astype(np.float32)
     variance = cv2.blur(luma * luma, (3, 3)) - np.square(cv2.blur(luma, (3, 3)))
     return float(np.mean(field.unreferenced & (variance > FLAT * FLAT)))

@@ -16,6 +16,7 @@ from ...codec import Frame, MotionField
 from ...compiled import Loops, for_loops
 from ..on_device import DeviceScores
 from ..pipeline import Scores, all_scores
+from ..scores import certainty
 
 LOOPS = Loops(f"{__package__}.loops")
 Cells = NDArray[np.float32]
@@ -95,8 +96,7 @@ class Sight:
     @classmethod
     def of(cls, frame: Frame, index: int, cells_hw: tuple[int, int], bytes_before: int) -> Sight:
         """That of a frame, whose index in its stream is `index`."""
-        small = cv2.resize(frame.luma, cells_hw[::-1], interpolation=cv2.INTER_AREA)
-        return cls(index, np.asarray(small, np.float32), frame.packet_bytes, bytes_before)
+        return cls(index, frame.shrunk_luma(cells_hw).astype(np.float32), frame.packet_bytes, bytes_before)
 
     @cached_property
     def texture(self) -> Cells:
@@ -123,21 +123,11 @@ class Look:
         if isinstance(logits, DeviceScores):
             labels, lead = logits.certainty(grid.step)
         else:
-            labels, lead = _certainty(np.asarray(grid.of_network(all_scores(logits)), np.float32))
+            labels, lead = certainty(np.asarray(grid.of_network(all_scores(logits)), np.float32))
         doubt = 1 - lead
         around = np.ones((3, 3), np.uint8)
         edge = (cv2.dilate(labels, around) != cv2.erode(labels, around)).astype(np.float32)
         return cls(sight, labels, doubt, np.stack([sight.luma, doubt, edge], 2))
-
-
-def _certainty(logits: NDArray[np.float32]) -> tuple[NDArray[np.uint8], Cells]:
-    """Of logits (h, w, classes): the best classes, and by how much their probabilities are above the second's."""
-    powers = np.exp(logits - logits.max(2, keepdims=True))
-    powers /= powers.sum(2, keepdims=True)
-    lead = np.ones(logits.shape[:2], np.float32)
-    if powers.shape[2] > 1:
-        lead = powers.max(2) - np.partition(powers, powers.shape[2] - 2, axis=2)[..., -2]
-    return logits.argmax(2).astype(np.uint8), lead
 
 
 @dataclass(frozen=True, eq=False)

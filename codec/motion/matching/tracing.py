@@ -17,7 +17,7 @@ from .holes import best_neighbours
 from .prediction import SAMPLES, SubpixelPlanes
 from .reference_matching import BlockGrid, Matches
 
-LOOPS = Loops(f"{__package__}.way_loops")
+WAY_LOOPS = Loops(f"{__package__}.way_loops")
 _LOST = np.float32(40)  # grey levels: what a cell counts whose way does not lead where those of the others do
 _FARTHEST = 32767  # pictures between a picture and its reference
 _SEVERAL = -2  # ends that ways may have
@@ -64,7 +64,7 @@ def trace(
     rows, cols = (-(-size // BLOCK) for size in size_hw)
     at_y, at_x = (_centre_cells(*what) for what in zip((rows, cols), size_hw, grid.origin_xy[::-1], strict=True))
     vectors = grid.blocks[:, at_y[:, None], at_x].reshape(2, -1)
-    loops = LOOPS.get()
+    loops = WAY_LOOPS.get()
     if loops is not None:
         return _traced(loops, frame, for_loops(vectors, np.int32), grid.quarters, matches, references, pictures)
     picture = np.where(vectors < 0, -1, matches.picture[vectors])

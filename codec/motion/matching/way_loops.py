@@ -295,3 +295,29 @@ def settle(
         vector = np.int64(vectors[best[k], k])
         v = np.uint64(vector if vector >= 0 else confidence.size - 1)
         sure[k] = np.uint8(0) if is_lost else np.uint8(np.int32(np.rint(np.float32(255) * confidence[v])))
+
+
+@compiled_loop("void(int32[::1], int32[::1], int16[:, ::1])")
+def set_out(x: NDArray[np.int32], y: NDArray[np.int32], at: NDArray[np.int16]) -> None:
+    """Have positions (n, 4) be where they start."""
+    for i in range(x.size):
+        k = np.uint64(i)
+        at[k, 0], at[k, 1], at[k, 2], at[k, 3] = np.int16(x[k]), np.int16(y[k]), np.int16(0), np.int16(0)
+
+
+@compiled_loop("void(int16[:, ::1], int32[::1], int32[::1], int64, float32[:, ::1], boolean[::1])")
+def arrive(
+    at: NDArray[np.int16],
+    x: NDArray[np.int32],
+    y: NDArray[np.int32],
+    gone: int,
+    displacement: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+) -> None:
+    """Write how far positions (n, 4) are from where they started, in pixels, and which were lost or have not `gone` as
+    far back as they were to."""
+    for i in range(x.size):
+        k = np.uint64(i)
+        displacement[k, 0] = np.float32(np.int32(at[k, 0]) - x[k]) * np.float32(0.25)
+        displacement[k, 1] = np.float32(np.int32(at[k, 1]) - y[k]) * np.float32(0.25)
+        lost[k] = at[k, 2] != gone or at[k, 3] != 0

@@ -62,3 +62,13 @@ def test_other_formats_come_as_8_bits(make: Any, pix_fmt: str) -> None:
 def test_without_pixels_there_is_no_luma(sliding_clip: Path) -> None:
     with open_video(sliding_clip, pixels=False) as video, pytest.raises(ValueError, match="pixels=True"):
         _ = next(video).luma
+
+
+def test_shrunk_luma_is_the_mean_of_what_it_covers(sliding_clip: Path) -> None:
+    with open_video(sliding_clip) as video:
+        frame = next(video)
+    means = frame.luma.reshape(36, 4, 44, 4).mean((1, 3))
+    small = frame.shrunk_luma((36, 44))
+    assert np.abs(small - means).max() <= 0.5
+    assert frame.shrunk_luma((36, 44)) is small
+    assert frame.shrunk_luma((18, 22)).shape == (18, 22)

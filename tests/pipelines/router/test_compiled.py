@@ -18,6 +18,7 @@ from gopseg.pipelines.motion import codec_sources, later
 from gopseg.pipelines.motion.later import joined, merged, spread, turned_round, ways_to_later
 from gopseg.pipelines.router import evidence
 from gopseg.pipelines.router.evidence import Look, RouterGrid, Sight, Way, cell_features, news_share
+from gopseg.pipelines.scores import softmax
 
 T = TypeVar("T")
 SIZES = st.sampled_from([(8, 8), (37, 61), (96, 128), (64, 2600)])
@@ -25,7 +26,7 @@ SIZES = st.sampled_from([(8, 8), (37, 61), (96, 128), (64, 2600)])
 
 @pytest.fixture(scope="module", autouse=True)
 def are_there() -> None:
-    if not (later.LOOPS.wait() and evidence.LOOPS.wait()):
+    if not (later.LOOPS.wait() and evidence.LOOPS.wait() and softmax.LOOPS.wait()):
         pytest.skip("numba is not installed (extra fast)")
 
 

@@ -14,7 +14,7 @@ from gopseg.compiled import Loops
 def each_way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Everything in a module that uses it twice: without compiled loops, and with them."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "now" and not (prediction.LOOPS.wait() and tracing.LOOPS.wait()):
+        if request.param == "now" and not (prediction.LOOPS.wait() and tracing.WAY_LOOPS.wait()):
             pytest.skip("numba is not installed (extra fast)")
         patch.setattr(Loops, "when", request.param)
         yield request.param

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="module", autouse=True)
 def are_there() -> None:
-    if not (prediction.LOOPS.wait() and tracing.LOOPS.wait()):
+    if not (prediction.LOOPS.wait() and tracing.WAY_LOOPS.wait()):
         pytest.skip("numba is not installed (extra fast)")
 
 

@@ -1,0 +1,2 @@
+from .softmax import certainty as certainty
+from .softmax import probabilities as probabilities
