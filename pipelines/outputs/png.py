@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR, _INDEXED = 0, 2, 3
 _UP, _MOST_MEMORY = 2, 9
+_room = threading.local()
 
 
 def _found_isal() -> Callable[[memoryview, int], bytes] | None:
@@ -36,7 +38,7 @@ def png_of(values: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) 
     """
     height, width = values.shape[:2]
     lines = values.reshape(height, -1)
-    rows = np.empty((height, lines.shape[1] + 1), np.uint8)
+    rows = _rows(height, lines.shape[1] + 1)
     rows[:, 0] = _UP
     rows[0, 1:] = lines[0]
     np.subtract(lines[1:], lines[:-1], out=rows[1:, 1:])
@@ -50,6 +52,14 @@ def png_of(values: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) 
             _chunk(b"IEND", b""),
         ]
     )
+
+
+def _rows(height: int, size: int) -> NDArray[np.uint8]:
+    """Room for what is packed, the same each time: fresh pages cost more than filling them."""
+    rows: NDArray[np.uint8] | None = getattr(_room, "rows", None)
+    if rows is None or rows.shape != (height, size):
+        rows = _room.rows = np.empty((height, size), np.uint8)
+    return rows
 
 
 def _packed(rows: NDArray[np.uint8]) -> bytes:

@@ -77,7 +77,7 @@ class StreamStats:
     def add(self, stage: str, milliseconds: float) -> None:
         """One frame's time in one stage."""
         with self._lock:
-            self._stages.setdefault(stage, _Stage()).add(milliseconds)
+            self._stage(stage).add(milliseconds)
 
     def count(self, prediction: Prediction) -> None:
         """Note a predicted frame: its type, its source, and its stages' times."""
@@ -111,7 +111,12 @@ class StreamStats:
         self._by_network.extend(state["by_network"])
         self._expected.extend(state["expected"])
         for name, (count, total, sample) in state["stages"].items():
-            self._stages.setdefault(name, _Stage()).merge(count, total, list(sample))
+            self._stage(name).merge(count, total, list(sample))
+
+    def _stage(self, name: str) -> _Stage:
+        if name not in self._stages:
+            self._stages[name] = _Stage()
+        return self._stages[name]
 
     def report(self, wall_seconds: float) -> dict[str, Any]:
         """Figures for a JSON file; `fps` is frames over the whole time, reading and writing included."""

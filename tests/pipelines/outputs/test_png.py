@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -57,3 +58,11 @@ def test_colours_are_read_as_written(size_hw: tuple[int, int]) -> None:
     read = Image.open(io.BytesIO(png_of(image)))
     assert read.mode == "RGB"
     assert np.array_equal(np.asarray(read), image)
+
+
+def test_several_threads_at_once() -> None:
+    pictures = [np.full((40 + number % 3, 60), number, np.uint8) for number in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(png_of, pictures))
+    for picture, file in zip(pictures, files, strict=True):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(file))), picture)
