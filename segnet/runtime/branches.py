@@ -45,15 +45,17 @@ class AlteredFrames(nn.Module):
 
 
 class CarriedMaps(nn.Module):
-    """What AR-Seg's fusion keeps of a keyframe: from its picture, features and logits."""
+    """What AR-Seg's fusion makes of a keyframe, from its picture, features and logits: of all that it carries, those
+    with the numbers `made`."""
 
-    def __init__(self, branch: AlteringResolution) -> None:
+    def __init__(self, branch: AlteringResolution, made: tuple[int, ...]) -> None:
         super().__init__()
-        self.branch = branch
+        self.branch, self.made = branch, made
 
     def forward(self, images: Tensor, p: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
         """See `Fusion.carry`."""
-        return self.branch.fusion.carry(self.branch.low, images, p, logits)
+        carried = self.branch.fusion.carry(self.branch.low, images, p, logits)
+        return tuple(carried[i] for i in self.made)
 
 
 class HeadSteps(nn.Module):
@@ -91,8 +93,12 @@ class BranchGraph:
 
 def branch_graphs(branch: AlteringResolution, sizes: tuple[Size, ...]) -> list[BranchGraph]:
     """The graph of frames between keyframes and, where the fusion makes more of a keyframe than its features or logits,
-    "keyframe", which makes what is carried."""
-    carrying, is_ours = CarriedMaps(branch), isinstance(branch.fusion, EvidenceFusion)
+    "keyframe", which makes what is carried.
+
+    What is carried as it is, such as the logits, is no output of that graph: OpenVINO 2026.4 does not copy an input
+    that is an output where sizes are free.
+    """
+    is_ours = isinstance(branch.fusion, EvidenceFusion)
     graphs = []
 
     def keyframe(size_hw: Size) -> dict[str, Tensor]:
@@ -100,9 +106,12 @@ def branch_graphs(branch: AlteringResolution, sizes: tuple[Size, ...]) -> list[B
         p = noise(2, branch.low.feature_channels, *grid)
         return {PICTURES: noise(2, 3, *size_hw), "features": p, LOGITS: noise(2, len(branch.low.classes), *grid)}
 
-    def frames(size_hw: Size) -> dict[str, Tensor]:
+    def kept_of(given: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            carried = carrying(*keyframe(size_hw).values())
+            return branch.fusion.carry(branch.low, *given.values())
+
+    def frames(size_hw: Size) -> dict[str, Tensor]:
+        carried = kept_of(keyframe(size_hw))
         grid = branch.low.grid(size_hw)
         return {
             "small": noise(2, 3, *branch.low.low_size(size_hw)),
@@ -121,24 +130,29 @@ def branch_graphs(branch: AlteringResolution, sizes: tuple[Size, ...]) -> list[B
         "distance": "frames since the keyframe, float32 (N,)",
     }
     example = frames(EXAMPLE_HW)
-    kept = "of the graph 'keyframe'" if is_ours else "of the keyframe network"
     about = {name: text for name, text in about.items() if name in example}
-    about |= {name: f"{kept}, not warped" for name in example if name.startswith("carried")}
+    given, made = keyframe(EXAMPLE_HW), []
+    for i, each in enumerate(kept_of(given)):
+        known = [name for name, value in given.items() if value is each]
+        if not known:
+            made.append(i)
+        about[f"carried{i}"] = (
+            f"{known[0]} of the keyframe, not warped" if known else "of the graph 'keyframe', not warped"
+        )
     fixed = {"displacement": (3,), "unreferenced": (), "distance": ()}
     graphs.append(
         BranchGraph(
             "", Graph(AlteredFrames(branch), example, (LOGITS,), fixed), about, {size: frames(size) for size in sizes}
         )
     )
-    if is_ours:
-        names = tuple(name for name in example if name.startswith("carried"))
+    if made:
         about = {
             PICTURES: "the keyframe's",
             "features": "the keyframe network's features",
             LOGITS: "the keyframe network's logits",
         }
-        made = Graph(carrying, keyframe(EXAMPLE_HW), names, {})
-        graphs.append(BranchGraph("keyframe", made, about, {size: keyframe(size) for size in sizes}))
+        carrying = Graph(CarriedMaps(branch, tuple(made)), given, tuple(f"carried{i}" for i in made), {})
+        graphs.append(BranchGraph("keyframe", carrying, about, {size: keyframe(size) for size in sizes}))
     return graphs
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -18,20 +19,22 @@ from ...errors import ModelError
 from ..graphs import CLASSIFIED, FEATURES, LOGITS, PICTURES, Graph, as_exported
 from .engine import Array, Engine, GraphEngine, first_line
 
+T = TypeVar("T")
+
 
 def convert_to_onnx(graph: Graph, what: str) -> onnx.ModelProto:
     """A graph for ONNX, with its names; ModelError, which names `what`, where that fails.
 
     Takes half a minute or more: torch.export reasons about every size.
     """
-    free = tuple(dict.fromkeys(graph.free_axes(name), torch.export.Dim.DYNAMIC) for name in graph.inputs)
+    free = [dict.fromkeys(graph.free_axes(name), torch.export.Dim.DYNAMIC) for name in graph.inputs]
     try:
         with as_exported(graph.module):
             program = torch.onnx.export(
                 graph.module,
                 tuple(graph.inputs.values()),
                 dynamo=True,
-                dynamic_shapes=free,
+                dynamic_shapes=_as_arguments(graph.module, free),
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
                 verbose=False,
@@ -42,6 +45,13 @@ def convert_to_onnx(graph: Graph, what: str) -> onnx.ModelProto:
         ) from error
     assert program is not None
     return program.model_proto
+
+
+def _as_arguments(module: torch.nn.Module, values: Sequence[T]) -> tuple[T | tuple[T, ...], ...]:
+    """What is said of each argument of a module, as torch.export takes it: those that go into *args together."""
+    kinds = [parameter.kind for parameter in inspect.signature(module.forward).parameters.values()]
+    single = len(kinds) - (inspect.Parameter.VAR_POSITIONAL in kinds)
+    return (*values[:single], *([tuple(values[single:])] if single < len(kinds) else []))
 
 
 class OnnxEngine(Engine):

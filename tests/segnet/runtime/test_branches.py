@@ -38,6 +38,29 @@ def card(classes, mean, std):
     return ExportCard(interface=interface, source="x", weights_sha256="0" * 64, format="openvino", precision="fp32")
 
 
+def sources_of_outputs(file):
+    """The kinds of the nodes that make a graph's outputs."""
+    import openvino
+
+    model = openvino.Core().read_model(file)
+    return [each.get_node().input_value(0).get_node().get_type_name() for each in model.outputs]
+
+
+def test_what_is_said_of_an_argument_of_many_goes_together():
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    from gopseg.segnet.runtime.engines.onnx_engine import _as_arguments
+
+    class Plain(torch.nn.Module):
+        def forward(self, a, b): ...
+
+    class Open(torch.nn.Module):
+        def forward(self, a, *rest): ...
+
+    assert _as_arguments(Plain(), [1, 2]) == (1, 2)
+    assert _as_arguments(Open(), [1, 2, 3]) == (1, (2, 3))
+    assert _as_arguments(Open(), [1]) == (1, ())
+
+
 @pytest.mark.parametrize("fusion", ["evidence", "creff"])
 def test_an_ar_branch_is_exported_with_its_fusion(fusion, network, tmp_path):
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
@@ -57,6 +80,12 @@ def test_an_ar_branch_is_exported_with_its_fusion(fusion, network, tmp_path):
         assert json.loads(path.with_suffix(".json").read_text())["kind"] == "exported branch"
     told = {"unreferenced", "distance", "carried1", "carried2"} if fusion == "evidence" else set()
     assert set(written[file].inputs) == {"small", "displacement", "carried0"} | told
+    whose = {"evidence": "logits of the keyframe", "creff": "features of the keyframe"}[fusion]
+    assert written[file].inputs["carried0"].startswith(whose)
+    for path in written:
+        assert "Parameter" not in sources_of_outputs(path), (
+            "no output that is an input, which OpenVINO does not copy where sizes are free"
+        )
     with pytest.raises(ModelError, match="part of an exported branch"):
         load_network(file)
 
