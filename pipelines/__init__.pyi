@@ -1,3 +1,4 @@
+from .carriers import AlteringRunner as AlteringRunner
 from .clip import FixedReferences as FixedReferences
 from .clip import Moment as Moment
 from .errors import StreamError as StreamError
@@ -6,9 +7,11 @@ from .keyframe_pipeline import KeyframePipeline as KeyframePipeline
 from .labels import upsample_labels as upsample_labels
 from .modes import AUTO as AUTO
 from .modes import MODES as MODES
+from .modes import AlteringBranch as AlteringBranch
 from .modes import AnyMode as AnyMode
 from .modes import BranchWeights as BranchWeights
 from .modes import CodecReads as CodecReads
+from .modes import HeadModel as HeadModel
 from .modes import Mode as Mode
 from .modes import Options as Options
 from .modes import branch_files as branch_files

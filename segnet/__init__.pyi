@@ -95,6 +95,7 @@ from .runtime import CHECKED_HW as CHECKED_HW
 from .runtime import INPUT as INPUT
 from .runtime import RUNTIMES as RUNTIMES
 from .runtime import ExportCard as ExportCard
+from .runtime import Graph as Graph
 from .runtime import Interface as Interface
 from .runtime import Runtime as Runtime
 from .runtime import RuntimeFrames as RuntimeFrames
@@ -108,14 +109,17 @@ from .runtime import choose_runtime as choose_runtime
 from .runtime import default_runtime as default_runtime
 from .runtime import export_branches as export_branches
 from .runtime import export_network as export_network
+from .runtime import frame_inputs as frame_inputs
 from .runtime import fuses_well as fuses_well
 from .runtime import head_graph as head_graph
 from .runtime import in_torch as in_torch
+from .runtime import int8_file as int8_file
 from .runtime import is_exported as is_exported
 from .runtime import on_runtime as on_runtime
 from .runtime import placed as placed
 from .runtime import quantised_beside as quantised_beside
 from .runtime import quantised_graph as quantised_graph
+from .runtime import step_inputs as step_inputs
 from .runtime import torch_network_of as torch_network_of
 from .shipped import DEFAULT_MODEL as DEFAULT_MODEL
 from .shipped import find_weights as find_weights

@@ -27,7 +27,7 @@ def warp_features(
     and zero motion fades the borders. ValueError if the grids differ.
     """
     size_hw = tuple(features.shape[-2:])
-    if displacement.shape != (features.shape[0], *size_hw, 2):
+    if not is_exporting() and displacement.shape != (features.shape[0], *size_hw, 2):
         raise ValueError(f"a displacement {tuple(displacement.shape)} does not fit features {tuple(features.shape)}")
     height, width = size_hw
     rows, columns = (torch.arange(size, device=displacement.device) for size in size_hw)

@@ -1,3 +1,5 @@
+from .building import AlteringBranch as AlteringBranch
+from .building import HeadModel as HeadModel
 from .building import branch_files as branch_files
 from .building import routed_pipeline as routed_pipeline
 from .mode import AnyMode as AnyMode

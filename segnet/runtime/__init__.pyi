@@ -1,6 +1,8 @@
 from .between import RuntimeFrames as RuntimeFrames
 from .between import RuntimeSteps as RuntimeSteps
+from .between import frame_inputs as frame_inputs
 from .between import fuses_well as fuses_well
+from .between import step_inputs as step_inputs
 from .branches import branch_graphs as branch_graphs
 from .branches import head_graph as head_graph
 from .exported import BRANCH as BRANCH
@@ -13,6 +15,7 @@ from .exporting import FORMATS as FORMATS
 from .exporting import export_branches as export_branches
 from .exporting import export_network as export_network
 from .graphs import CHECKED_HW as CHECKED_HW
+from .graphs import Graph as Graph
 from .names import RUNTIMES as RUNTIMES
 from .names import Runtime as Runtime
 from .names import choose_runtime as choose_runtime

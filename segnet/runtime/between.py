@@ -46,25 +46,35 @@ class RuntimeFrames:
         if runs_in_torch():
             each = tuple(x.expand(len(small), -1, -1, -1) for x in carried)
             return self.branch.fuse(small, low.network.features(small), each, motion, picture_hw)
-        cells = carried[0].shape[-2:]
-        down, across = (
-            count * low.feature_stride / side
-            for count, side in zip(cells, self.branch.spanned(carried, picture_hw), strict=True)
-        )
-        displacement = motion.displacement  # the graph takes the picture for whole cells
-        if (down, across) != (1, 1):
-            displacement = displacement * displacement.new_tensor([down if self.branch.compat else across, down])
-        frames = []
-        for i in range(len(small)):
-            own = {
-                "small": small[i : i + 1],
-                "displacement": displacement[i : i + 1],
-                "unreferenced": motion.unreferenced[i : i + 1],
-                "distance": motion.distance[i : i + 1],
-                **{f"carried{j}": each for j, each in enumerate(carried)},
-            }
-            frames.append(run(self._engine, {name: own[name] for name in self._inputs})[0])
+        given = frame_inputs(self.branch, small, carried, motion, picture_hw)
+        given = {name: given[name] for name in self._inputs}
+        frames = [
+            run(self._engine, {name: x[i : i + 1] if len(x) > 1 else x for name, x in given.items()})[0]
+            for i in range(len(small))
+        ]
         return torch.cat(frames)
+
+
+def frame_inputs(
+    branch: AlteringResolution, small: Tensor, carried: Carried, motion: Motion, picture_hw: tuple[int, int]
+) -> dict[str, Tensor]:
+    """What the graph of frames between keyframes is given for `AlteringResolution.fuse`, by name; not all fusions use
+    all of it."""
+    stride = branch.low.feature_stride
+    down, across = (
+        cells * stride / side
+        for cells, side in zip(carried[0].shape[-2:], branch.spanned(carried, picture_hw), strict=True)
+    )
+    displacement = motion.displacement
+    if (down, across) != (1, 1):  # the graph takes the picture for whole cells
+        displacement = displacement * displacement.new_tensor([down if branch.compat else across, down])
+    return {
+        "small": small,
+        "displacement": displacement,
+        "unreferenced": motion.unreferenced,
+        "distance": motion.distance,
+        **{f"carried{i}": each for i, each in enumerate(carried)},
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +120,9 @@ class RuntimeSteps:
                 scores, frame, reference=reference, displacement=displacement, validity=validity, nearest=nearest
             )
             return RuntimeStep(made.scores, made.validity)
-        if nearest is None:
-            rows, columns = scores.shape[-2:]
-            nearest = torch.arange(rows * columns).view(1, rows, columns)
         names, engine = self._engine(knows_validity=validity is not None)
-        given = {
-            "scores": scores,
-            "displacement": displacement,
-            "frame": frame.reduced,
-            "nearest": nearest,
-            "validity": validity,
-            "reference": reference.reduced,
-        }
-        found = run(engine, {name: value for name in names if (value := given[name]) is not None})
+        given = step_inputs(scores, frame, reference, displacement, validity, nearest)
+        found = run(engine, {name: given[name] for name in names})
         return RuntimeStep(found[0], found[1] if len(found) > 1 else validity)
 
     def _engine(self, *, knows_validity: bool) -> tuple[tuple[str, ...], GraphEngine]:
@@ -134,6 +134,28 @@ class RuntimeSteps:
             engine = engine_of(graph, weights, self.runtime, precision, settings=self.model.settings.to_json())
             self._engines[knows_validity] = tuple(graph.graph.inputs), engine
         return self._engines[knows_validity]
+
+
+def step_inputs(
+    scores: Tensor,
+    frame: PropagationFrame,
+    reference: PropagationFrame,
+    displacement: Tensor,
+    validity: Tensor | None,
+    nearest: Tensor | None,
+) -> dict[str, Tensor]:
+    """What the graph of a head's step is given for `PropagationModel.step` of one frame, by name."""
+    if nearest is None:
+        rows, columns = scores.shape[-2:]
+        nearest = torch.arange(rows * columns).view(1, rows, columns)
+    return {
+        "scores": scores,
+        "displacement": displacement,
+        "frame": frame.reduced,
+        "nearest": nearest,
+        "reference": reference.reduced,
+        **({} if validity is None else {"validity": validity}),
+    }
 
 
 def fuses_well(branch: AlteringResolution) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -31,7 +32,7 @@ CHECKED_HW = ((131, 165), (90, 203))
 TOLERANCE = 1e-3
 """The largest difference from torch, as a share of the largest value where that is above 1."""
 
-Run = Callable[[Mapping[str, Array]], Sequence[Array]]
+Run = Callable[[Mapping[str, NDArray[Any]]], Sequence[Array]]
 
 
 @dataclass(frozen=True, eq=False)

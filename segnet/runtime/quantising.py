@@ -1,11 +1,12 @@
-"""Quantising graphs for OpenVINO by NNCF: 8-bit weights and activations, their ranges found on pictures."""
+"""Quantising graphs for OpenVINO by NNCF: 8-bit weights and activations, their ranges found on examples."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import nncf
 import numpy as np
@@ -13,9 +14,11 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from .engines import core, first_line, logits_alone
+from .engines import core, first_line, logits_alone, named_tensors
+from .graphs import FEATURES
 
-Pictures = Sequence[NDArray[np.float32]]
+Examples = Sequence[Mapping[str, NDArray[Any]]]
+"""Inputs of a graph by their names."""
 
 PRESET = nncf.QuantizationPreset.MIXED
 """Symmetric weights, asymmetric activations."""
@@ -28,7 +31,7 @@ OVERFLOW_FIX = nncf.OverflowFix.ENABLE
 """Weights use 7 of their 8 bits: on CPUs without VNNI (AVX2) sums of two products would overflow 16 bits."""
 
 TRIED, TRIED_ALONE = 16, 3
-"""Pictures whose ranges a trial takes, and those on which its layers are tried one by one."""
+"""Examples whose ranges a trial takes, and those on which its layers are tried one by one."""
 
 SENSITIVE = 10.0
 """Layers that alone change the logits by more than so many times what the layer in the middle does stay in fp32."""
@@ -45,16 +48,16 @@ class Quantised:
     sensitive: dict[str, float]
 
 
-def quantise(model: ov.Model, pictures: Pictures) -> Quantised:
-    """A network's graph with int8 convolutions, calibrated on normalised RGB pictures (1, 3, H, W) of any sizes.
+def quantise(model: ov.Model, examples: Examples) -> Quantised:
+    """A graph with int8 convolutions, calibrated on examples of its inputs, of any sizes. Its first output counts.
 
     NNCF's post-training quantisation, twice: first of all layers, of which each is then tried alone, and again without
     those that are SENSITIVE. In SwiftNet-Lite0 these are the first ones: their few weights, rounded to 7 bits, shift
     whole areas by their brightness. What is KEPT stays in fp32, as do products of matrices that only serve pooling.
     There is no correction of biases: on other pictures than those of the calibration it gains nothing.
 
-    The only output is the logits: with the features as a second one, OpenVINO 2026.4 computes wrong logits on AVX2.
-    ModelError where it fails.
+    A network's only output is the logits: with the features as a second one, OpenVINO 2026.4 computes wrong logits on
+    AVX2. ModelError where it fails.
     """
     logging.getLogger("nncf").setLevel(logging.ERROR)
     kept = [
@@ -63,31 +66,31 @@ def quantise(model: ov.Model, pictures: Pictures) -> Quantised:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trial = logits_alone(_quantised(model.clone(), spread(pictures, TRIED), kept, compressed=False))
-            costs = layer_costs(trial, spread(pictures, TRIED_ALONE))
+            trial = _counted(_quantised(model.clone(), spread(examples, TRIED), kept, compressed=False))
+            costs = layer_costs(trial, spread(examples, TRIED_ALONE))
             most = SENSITIVE * float(np.median(list(costs.values())))
             sensitive = {name: cost for name, cost in costs.items() if cost > most}
-            made = _quantised(model.clone(), pictures, [*kept, *sensitive], compressed=True)
+            made = _quantised(model.clone(), examples, [*kept, *sensitive], compressed=True)
     except Exception as error:
         raise ModelError(f"the network cannot be quantised: {first_line(error)}") from error
-    return Quantised(logits_alone(made), sensitive)
+    return Quantised(_counted(made), sensitive)
 
 
-def spread(pictures: Pictures, most: int) -> Pictures:
-    """Up to so many of some pictures, spread over them evenly."""
-    places = np.linspace(0, len(pictures) - 1, min(most, len(pictures)))
-    return [pictures[place] for place in places.round().astype(int)]
+def spread(examples: Examples, most: int) -> Examples:
+    """Up to so many of some examples, spread over them evenly."""
+    places = np.linspace(0, len(examples) - 1, min(most, len(examples)))
+    return [examples[place] for place in places.round().astype(int)]
 
 
-def layer_costs(quantised: ov.Model, pictures: Pictures) -> dict[str, float]:
+def layer_costs(quantised: ov.Model, examples: Examples) -> dict[str, float]:
     """How much each quantised convolution of a graph changes the logits by itself, as a share of their variance, by its
     name; the weights must still be in fp32."""
     layers = [node.get_friendly_name() for node in quantised.get_ordered_ops() if node.get_type_name() in CONVOLUTIONS]
-    expected = _logits(only(quantised, ()), pictures)
+    expected = _logits(only(quantised, ()), examples)
     variance = float(np.mean([logits.var(axis=(2, 3)).mean() for logits in expected]))
     costs = {}
     for layer in layers:
-        found = _logits(only(quantised, (layer,)), pictures)
+        found = _logits(only(quantised, (layer,)), examples)
         error = np.mean([((one - other) ** 2).mean() for one, other in zip(found, expected, strict=True)])
         costs[layer] = float(error) / variance
     return costs
@@ -114,18 +117,18 @@ def _leads_to(node: ov.Node, names: set[str]) -> bool:
     return any(target.get_node().get_friendly_name() in names for target in node.output(0).get_target_inputs())
 
 
-def _logits(model: ov.Model, pictures: Pictures) -> list[NDArray[np.float32]]:
+def _logits(model: ov.Model, examples: Examples) -> list[NDArray[np.float32]]:
     compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return [np.array(compiled(picture)[0]) for picture in pictures]
+    return [np.array(compiled(dict(example))[0]) for example in examples]
 
 
-def _quantised(model: ov.Model, pictures: Pictures, kept: Sequence[str], *, compressed: bool) -> ov.Model:
+def _quantised(model: ov.Model, examples: Examples, kept: Sequence[str], *, compressed: bool) -> ov.Model:
     """A graph quantised but for what is `kept`; unless `compressed`, its weights are rounded when it runs."""
     made: ov.Model = nncf.quantize(
         model,
-        nncf.Dataset(pictures),
+        nncf.Dataset(list(examples)),
         preset=PRESET,
-        subset_size=len(pictures),
+        subset_size=len(examples),
         ignored_scope=nncf.IgnoredScope(names=list(kept), validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             overflow_fix=OVERFLOW_FIX,
@@ -134,6 +137,11 @@ def _quantised(model: ov.Model, pictures: Pictures, kept: Sequence[str], *, comp
         ),
     )
     return made
+
+
+def _counted(model: ov.Model) -> ov.Model:
+    """A network's graph with nothing but its logits, any other as it is."""
+    return logits_alone(model) if FEATURES in named_tensors(model) else model
 
 
 def _pools(node: ov.Node) -> bool:

@@ -36,6 +36,50 @@ def evaluate(*, output: Path | None, **options: Any) -> None:
             write_html(output / "report.html", records, settings, shown, request.dataset.palette)
 
 
+def mean_iou(
+    *,
+    dataset: str,
+    root: Path,
+    model: str,
+    mode: str | None,
+    options: Mapping[str, Any],
+    gop: int,
+    bitrate_bps: int,
+    precision: Any,
+    runtime: Any,
+) -> float:
+    """mIoU on a data set's `val`, 0 to 1: of a mode with its options on the encoded sequences, the mean over distances;
+    of the network on stills where `mode` is None. Also printed. Raises as `evaluate`."""
+    request = open_request(
+        dataset=dataset,
+        root=root,
+        split="val",
+        frames=None,
+        limit=None,
+        model=model,
+        modes=mode or "frame",
+        lr_scales=None,
+        sweep=tuple(f"{name}={value}" for name, value in options.items()),
+        gop=str(gop),
+        bitrate=(bitrate_bps,),
+        fps=None,
+        consistency="none",
+        by_interval=False,
+        stills=mode is None,
+        flip=False,
+        scales="1",
+        device="cpu",
+        precision=precision,
+        runtime=runtime,
+    )
+    runners = request.load_runners()
+    if request.stills:
+        records, _, _ = evaluate_stills(request, runners[request.model])
+    else:
+        records, _, _ = evaluate_distances(request, runners)
+    return float(records[0]["miou_mean"])
+
+
 Outcome = tuple[list[dict[str, Any]], dict[str, Any], Gallery | None]
 
 

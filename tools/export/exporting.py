@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import nn
 
-from ...data import Augmentation, Sample, list_images, random_view, read_image
 from ...errors import InputError
 from ...segnet import (
     BRANCH,
@@ -22,7 +21,6 @@ from ...segnet import (
     AdaptedNetwork,
     ExportCard,
     Interface,
-    SegmentationNetwork,
     adapter_of,
     branch_graphs,
     can_convert,
@@ -30,6 +28,7 @@ from ...segnet import (
     export_network,
     find_weights,
     head_graph,
+    int8_file,
     load_ar,
     load_lr,
     load_network,
@@ -39,54 +38,94 @@ from ...segnet import (
     shipped_weights,
 )
 from ..provenance import command_line, sha256, weights_sha256
+from .calibrating import Inputs, of_branch, of_head, on_pictures
+from .measuring import Measured, write_measured
 
 M = TypeVar("M", bound=nn.Module)
 
-VIEWS = Augmentation(crop_hw=(0, 0), focus=0.0, mix=0.0, codec=0.5, light=0.6)
-"""What makes calibration pictures more varied than one dataset's."""
+
+MeasuredOn = tuple[str, Path | None, Path | None]
+"""A data set's name and root, and a folder of videos."""
 
 
-def export(model: str, format_: str, output: Path, calibrate: Path | None, pictures: int, *, overwrite: bool) -> None:
+def export(
+    model: str,
+    format_: str,
+    output: Path,
+    calibrate: Path | None,
+    pictures: int,
+    measured_on: MeasuredOn | None,
+    *,
+    overwrite: bool,
+) -> None:
     """Do what the command's options ask for; InputError or ModelError where it cannot be."""
     kind = kind_of(model)
+    what = None if measured_on is None else measured(model, kind, output)
     if kind is not None:
-        if calibrate is not None:
-            raise InputError(f"'{model}' is no keyframe network, and only these are quantised; leave out --int8")
-        export_belonging(model, kind, format_, output, overwrite=overwrite)
-        return
+        export_belonging(model, kind, format_, output, calibrate, pictures, overwrite=overwrite)
+    else:
+        export_alone(model, format_, output, calibrate, pictures, overwrite=overwrite)
+    if what is not None and measured_on is not None:
+        click.echo(json.dumps(write_measured(output, what, *measured_on), indent=2))
+
+
+def measured(model: str, kind: str | None, output: Path) -> Measured:
+    """What is to be measured of an int8 graph; InputError where it will not lie where --precision int8 finds it."""
+    weights = find_weights(model)
+    if output.resolve() != int8_file(weights).resolve():
+        raise InputError(f"--root and --clips measure what --precision int8 finds; write to -o {int8_file(weights)}")
+    if kind is None:
+        return Measured(weights, "frame", {})
+    hr = hr_weights(weights)
+    if not int8_file(hr).is_file():
+        raise InputError(f"'{hr.stem}' has no int8 graph, with which its branches run; make '{int8_file(hr)}' first")
+    if kind == "ar":
+        return Measured(hr, "ar", {"lr_scale": load_ar(model).low.scale})
+    return Measured(hr, "guided", {})
+
+
+def export_alone(
+    model: str, format_: str, output: Path, calibrate: Path | None, pictures: int, *, overwrite: bool
+) -> None:
+    """Export a keyframe network."""
     network = plain(load_network(model))
     if placed(network) is not None:
         raise InputError(f"'{model}' is an exported graph already; give the weights that it was made of")
     if not can_convert(network):
         raise InputError(f"'{model}' looks at several frames, which graphs of single pictures cannot; give another")
-    shown, record = ([], {}) if calibrate is None else calibration(network, calibrate, pictures)
+    shown, record = ([], {}) if calibrate is None else on_pictures(network, calibrate, pictures)
     card = card_of(Interface.of(network), network.weights_file, weights_sha256(network), model, format_, record)
     card = replace(card, adapter=adapter_of(network))
     if isinstance(network, AdaptedNetwork):
         card = replace(card, inputs={"images": f"as the card's adapter prepares them: {INPUT}"})
     card = export_network(network, output, format_, card, shown, overwrite=overwrite)
-    agreement = card.calibration.get("label_agreement_with_fp32")
-    more = (
-        "" if agreement is None else f", then quantised: {agreement:.2%} of the labels of {len(shown)} pictures agree"
-    )
-    report(output, model, card, more)
+    report(output, model, card)
 
 
-def export_belonging(model: str, kind: str, format_: str, output: Path, *, overwrite: bool) -> None:
+def export_belonging(
+    model: str, kind: str, format_: str, output: Path, calibrate: Path | None, pictures: int, *, overwrite: bool
+) -> None:
     """Export what belongs to a network: an LR or AR branch, or a propagation head."""
     weights = find_weights(model)
     digest = sha256(weights.read_bytes())
     if kind == "lr":
+        if calibrate is not None:
+            raise InputError(
+                f"'{model}' is an LR branch, and these are quantised with their fusion only; give AR weights"
+            )
         low = plain(load_lr(model))
-        interface = Interface.of(low)
-        card = card_of(interface, weights, digest, model, format_, {})
+        card = card_of(Interface.of(low), weights, digest, model, format_, {})
         scale = f"pictures at {low.scale:g} of their sides, in whole cells of {low.feature_stride} pixels; {INPUT}"
         card = replace(card, kind=BRANCH, inputs={"images": scale})
         report(output, model, export_network(low.network, output, format_, card, overwrite=overwrite))
         return
+    shown: list[Inputs] = []
+    record: dict[str, Any] = {}
     if kind == "ar":
         branch = plain(load_ar(model))
         interface, graphs = Interface.of(branch.low), branch_graphs(branch, CHECKED_HW)
+        if calibrate is not None:
+            shown, record = of_branch(branch, graphs[0].graph, load_network(hr_weights(weights)), calibrate, pictures)
     else:
         head = load_propagation(model)
         settings = head.settings
@@ -100,9 +139,20 @@ def export_belonging(model: str, kind: str, format_: str, output: Path, *, overw
             std=settings.std,
         )
         graphs = [head_graph(head, CHECKED_HW)]
-    card = card_of(interface, weights, digest, model, format_, {})
-    for file, own in export_branches(graphs, output, format_, card, overwrite=overwrite).items():
+        if calibrate is not None:
+            shown, record = of_head(head, graphs[0].graph, load_network(hr_weights(weights)), calibrate, pictures)
+    card = card_of(interface, weights, digest, model, format_, record)
+    for file, own in export_branches(graphs, output, format_, card, shown, overwrite=overwrite).items():
         report(file, model, own)
+
+
+def hr_weights(weights: Path) -> Path:
+    """The weights of the keyframe network that a branch or a head belongs to; InputError where they are not there."""
+    name = re.sub(r"-(ar[\d.]+|guided)$", "", weights.stem)
+    file = weights.with_name(f"{name}.safetensors")
+    if name == weights.stem or not file.is_file():
+        raise InputError(f"--int8: '{weights}' goes with its keyframe network, which must lie beside it: '{file}'")
+    return file
 
 
 def kind_of(model: str) -> str | None:
@@ -118,9 +168,11 @@ def plain(module: M) -> M:
     return module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
 
 
-def report(file: Path, model: str, card: ExportCard, more: str = "") -> None:
+def report(file: Path, model: str, card: ExportCard) -> None:
     """Say what was written."""
     largest = card.checked["largest_difference"]
+    agreement = card.calibration.get("label_agreement_with_fp32")
+    more = "" if agreement is None else f", then quantised: {agreement:.2%} of its labels in the calibration agree"
     click.echo(f"{file}: {model}, {card.precision}; differs from torch by at most {largest:.1e}{more}")
 
 
@@ -139,34 +191,3 @@ def card_of(
         calibration=record,
         command=command_line("export-segnet"),
     )
-
-
-def calibration(
-    network: SegmentationNetwork, folder: Path, most: int
-) -> tuple[list[NDArray[np.float32]], dict[str, Any]]:
-    """Up to `most` pictures of a folder, every other one as a random view, normalised (1, 3, H, W), and what the card
-    says of them."""
-    found = list_images(folder)
-    files = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))]
-    shown = []
-    for i, file in enumerate(files):
-        image = read_image(file)
-        normalised = network.normalise(torch.from_numpy(varied(image, i) if i % 2 else image)[None])
-        seen = network.prepare(normalised) if isinstance(network, AdaptedNetwork) else normalised
-        shown.append(seen.contiguous().numpy())
-    record = {
-        "method": "NNCF post-training quantisation, mixed preset; every other picture as a random view: scale, light, "
-        "colour, blur, noise, H.264",
-        "folder": folder.name,
-        "pictures": [file.name for file in files],
-        "pictures_sha256": sha256(b"".join(file.read_bytes() for file in files)),
-    }
-    return shown, record
-
-
-def varied(image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) as another camera, at another time of day, might have taken it, of the same size."""
-    height, width = image.shape[:2]
-    settings = replace(VIEWS, crop_hw=(height, width))
-    sample = Sample(str(seed), image, np.zeros((height, width), np.uint8))
-    return random_view(sample, settings, np.random.default_rng(seed)).image

@@ -12,6 +12,7 @@ from .openvino_engine import computes_bf16 as computes_bf16
 from .openvino_engine import convert_to_openvino as convert_to_openvino
 from .openvino_engine import core as core
 from .openvino_engine import logits_alone as logits_alone
+from .openvino_engine import named_tensors as named_tensors
 from .openvino_engine import read_openvino as read_openvino
 from .openvino_graph import OpenVinoGraph as OpenVinoGraph
 from .openvino_graph import split_at_warps as split_at_warps

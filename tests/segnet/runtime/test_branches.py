@@ -1,24 +1,32 @@
 """Branches with their fusion and propagation heads as graphs: torch's numbers at odd sizes, each input on the card."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gopseg.segnet import (
+    BRANCH,
     AlteringResolution,
     ExportCard,
     Interface,
     LowResolution,
     ModelError,
+    Motion,
     PropagationModel,
     PropagationSettings,
+    RuntimeFrames,
     branch_graphs,
     build_fusion,
     export_branches,
     head_graph,
+    int8_file,
     load_network,
     local_attention,
+    quantised_beside,
+    quantised_graph,
 )
 from gopseg.segnet.fusion.attention import shifted_attention
 
@@ -107,6 +115,40 @@ def test_a_heads_step_is_exported(published, tmp_path):
     (made,) = written.values()
     assert made.checked["largest_difference"] < 1e-3
     assert set(made.inputs) == {"scores", "displacement", "frame", "nearest"} | (set() if published else {"validity"})
+
+
+def test_a_quantised_branch_beside_its_weights_is_what_int8_runs(network, tmp_path, monkeypatch):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    pytest.importorskip("nncf", reason="the extra int8 is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    weights = tmp_path / "ar.safetensors"
+    weights.write_bytes(b"weights")
+    branch = AlteringResolution(LowResolution(network, 0.5), build_fusion("evidence", network)).eval()
+    monkeypatch.setattr(branch.low, "weights_file", weights)
+    graphs = branch_graphs(branch, SIZES)
+    examples = [{name: value[:1].numpy() for name, value in each.items()} for each in graphs[0].tried.values()]
+    own = card(network.classes, (70.0, 80.0, 90.0), (50.0, 51.0, 52.0))
+    own = replace(own, precision="int8", weights_sha256=hashlib.sha256(b"weights").hexdigest())
+    with pytest.raises(ModelError, match="'ar' has no quantised graph of its present weights"):
+        RuntimeFrames(branch, "openvino", "int8")
+    written = export_branches(graphs, int8_file(weights), "openvino", own, examples, overwrite=False)
+    assert list(written) == [tmp_path / "ar-int8.xml"]  # what is carried is made once a keyframe
+    assert 0.8 < written[tmp_path / "ar-int8.xml"].calibration["label_agreement_with_fp32"] <= 1
+    assert quantised_beside(weights, BRANCH) == tmp_path / "ar-int8.xml"
+    assert quantised_graph(branch.low) is None  # mode lr runs the network alone
+    given = {name: torch.from_numpy(value) for name, value in examples[0].items()}
+    motion = Motion(given["displacement"], given["unreferenced"], given["distance"])
+    carried = tuple(value for name, value in given.items() if name.startswith("carried"))
+    with torch.inference_mode():
+        found, expected = (
+            RuntimeFrames(branch, "openvino", precision).fuse(given["small"], carried, motion, SIZES[0])
+            for precision in ("int8", "fp32")
+        )
+    assert not torch.equal(found, expected)
+    assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.8
+    weights.write_bytes(b"others")
+    assert quantised_beside(weights, BRANCH) is None
 
 
 def test_attention_by_shifts_is_attention():

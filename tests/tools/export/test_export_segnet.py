@@ -2,12 +2,23 @@
 
 import json
 
+import av
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from gopseg.tools.export.main import main
+
+
+def write_clip(file, rng):
+    with av.open(str(file), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for _ in range(2):
+            picture = av.VideoFrame.from_ndarray(rng.integers(0, 256, (48, 64, 3), np.uint8), format="rgb24")
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
 
 
 def run(*arguments):
@@ -32,6 +43,7 @@ def model_file(tmp_path_factory):
         (("x", "--format", "onnx", "-o", "x.xml"), "must end in .onnx"),
         (("x", "--format", "openvino", "-o", "x.xml", "--int8"), "--int8 and --calibrate DIR go together"),
         (("x", "--format", "onnx", "-o", "x.onnx", "--int8"), "--int8 is for --format openvino"),
+        (("x", "--format", "openvino", "-o", "x.xml", "--root", "."), "--root and --clips measure what --int8 loses"),
         (("none.onnx", "--format", "openvino", "-o", "x.xml"), "does not exist"),
     ],
 )
@@ -61,10 +73,19 @@ def test_a_quantised_graph_beside_the_weights_is_found(model_file):
     for i in range(2):
         cv2.imwrite(str(pictures / f"{i}.png"), rng.integers(0, 256, (48, 64, 3), np.uint8))
     output = model_file.with_name("random-int8.xml")
-    result = run(model_file, "--format", "openvino", "--int8", "--calibrate", pictures, "-o", output)
+    quantised = (model_file, "--format", "openvino", "--int8", "--calibrate", pictures)
+    elsewhere = run(*quantised, "--clips", pictures, "-o", output.with_name("elsewhere.xml"))
+    assert "write to -o" in elsewhere.stderr
+    clips = model_file.parent / "clips"
+    clips.mkdir()
+    write_clip(clips / "noise.mp4", rng)
+    result = run(*quantised, "--clips", clips, "-o", output)
     assert result.exit_code == 0, result.output
-    assert "of the labels of 2 pictures agree" in result.stdout
+    assert "of its labels in the calibration agree" in result.stdout
     card = json.loads(output.with_suffix(".json").read_text())
+    measured = card["calibration"]["measured"]
+    assert 0.5 < measured["label_agreement_on_street_clips"]["noise"] < 1
+    assert 0.5 < measured["of_fp32_with_a_grey_level_of_noise"]["noise"] < 1
     assert card["calibration"]["pictures"] == ["0.png", "1.png"]
     assert card["precision"] == "int8"
     network = load_network(model_file)

@@ -1,0 +1,1 @@
+from .evaluating import mean_iou as mean_iou
