@@ -33,7 +33,10 @@ def warp_features(
     rows, columns = (torch.arange(size, device=displacement.device) for size in size_hw)
     at = displacement.float() + torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
     x, y = at.unbind(-1)  # by numbers: a tensor of the sizes would have to be copied to the device, and waited for
-    if compat:
+    if is_exporting():  # in OpenVINO joining along the last axis takes longer than the sampling
+        last = torch.stack([columns[-1], rows[-1]])
+        grid = 2 * at / last - 1 if compat else (2 * at + 1) / (last + 1) - 1
+    elif compat:
         grid = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1)
     else:
         grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
@@ -53,7 +56,8 @@ def motion_on_grid(
     """
     field = displacement.float()
     down, across = grid_hw[0] / image_hw[0], grid_hw[1] / image_hw[1]
-    scaled = torch.stack([field[..., 0] * (down if compat else across), field[..., 1] * down], -1).permute(0, 3, 1, 2)
+    parts = [field[..., 0] * (down if compat else across), field[..., 1] * down]
+    scaled = torch.stack(parts, 1) if is_exporting() else torch.stack(parts, -1).permute(0, 3, 1, 2)
     if compat and not is_exporting():
         scaled = resize_aligned(scaled, grid_hw)
     elif is_exporting() or tuple(scaled.shape[-2:]) != tuple(grid_hw):  # exporters take a comparison for a constant

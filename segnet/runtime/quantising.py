@@ -12,9 +12,10 @@ import nncf
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
+from openvino import opset15 as ops
 
 from ..errors import ModelError
-from .engines import core, first_line, logits_alone, named_tensors
+from .engines import core, first_line, is_made_of_sizes, logits_alone, named_tensors
 from .graphs import FEATURES
 
 Examples = Sequence[Mapping[str, NDArray[Any]]]
@@ -35,6 +36,9 @@ TRIED, TRIED_ALONE = 16, 3
 
 SENSITIVE = 10.0
 """Layers that alone change the logits by more than so many times what the layer in the middle does stay in fp32."""
+
+MOST = 1e6
+"""More than any layer gives."""
 
 CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
 
@@ -57,8 +61,9 @@ def quantise(model: ov.Model, examples: Examples) -> Quantised:
     There is no correction of biases: on other pictures than those of the calibration it gains nothing.
 
     A network's only output is the logits: with the features as a second one, OpenVINO 2026.4 computes wrong logits on
-    AVX2. ModelError where it fails.
+    AVX2 (`set_apart`). ModelError where it fails.
     """
+    model = set_apart(model)
     logging.getLogger("nncf").setLevel(logging.ERROR)
     kept = [
         node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in KEPT or _pools(node)
@@ -139,6 +144,23 @@ def _quantised(model: ov.Model, examples: Examples, kept: Sequence[str], *, comp
     return made
 
 
+def set_apart(model: ov.Model) -> ov.Model:
+    """A graph with something that changes nothing between each convolution and the several layers that take its output.
+
+    Otherwise, if one of these is a product (batch norm), OpenVINO 2026.4 multiplies the weights of an int8 convolution
+    by it, for the others, too. In an AR branch, where the features go to the classifier and to the fusion, this is off
+    by a tenth of the logits' variance.
+    """
+    made = model.clone()
+    for node in made.get_ordered_ops():
+        targets = list(node.output(0).get_target_inputs()) if node.get_type_name() in CONVOLUTIONS else []
+        if len({target.get_node().get_type_name() for target in targets} - {"Result"}) > 1:
+            same = ops.clamp(node.output(0), -MOST, MOST)
+            for target in targets:
+                target.replace_source_output(same.output(0))
+    return made
+
+
 def _counted(model: ov.Model) -> ov.Model:
     """A network's graph with nothing but its logits, any other as it is."""
     return logits_alone(model) if FEATURES in named_tensors(model) else model
@@ -148,22 +170,4 @@ def _pools(node: ov.Node) -> bool:
     """Whether a node is a product with a matrix of averages, which follows from sizes alone: see `area_means`."""
     if node.get_type_name() != "MatMul":
         return False
-    return any(_is_made_of_sizes(node.input_value(port).get_node()) for port in range(2))
-
-
-def _is_made_of_sizes(node: ov.Node) -> bool:
-    """Whether a node is made of ranges, constants and shapes, and of no values of a picture."""
-    waiting, seen, has_range = [node], set(), False
-    while waiting:
-        each = waiting.pop()
-        name = each.get_friendly_name()
-        if name in seen:
-            continue
-        seen.add(name)
-        kind = each.get_type_name()
-        if kind == "Parameter":
-            return False
-        has_range = has_range or kind == "Range"
-        if kind not in ("ShapeOf", "Constant"):
-            waiting += [each.input_value(port).get_node() for port in range(each.get_input_size())]
-    return has_range
+    return any(is_made_of_sizes(node.input_value(port).get_node()) for port in range(2))

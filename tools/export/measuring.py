@@ -118,7 +118,8 @@ def with_noise(frames: Iterator[Frame]) -> Iterator[Frame]:
 
     def image_of(frame: Frame) -> NDArray[np.uint8]:
         noise = np.random.default_rng(frame.index).integers(-1, 2, (*frame.size_hw, 3))
-        return np.clip(frame.image + noise, 0, 255).astype(np.uint8)
+        noisy: NDArray[np.uint8] = np.clip(frame.image + noise, 0, 255).astype(np.uint8)
+        return noisy
 
     for frame in frames:
         yield replace(frame, load_image=lambda frame=frame: image_of(frame), has_plain_planes=False)  # type: ignore[misc]

@@ -15,4 +15,6 @@ from .openvino_engine import logits_alone as logits_alone
 from .openvino_engine import named_tensors as named_tensors
 from .openvino_engine import read_openvino as read_openvino
 from .openvino_graph import OpenVinoGraph as OpenVinoGraph
+from .openvino_graph import is_made_of_sizes as is_made_of_sizes
+from .openvino_graph import skip_identities as skip_identities
 from .openvino_graph import split_at_warps as split_at_warps

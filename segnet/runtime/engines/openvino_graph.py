@@ -56,6 +56,7 @@ class OpenVinoGraph(GraphEngine):
     def _compiled(self, given: Given) -> list[_Part]:
         model = self.model.clone()
         model.reshape({name: list(shape) for name, shape in given})
+        skip_identities(model)
         if not self._splits:
             return [_Part(model, configuration(self._threads, self._precision))]
         first, rest = split_at_warps(model)
@@ -78,6 +79,47 @@ class _Part:
         self._request.infer([known[name] for name in self._inputs], share_inputs=True)
         for i, name in enumerate(self._outputs):
             known[name] = self._request.get_output_tensor(i).data
+
+
+def skip_identities(model: ov.Model) -> None:
+    """Take out of a graph of fixed sizes what resizes or averages a map to the size that it has."""
+    for node in model.get_ordered_ops():
+        kept: int | None = None
+        if node.get_type_name() == "Interpolate" and node.get_input_shape(0) == node.get_output_shape(0):
+            kept = 0
+        elif node.get_type_name() == "MatMul":
+            kept = next((1 - port for port in range(2) if _is_identity(node.input_value(port))), None)
+        if kept is not None:
+            for target in node.output(0).get_target_inputs():
+                target.replace_source_output(node.input_value(kept))
+
+
+def _is_identity(matrix: ov.Output) -> bool:
+    """Whether a matrix is made of sizes and is the identity; see `area_means`."""
+    shape = matrix.get_shape()
+    if len(shape) != 2 or shape[0] != shape[1] or not is_made_of_sizes(matrix.get_node()):
+        return False
+    made = ov.Model([matrix], _inputs_of([matrix]), "matrix").clone()
+    zeros = [np.zeros(port.get_shape(), port.get_element_type().to_dtype()) for port in made.inputs]
+    return np.array_equal(core().compile_model(made, "CPU")(zeros)[0], np.eye(shape[0]))
+
+
+def is_made_of_sizes(node: ov.Node) -> bool:
+    """Whether a node is made of ranges, constants and shapes, and of no values of a picture."""
+    waiting, seen, has_range = [node], set(), False
+    while waiting:
+        each = waiting.pop()
+        name = each.get_friendly_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        kind = each.get_type_name()
+        if kind == "Parameter":
+            return False
+        has_range = has_range or kind == "Range"
+        if kind not in ("ShapeOf", "Constant"):
+            waiting += [each.input_value(port).get_node() for port in range(each.get_input_size())]
+    return has_range
 
 
 def split_at_warps(model: ov.Model) -> tuple[ov.Model, ov.Model]:

@@ -15,6 +15,7 @@ from gopseg.segnet import (
     RuntimeFrames,
     RuntimeSteps,
     build_fusion,
+    frame_inputs,
     in_torch,
 )
 
@@ -151,3 +152,43 @@ def test_graphs_stay_compiled_for_a_few_sizes(branch, frames):
         for width in range(40, 40 + 8 * (openvino_graph.SIZES_KEPT + 1), 8):
             frames.fuse(*altered(branch, (40, width)))
     assert len(frames._engine._parts) == openvino_graph.SIZES_KEPT
+
+
+def test_what_changes_nothing_at_a_size_is_left_out(branch, frames):
+    """At 64x96 the small picture has the size of the fusion's own."""
+    from gopseg.segnet.runtime.engines import skip_identities
+
+    def kinds(model):
+        return [node.get_type_name() for node in model.get_ordered_ops()]
+
+    given = altered(branch, (64, 96))
+    inputs = frame_inputs(branch, *given)
+    model = frames._engine.model.clone()
+    model.reshape({name: [1, *inputs[name].shape[1:]] for name in frames._inputs})
+    before = kinds(model)
+    skip_identities(model)
+    after = kinds(model)
+    assert before.count("MatMul") - after.count("MatMul") >= 2  # picture to parts of cells, along both axes
+    assert before.count("Interpolate") - after.count("Interpolate") >= 2  # query to cells, motion to the network's grid
+    with torch.inference_mode():
+        torch.testing.assert_close(frames.fuse(*given), in_torch_alone(branch, *given), atol=1e-3, rtol=0)
+
+
+def test_layers_that_several_kinds_of_layers_follow_are_set_apart(branch, frames):
+    pytest.importorskip("nncf", reason="the extra int8 is not installed")
+    from gopseg.segnet.runtime.engines import OpenVinoGraph
+    from gopseg.segnet.runtime.quantising import CONVOLUTIONS, set_apart
+
+    apart = set_apart(frames._engine.model)
+    followed = []
+    for node in apart.get_ordered_ops():
+        if node.get_type_name() in CONVOLUTIONS:
+            kinds = {target.get_node().get_type_name() for target in node.output(0).get_target_inputs()}
+            assert len(kinds) == 1
+            followed += kinds
+    assert followed.count("Clamp") == 1  # what is classified, which the fusion takes, too
+    given = frame_inputs(branch, *altered(branch, SIZES[0]))
+    inputs = {name: given[name][:1].contiguous().numpy() for name in frames._inputs}
+    (found,) = OpenVinoGraph(apart, 1, "fp32")(inputs)
+    (expected,) = frames._engine(inputs)
+    assert abs(found - expected).max() < 1e-5

@@ -9,13 +9,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gopseg.data import SyntheticStreet
 from gopseg.segnet import (
+    BRANCH,
     ExportCard,
     Interface,
     ModelError,
     RuntimeNetwork,
     export_network,
+    find_weights,
     in_torch,
     load_network,
+    quantised_beside,
     quantised_graph,
 )
 from gopseg.segnet.runtime import graphs
@@ -163,3 +166,11 @@ def test_the_shipped_int8_graph_is_of_the_shipped_weights_and_nearly_says_the_sa
         expected, found = network(images), load_network(file)(images)
     assert not torch.equal(found, expected)
     assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.97
+
+
+def test_the_shipped_int8_branch_is_of_the_shipped_weights_and_loses_little():
+    file = quantised_beside(find_weights("swiftnet-lite0-camvid-ar0.5"), BRANCH)
+    assert file is not None, "train anew, quantise anew: docs/runtimes.md, int8"
+    measured = ExportCard.read(file).calibration["measured"]
+    assert measured["miou_val_int8"] > measured["miou_val_fp32"] - 0.003
+    assert min(measured["label_agreement_on_street_clips"].values()) > 0.97

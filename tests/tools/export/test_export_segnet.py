@@ -62,11 +62,12 @@ def test_existing_files_are_kept_or_refused(tmp_path):
     assert (tmp_path / "x.json").read_text() == "mine"
 
 
-def test_a_quantised_graph_beside_the_weights_is_found(model_file):
+def test_a_quantised_graph_beside_the_weights_is_found(model_file, tmp_path, monkeypatch):
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     pytest.importorskip("nncf", reason="the extra int8 is not installed")
     from gopseg.segnet import automatic_precisions, load_network, on_runtime
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     pictures = model_file.parent / "pictures"
     pictures.mkdir()
     rng = np.random.default_rng(0)
@@ -85,7 +86,7 @@ def test_a_quantised_graph_beside_the_weights_is_found(model_file):
     card = json.loads(output.with_suffix(".json").read_text())
     measured = card["calibration"]["measured"]
     assert 0.5 < measured["label_agreement_on_street_clips"]["noise"] < 1
-    assert 0.5 < measured["of_fp32_with_a_grey_level_of_noise"]["noise"] < 1
+    assert 0.5 < measured["of_fp32_with_a_grey_level_of_noise"]["noise"] <= 1
     assert card["calibration"]["pictures"] == ["0.png", "1.png"]
     assert card["precision"] == "int8"
     network = load_network(model_file)
