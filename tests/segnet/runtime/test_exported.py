@@ -101,7 +101,7 @@ def test_quantised_it_says_nearly_the_same(network, tmp_path):
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     pytest.importorskip("nncf", reason="the extra int8 is not installed")
     rng = np.random.default_rng(0)
-    pictures = [rng.standard_normal((1, 3, 48, 64 + 4 * i)).astype(np.float32) for i in range(3)]
+    pictures = [{"images": rng.standard_normal((1, 3, 48, 64 + 4 * i)).astype(np.float32)} for i in range(3)]
     file = tmp_path / "tiny-int8.xml"
     written = export_network(
         network, file, "openvino", card(network, precision="int8"), calibration=pictures, overwrite=False
@@ -123,7 +123,7 @@ def test_layers_that_cost_much_by_themselves_stay_in_fp32(network, tmp_path, mon
     from gopseg.segnet.runtime import quantising
 
     rng = np.random.default_rng(0)
-    pictures = [rng.standard_normal((1, 3, 48, 64)).astype(np.float32) for _ in range(2)]
+    pictures = [{"images": rng.standard_normal((1, 3, 48, 64)).astype(np.float32)} for _ in range(2)]
     costs = {}
     for times in (1e9, 1.0):
         monkeypatch.setattr(quantising, "SENSITIVE", times)
