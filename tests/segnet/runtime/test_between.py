@@ -188,7 +188,7 @@ def test_layers_that_several_kinds_of_layers_follow_are_set_apart(branch, frames
             followed += kinds
     assert "Clamp" in followed  # such as behind what is classified, which the fusion takes, too
     given = frame_inputs(branch, *altered(branch, SIZES[0]))
-    inputs = {name: given[name][:1].contiguous().numpy() for name in frames._inputs}
+    inputs = {name: given[name][:1].detach().contiguous().numpy() for name in frames._inputs}
     (found,) = OpenVinoGraph(apart, 1, "fp32")(inputs)
     (expected,) = frames._engine(inputs)
     assert abs(found - expected).max() < 1e-5
