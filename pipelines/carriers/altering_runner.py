@@ -28,7 +28,7 @@ class AlteringRunner:
     def __init__(self, runner: NetworkRunner, branch: AlteringResolution) -> None:
         self.runner, self.branch = runner, runner.prepared(branch)
         self._frames: RuntimeFrames | None = None
-        if fuses_well(branch):
+        if fuses_well(branch, runner.runtime):
             self._frames = runner.converted(partial(RuntimeFrames, branch), branch.low.weights_file)
         if self._frames is None and runner.runtime != "torch":
             self.branch.low.network = runner.computed(self.branch.low.network)
