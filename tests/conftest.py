@@ -1,16 +1,19 @@
 """Of the whole suite: its order, and the runtime of its networks.
 
 Files that take longest come first, so that both of its processes end together. Tests run networks in torch unless they
-ask for another runtime: its results are compared bit by bit.
+ask for another runtime: its results are compared bit by bit. Ctrl-C works in them, also in a shell's background.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 os.environ["GOPSEG_RUNTIME"] = "torch"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts its background jobs so, and children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = (
     "train/test_processes.py",
