@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..router import DEFAULT_QUALITY
 from .mode import Mode
 from .motion import MotionOptions, reads
 from .options import choice, interval_runs_on, positive, refresh_above
@@ -17,7 +18,8 @@ class AutoOptions(MotionOptions):
 
     refresh_above: float = refresh_above(1.0)
     quality: float = positive(
-        0.97, "Share of pixels that are to agree, on average, with the network run on every frame, as far as expected."
+        DEFAULT_QUALITY,
+        "Share of pixels that are to agree, on average, with the network run on every frame, as far as expected.",
     )
     budget: float | None = positive(
         None, "Share of the operations of the network run on every frame.", default_help="as many as the quality wants"

@@ -5,6 +5,7 @@ from .evidence import Sight as Sight
 from .evidence import Way as Way
 from .evidence import cell_features as cell_features
 from .pace import Pace as Pace
+from .policy import DEFAULT_QUALITY as DEFAULT_QUALITY
 from .policy import Policy as Policy
 from .predictor import Predictor as Predictor
 from .predictor import load_predictor as load_predictor

@@ -13,9 +13,9 @@ agreement is just what is asked for."""
 
 CHEAPEST, DEAREST = 0.14, 1.5
 """The least and the most that QUALITY_PRICE becomes where less, or more, than that is expected. The least holds up to
-the USUAL quality; for higher ones it falls, as the fourth power of the share that may be wrong, towards nothing."""
+DEFAULT_QUALITY; for higher ones it falls, as the fourth power of the share that may be wrong, towards nothing."""
 
-USUAL = 0.97
+DEFAULT_QUALITY = 0.97
 """The quality that is asked for where none is named."""
 
 MEMORY = 24
@@ -56,7 +56,7 @@ class Policy:
     that keeps to it, which rises with each look and falls with each frame without.
     """
 
-    quality: float = USUAL
+    quality: float = DEFAULT_QUALITY
     budget: float | None = None
     pace: Pace | None = None
     account: Account = field(default_factory=Account)
@@ -71,7 +71,7 @@ class Policy:
         """What a look must save now."""
         allowed = max(1e-3, 1 - self.quality)
         mean = allowed if self._mean is None else max(1e-4, self._mean)
-        least = CHEAPEST * min(1.0, (1 - self.quality) / (1 - USUAL)) ** 4
+        least = CHEAPEST * min(1.0, (1 - self.quality) / (1 - DEFAULT_QUALITY)) ** 4
         by_quality = min(DEAREST, max(least, QUALITY_PRICE * (allowed / mean) ** 2))
         return by_quality if self._limit() is None else max(by_quality, exp(self._log_price))
 
